@@ -1,0 +1,128 @@
+"""What every typed spec stands on, and the one door from a raw manifest to it.
+
+Manifests come from people, from Git and from API servers whose CRD files may be newer or older than ours. So a model keeps
+fields that it does not know, and a field that is wrong is reported as `InvalidSpec` with its path, what was found and what
+was expected: text that goes into a condition as it stands. Values that may be secret are never part of it: what was found
+is named by its JSON type, and quoted only where it is a short scalar in a field that is no secret by its nature.
+
+Models are the single source of the CRDs' schemas too: `crdgen` walks them, and the metadata classes below say what JSON
+types and pydantic's constraints cannot (list types, CEL rules, untyped objects).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from .resource import Manifest
+
+Bool = Annotated[bool, Strict()]
+Int = Annotated[int, Strict()]
+
+
+class InvalidSpec(Exception):  # noqa: N818  (a condition's reason, not only an error)
+    """A manifest's field that cannot be used: `spec.data[0].remoteRef.key: found nothing, expected a string`."""
+
+    def __init__(self, field: str, found: str, expected: str) -> None:
+        super().__init__(f"{field}: found {found}, expected {expected}")
+        self.field = field
+        self.found = found
+        self.expected = expected
+
+
+class Fields(BaseModel):
+    """An object in a manifest: frozen, snake_case here and camelCase there, unknown fields kept in `model_extra`."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+    )
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One CEL rule of a schema (`x-kubernetes-validations`)."""
+
+    rule: str
+    message: str
+    reason: str = ""
+    field_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListType:
+    """`x-kubernetes-list-type`, with the keys of a `map`."""
+
+    kind: str
+    keys: tuple[str, ...] = ()
+
+
+Model = TypeVar("Model", bound=Fields)
+
+
+def parse(model: type[Model], manifest: Manifest) -> Model:
+    """The typed `spec` of a manifest. Raises InvalidSpec for the first field that is wrong, in the schema's order."""
+    return parse_at(model, manifest.get("spec") or {}, path="spec")
+
+
+def parse_at(model: type[Model], value: Any, *, path: str) -> Model:
+    """A typed object out of any part of a manifest; `path` is where it stands, for messages."""
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        pass
+    try:  # an API server drops nulls of fields that cannot be null: so do we, but only where it matters
+        return model.model_validate(_without_nulls(value))
+    except ValidationError as error:
+        raise _first(error, path) from None
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_without_nulls(item) for item in value]
+    return value
+
+
+def _first(error: ValidationError, path: str) -> InvalidSpec:
+    detail = error.errors(include_url=False)[0]
+    field = path
+    for part in detail["loc"]:
+        field += f"[{part}]" if isinstance(part, int) else f".{part}"
+    kind, context = detail["type"], cast(Mapping[str, Any], detail.get("ctx") or {})
+    found = "nothing" if kind == "missing" else _name(detail["input"])
+    return InvalidSpec(field, found, _expected(kind, context, detail["msg"]))
+
+
+_NAMES = {dict: "an object", list: "a list", tuple: "a list", bool: "a boolean", int: "an integer", float: "a number"}
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, str):
+        return "an empty string" if not value else f"a string of {len(value)} characters"
+    return "null" if value is None else _NAMES.get(type(value), "a value of another type")
+
+
+_EXPECTED = {
+    "missing": "a value: the field is required",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "int_type": "an integer",
+    "tuple_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
+
+
+def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:
+    if kind == "literal_error":
+        return f"one of {context['expected']}"
+    if kind == "string_pattern_mismatch":
+        return f"text that matches {context['pattern']}"
+    return _EXPECTED.get(kind, message.removeprefix("Value error, "))
