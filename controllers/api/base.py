@@ -1,9 +1,9 @@
 """What every typed spec stands on, and the one door from a raw manifest to it.
 
-Manifests come from people, from Git and from API servers whose CRD files may be newer or older than ours. So a model keeps
-fields that it does not know, and a field that is wrong is reported as `InvalidSpec` with its path, what was found and what
-was expected: text that goes into a condition as it stands. Values that may be secret are never part of it: what was found
-is named by its JSON type, and quoted only where it is a short scalar in a field that is no secret by its nature.
+Manifests come from people, from Git and from API servers whose CRD files may be newer or older than ours. So a model
+keeps fields that it does not know, and a field that is wrong is reported as `InvalidSpec` with its path, what was found
+and what was expected: text that goes into a condition as it stands. Values may be secret, so they are never part of it:
+what was found is named by its JSON type.
 
 Models are the single source of the CRDs' schemas too: `crdgen` walks them, and the metadata classes below say what JSON
 types and pydantic's constraints cannot (list types, CEL rules, untyped objects).
@@ -13,18 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Strict, ValidationError
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from .resource import Manifest
 
 Bool = Annotated[bool, Strict()]
 Int = Annotated[int, Strict()]
+Json = Any
+"""A value of any shape: `x-kubernetes-preserve-unknown-fields` in the schema."""
 
 
-class InvalidSpec(Exception):  # noqa: N818  (a condition's reason, not only an error)
+class InvalidSpec(Exception):
     """A manifest's field that cannot be used: `spec.data[0].remoteRef.key: found nothing, expected a string`."""
 
     def __init__(self, field: str, found: str, expected: str) -> None:
@@ -40,7 +43,19 @@ class Fields(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="allow", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
     )
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    cel: ClassVar[tuple[Rule, ...]] = ()
+    """CEL rules that an API server checks; `parse` leaves them to it."""
+
+
+class OneOf(Fields):
+    """An object that has exactly one of its fields."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            names = ", ".join(field.alias or name for name, field in type(self).model_fields.items())
+            raise PydanticCustomError("one_of", "exactly one field out of {names}", {"names": names})
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +72,32 @@ class Rule:
 class ListType:
     """`x-kubernetes-list-type`, with the keys of a `map`."""
 
-    kind: str
+    kind: Literal["atomic", "set", "map"]
     keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaDefault:
+    """What an API server writes where the field is absent; a default of the attribute that is not empty needs none."""
+
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Implied:
+    """The attribute's default is ours to assume: upstream's schema writes none, so neither does ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """The schema's `format`: `date-time`, `byte`, `int32`, `int64`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Atomic:
+    """`x-kubernetes-map-type: atomic`: one owner for the whole object."""
 
 
 Model = TypeVar("Model", bound=Fields)
@@ -125,4 +164,8 @@ def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:
         return f"one of {context['expected']}"
     if kind == "string_pattern_mismatch":
         return f"text that matches {context['pattern']}"
+    if kind in ("string_too_long", "too_long"):
+        return f"no more than {context['max_length']} {'items' if kind == 'too_long' else 'characters'}"
+    if kind in ("string_too_short", "too_short"):
+        return f"at least {context['min_length']} {'items' if kind == 'too_short' else 'characters'}"
     return _EXPECTED.get(kind, message.removeprefix("Value error, "))
