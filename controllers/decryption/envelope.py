@@ -61,7 +61,8 @@ def open_bytes(text: str, key: bytes, aad: str) -> tuple[bytes, str]:
         plain = AESGCM(key).decrypt(iv, data + tag, aad.encode())
     except (InvalidTag, ValueError):
         raise TreeError(
-            "ValueInvalid", f"{where}: the value does not decrypt here: changed, moved, or encrypted with another data key"
+            "ValueInvalid",
+            f"{where}: the value does not decrypt here: changed, moved, or encrypted with another data key",
         ) from None
     return plain, match[4]
 

@@ -1,13 +1,13 @@
 """What can go wrong when a file is decrypted. One tree, and no message of it holds a value or a byte of a key.
 
-    SopsError(reason)                 reasons (CamelCase, for conditions):
-      SyntaxRefused                     SyntaxError, AliasRefused, DuplicateKey, TooLarge
-      MetadataError                     MetadataInvalid, ConflictingRules, UnsupportedFormat
-      DataKeyError                      NoDataKey, KeyRefused, ShamirFailed
-      TreeError                         ValueInvalid, NotEncrypted, KeyNotString
-      MacError                          MacMissing, MacMismatch
-      ToolError                         ToolMissing, ToolTimeout, ToolFailed
-    SealedError(reason)               NoKey, Corrupt, KeyInvalid, …
+SopsError(reason)                 reasons (CamelCase, for conditions):
+  SyntaxRefused                     SyntaxError, AliasRefused, DuplicateKey, TooLarge
+  MetadataError                     MetadataInvalid, ConflictingRules, UnsupportedFormat
+  DataKeyError                      NoDataKey, KeyRefused, ShamirFailed
+  TreeError                         ValueInvalid, NotEncrypted, KeyNotString
+  MacError                          MacMissing, MacMismatch
+  ToolError                         ToolMissing, ToolTimeout, ToolFailed
+SealedError(reason)               NoKey, Corrupt, KeyInvalid, …
 """
 
 from __future__ import annotations

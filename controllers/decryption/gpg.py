@@ -55,7 +55,16 @@ class GpgHome:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _run(self, arguments: list[str], stdin: bytes) -> subprocess.CompletedProcess[bytes]:
-        common = [self._binary, "--homedir", os.fspath(self.home), "--batch", "--no-tty", "--quiet", "--pinentry-mode", "error"]
+        common = [
+            self._binary,
+            "--homedir",
+            os.fspath(self.home),
+            "--batch",
+            "--no-tty",
+            "--quiet",
+            "--pinentry-mode",
+            "error",
+        ]
         return self._child([*common, *arguments], stdin)
 
     def _child(self, argv: list[str], stdin: bytes) -> subprocess.CompletedProcess[bytes]:

@@ -1,8 +1,9 @@
 """The keys of one Kustomization: a decryption Secret's entries, and a key service over them.
 
-Entries as Flux names them: `*.agekey` (age identities, one a line), `*.asc` (PGP private keys, opened by gpg in a private
-0700 home), `sops.aws-kms`, `sops.vault-token`, `sops.azure-kv`, `sops.gcp-kms` (credentials). Unknown entries are ignored,
-a bad one fails with its name. Data keys are cached by (encrypted key, context, identity), bounded and for a while.
+Entries as Flux names them: `*.agekey` (age identities, one a line), `*.asc` (PGP private keys, opened by gpg in a
+private 0700 home), `sops.aws-kms`, `sops.vault-token`, `sops.azure-kv`, `sops.gcp-kms` (credentials). Unknown entries
+are ignored, a bad one fails with its name. Data keys are cached by (encrypted key, context, identity), bounded and for
+a while.
 """
 
 from __future__ import annotations
@@ -60,14 +61,18 @@ class KeyMaterial:
         digest = hashlib.sha256()
         parts = [*self.age, *self.pgp, *(value for _, value in sorted(self.tool_env.items()))]
         if self.aws:
-            parts += [Sensitive(self.aws.access_key_id), self.aws.secret_access_key, self.aws.session_token or Sensitive("")]
+            parts += [
+                Sensitive(self.aws.access_key_id),
+                self.aws.secret_access_key,
+                self.aws.session_token or Sensitive(""),
+            ]
         for part in parts:
             digest.update(hashlib.sha256(part.reveal()).digest())
         return digest.hexdigest()
 
 
 def parse_key_secret(data: Mapping[str, bytes]) -> KeyMaterial:
-    """A Secret's data → key material. Raises SopsError(KeyInvalid) naming the entry that is wrong, never its content."""
+    """A Secret's data → key material. Raises SopsError(KeyInvalid) naming the wrong entry, never its content."""
     age: list[Sensitive] = []
     pgp: list[Sensitive] = []
     aws: AwsKeys | None = None
@@ -123,7 +128,7 @@ def _pgp_key(name: str, value: bytes) -> Sensitive:
 def _yaml_map(name: str, value: bytes) -> dict[str, str]:
     with suppress(yaml.YAMLError, UnicodeDecodeError, ValueError):
         text = value.decode("utf-16") if value[:2] in (b"\xff\xfe", b"\xfe\xff") else value.decode("utf-8-sig")
-        parsed = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - the safe loader, in C
+        parsed = yaml.load(text, Loader=yaml.CSafeLoader)
         if isinstance(parsed, dict):
             return {str(key): str(item) for key, item in parsed.items() if item is not None}
     raise _invalid(name, "a YAML mapping")
@@ -145,8 +150,8 @@ def _azure(name: str, value: bytes) -> dict[str, Sensitive]:
         fields = {"tenantId": fields["tenant"], "clientId": fields["appId"], "clientSecret": fields["password"]}
     known = {
         "tenantId": "AZURE_TENANT_ID", "clientId": "AZURE_CLIENT_ID", "clientSecret": "AZURE_CLIENT_SECRET",
-        "clientCertificate": "AZURE_CLIENT_CERTIFICATE", "clientCertificatePassword": "AZURE_CLIENT_CERTIFICATE_PASSWORD",
-        "authorityHost": "AZURE_AUTHORITY_HOST",
+        "clientCertificate": "AZURE_CLIENT_CERTIFICATE", "clientCertificatePassword":
+        "AZURE_CLIENT_CERTIFICATE_PASSWORD", "authorityHost": "AZURE_AUTHORITY_HOST",
     }  # fmt: skip
     secret = "clientSecret" in fields or "clientCertificate" in fields
     if not (secret and {"tenantId", "clientId"} <= fields.keys()) and not ({"clientId"} == fields.keys()):

@@ -119,9 +119,13 @@ def _groups(raw: Mapping[str, Any]) -> tuple[tuple[MasterKey, ...], ...]:
     groups = []
     for index, group in enumerate(listed):
         if not isinstance(group, Mapping):
-            raise MetadataError("MetadataInvalid", f"sops.key_groups[{index}]: expected a mapping, found {_kind(group)}")
+            raise MetadataError(
+                "MetadataInvalid", f"sops.key_groups[{index}]: expected a mapping, found {_kind(group)}"
+            )
         keys = [key for kind in _KINDS for key in _keys(kind, group.get(kind))]
-        groups.append(tuple(sorted(keys, key=lambda key: _FIRST.index(key.kind) if key.kind in _FIRST else len(_FIRST))))
+        groups.append(
+            tuple(sorted(keys, key=lambda key: _FIRST.index(key.kind) if key.kind in _FIRST else len(_FIRST)))
+        )
     return tuple(groups)
 
 

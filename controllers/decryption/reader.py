@@ -2,9 +2,9 @@
 
     read the file → typed metadata → data key from the key groups → values → MAC → plaintext
 
-Native for YAML, JSON, dotenv, INI and binary files. What needs more (comment rules, INI's odd forms, key services that we
-do not speak) raises `NeedsTool`; `controllers.decryption.tool` then runs the sops binary, if there is one. A failed MAC is
-final: there is no reading without it.
+Native for YAML, JSON, dotenv, INI and binary files. What needs more (comment rules, INI's odd forms, key services that
+we do not speak) raises `NeedsTool`; `controllers.decryption.tool` then runs the sops binary, if there is one. A failed
+MAC is final: there is no reading without it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Shamir's secret sharing over GF(2^8) with the AES polynomial, as Vault and SOPS have it: a share is the 32 bytes of the
-polynomial's values and one byte of its x. Combining only; too few shares give a wrong key, which no value opens under."""
+"""Shamir's secret sharing over GF(2^8) with the AES polynomial, as Vault and SOPS have it: a share is the 32 bytes of
+the polynomial's values and one byte of its x. Combining only; too few shares give a wrong key, which no value opens
+under."""
 
 from __future__ import annotations
 

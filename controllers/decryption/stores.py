@@ -1,7 +1,7 @@
 """Files of the five formats into trees and back: YAML, JSON, dotenv, INI, binary. Pure.
 
-`read` splits a file into documents and its raw `sops` section; `write` gives the plaintext of decrypted documents in the
-file's own format. Nothing here knows of keys.
+`read` splits a file into documents and its raw `sops` section; `write` gives the plaintext of decrypted documents in
+the file's own format. Nothing here knows of keys.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def _plain(value: Any) -> Any:
 def _json(data: bytes, limits: Limits) -> dict[str, Any]:
     counter = _Counter(limits)
     try:
-        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=counter.mapping, parse_constant=_no_constant, parse_int=_int)
+        value = json.loads(
+            data.decode("utf-8-sig"), object_pairs_hook=counter.mapping, parse_constant=_no_constant, parse_int=_int
+        )
     except UnicodeDecodeError:
         raise SyntaxRefused("SyntaxError", "the file is not UTF-8 text") from None
     except json.JSONDecodeError as error:
@@ -211,7 +213,7 @@ def _lines(data: bytes) -> list[str]:
 
 
 def _ini(data: bytes) -> Encrypted:
-    """The subset that is the same for every INI reader; quotes, continuations and the like are left to the sops binary."""
+    """The subset that is the same for every INI reader; quotes and continuations are left to the sops binary."""
     sections: dict[str, Entries] = {}
     current, pending = sections.setdefault("DEFAULT", Entries()), Entries()
     lines = iter(enumerate(_lines(data), 1))
@@ -254,7 +256,9 @@ def _ini_entry(line: str, number: int, lines: Any) -> tuple[str, str]:
             parts.append(following[1])
         return key, "\n".join(parts).rstrip().removesuffix('"""')
     if value[:1] in "\"`'" or value.endswith("\\") or " #" in value or " ;" in value:
-        raise MetadataError("UnsupportedFormat", f"line {number}: quotes, continuations and inline comments need the sops binary")
+        raise MetadataError(
+            "UnsupportedFormat", f"line {number}: quotes, continuations and inline comments need the sops binary"
+        )
     return key, value
 
 

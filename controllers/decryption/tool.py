@@ -1,4 +1,5 @@
-"""The sops binary, for the files that our own reader leaves to it: comment rules, odd INI, key services we do not speak.
+"""The sops binary, for the files that our own reader leaves to it: comment rules, odd INI, key services we do not
+speak.
 
 The child gets an explicit argv, the file on standard input, an environment built from nothing (the tenant's keys and no
 others), an empty 0700 home, a time limit and resource limits (Go wants about 1 GB of address space before it does
@@ -43,7 +44,7 @@ def find_sops(explicit: str = "") -> str:
         return explicit
     if found := shutil.which("sops"):
         # an entry point written in Python would start an interpreter per file; look behind it
-        with open(found, "rb") as file:
+        with Path(found).open("rb") as file:
             if file.read(2) != b"#!":
                 return found
     try:
@@ -85,7 +86,9 @@ def _check_policy(data: bytes, form: str, policy: KeyPolicy, limits: Limits) -> 
             raise SopsError("KeyRefused", f"{key.kind} {key.identifier}: {refused}")
 
 
-def run_sops(binary: str, data: bytes, form: str, keys: Keyring, *, environment: Mapping[str, str] | None = None) -> bytes:
+def run_sops(
+    binary: str, data: bytes, form: str, keys: Keyring, *, environment: Mapping[str, str] | None = None
+) -> bytes:
     """One run of `sops decrypt`. Raises ToolError with the reason of the exit code."""
     with tempfile.TemporaryDirectory(prefix="inhaul-sops-") as home:
         env = {
@@ -94,7 +97,7 @@ def run_sops(binary: str, data: bytes, form: str, keys: Keyring, *, environment:
         }  # fmt: skip
         argv = [binary, "decrypt", "--input-type", form, "--output-type", form]
         try:
-            done = subprocess.run(  # noqa: PLW1509
+            done = subprocess.run(
                 argv, input=data, capture_output=True, timeout=_TIMEOUT, check=False, cwd=home, env=env,
                 preexec_fn=_limit if sys.platform == "linux" else None,
             )  # fmt: skip

@@ -35,7 +35,7 @@ class Report:
 def decrypt_documents(
     documents: list[Any], metadata: Metadata, key: bytes, *, selector: Callable[[tuple[str, ...]], bool] | None = None
 ) -> tuple[list[Any], Report]:
-    """The plaintext documents, the MAC verified over all of them. `selector` overrides the file's rule (binary files)."""
+    """The plaintext documents, the MAC verified over all of them. `selector` overrides the rule (binary files)."""
     if not metadata.mac:
         raise MacError("MacMissing", "the file has no MAC: its values cannot be trusted")
     walk = _Walk(key, selector or metadata.selector(), metadata.mac_only_encrypted)
@@ -64,7 +64,9 @@ class _Walk:
         match value:
             case Entries():
                 return Entries(
-                    (self._comment(key, path), None) if isinstance(key, Comment) else (key, self.node(inner, (*path, key)))
+                    (self._comment(key, path), None)
+                    if isinstance(key, Comment)
+                    else (key, self.node(inner, (*path, key)))
                     for key, inner in value
                 )
             case dict():
@@ -109,4 +111,3 @@ def _name(key: object, path: tuple[str, ...]) -> str:
     if not isinstance(key, str):
         raise TreeError("KeyNotString", f"{':'.join(path) or 'top level'}: expected text keys, found another type")
     return key
-

@@ -1,7 +1,7 @@
 """YAML files into trees, with the scalars that Go's yaml.v3 makes of them, for SOPS hashes what that library reads.
 
-Event by event, so that limits hold while reading. Aliases and anchors are refused (sops expands them on encryption, so an
-encrypted file has none), duplicate keys and keys that are no text too.
+Event by event, so that limits hold while reading. Aliases and anchors are refused (sops expands them on encryption, so
+an encrypted file has none), duplicate keys and keys that are no text too.
 """
 
 from __future__ import annotations
@@ -123,7 +123,9 @@ class _Builder:
         line = event.start_mark.line + 1
         self._nodes += 1
         if self._nodes > self._limits.nodes or depth > self._limits.depth:
-            raise SyntaxRefused("TooLarge", f"line {line}: more than {self._limits.nodes} nodes or {self._limits.depth} levels")
+            raise SyntaxRefused(
+                "TooLarge", f"line {line}: more than {self._limits.nodes} nodes or {self._limits.depth} levels"
+            )
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             raise SyntaxRefused("AliasRefused", f"line {line}: an encrypted file has no anchors and aliases; refused")
         if isinstance(event, yaml.ScalarEvent):
@@ -172,11 +174,17 @@ class _Dumper(yaml.CSafeDumper):
 
 def _dump_text(dumper: Any, value: str) -> Any:
     plain = not isinstance(resolve_plain(value), str) or value in _YAML_11 or _odd(value)
-    style = '"' if plain else ("|" if "\n" in value and value.strip("\n") and not value.startswith((" ", "\t", "\n")) else None)
+    style = (
+        '"'
+        if plain
+        else ("|" if "\n" in value and value.strip("\n") and not value.startswith((" ", "\t", "\n")) else None)
+    )
     return dumper.represent_scalar(f"{_TAG}str", value, style=style)
 
 
-_YAML_11 = {"y", "Y", "n", "N"} | {f(word) for word in ("yes", "no", "on", "off") for f in (str, str.upper, str.capitalize)}
+_YAML_11 = {"y", "Y", "n", "N"} | {
+    f(word) for word in ("yes", "no", "on", "off") for f in (str, str.upper, str.capitalize)
+}
 
 
 def _odd(value: str) -> bool:

@@ -1,12 +1,15 @@
 """Does what an adapter returned say what the vector expects? Pure.
 
-Keys of `expected` are compared by name: equality, but for the ways in which the vectors speak of text: `error` (true: any,
-false: none, text: a substring), `errorContains`/`error_contains`, and `X_contains` (a substring of `X`).
+Keys of `expected` are compared by name: equality, but for the ways in which the vectors speak of text: `error` (true:
+any, false: none, text: a substring), `errorContains`/`error_contains`, and `X_contains` (a substring of `X`).
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+import yaml
 
 NOT_COMPARED = {
     "note", "class", "sops_rc", "sops_stderr", "ignore_mac", "native_prototype", "revision_note", "messageContains",
@@ -18,13 +21,15 @@ NOT_COMPARED_FOR: dict[str, set[str]] = {
     "tags_revision": {"algorithm"},
     "scan": {"revision_note"},
     "commit_message": {"errorIs"},
+    "sealed-rotate": {"rule"},
+    "sops": {"plaintext_len", "plaintext_sha256"},
     "alert_metadata_combine": {"conflictEvent"},
 }
 """Further keys that name upstream's inner types and not what the rule yields."""
 
 
 def difference(kind: str, expected: dict[str, Any], got: dict[str, Any]) -> str:
-    """"" where `got` is what was expected, else the first difference in one line (expected, then found)."""
+    """ "" where `got` is what was expected, else the first difference in one line (expected, then found)."""
     skipped = NOT_COMPARED | NOT_COMPARED_FOR.get(kind, set())
     keys = [key for key in expected if key not in skipped]
     if "ok_any" in expected:
@@ -46,9 +51,22 @@ def _key_difference(key: str, wanted: Any, got: dict[str, Any]) -> str:
         found = got.get(key, got.get(key.removesuffix("_contains")))
         if isinstance(found, list):
             found = "\n".join(map(str, found))
-        return "" if isinstance(found, str) and str(wanted) in found else f"{key}: expected {_short(wanted)}, found {_short(found)}"
+        return (
+            ""
+            if isinstance(found, str) and str(wanted) in found
+            else f"{key}: expected {_short(wanted)}, found {_short(found)}"
+        )
     found = got.get(key)
+    if key == "plaintext":
+        wanted, found = (_parsed(text, got.get("format")) for text in (wanted, found))
     return "" if _same(wanted, found) else f"{key}: expected {_short(wanted)}, found {_short(found)}"
+
+
+def _parsed(text: Any, form: Any) -> Any:
+    """Plaintext of YAML and JSON as documents (types included); of the other formats as it stands."""
+    if form == "yaml":
+        return list(yaml.safe_load_all(text))
+    return json.loads(text) if form == "json" else text
 
 
 def _error_difference(wanted: Any, got: dict[str, Any]) -> str:
