@@ -25,6 +25,8 @@ Bool = Annotated[bool, Strict()]
 Int = Annotated[int, Strict()]
 Json = Any
 """A value of any shape: `x-kubernetes-preserve-unknown-fields` in the schema."""
+JsonObject = dict[str, Any]
+"""An object of any shape."""
 
 
 class InvalidSpec(Exception):
@@ -45,6 +47,8 @@ class Fields(BaseModel):
     )
     cel: ClassVar[tuple[Rule, ...]] = ()
     """CEL rules that an API server checks; `parse` leaves them to it."""
+    atomic: ClassVar[bool] = False
+    """`x-kubernetes-map-type: atomic`: one owner for the whole object."""
 
 
 class OneOf(Fields):
@@ -96,8 +100,8 @@ class Format:
 
 
 @dataclass(frozen=True, slots=True)
-class Atomic:
-    """`x-kubernetes-map-type: atomic`: one owner for the whole object."""
+class Nullable:
+    """null is a value of the field (`nullable: true`), not its absence."""
 
 
 Model = TypeVar("Model", bound=Fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from .base import Bool, Fields, Format, Implied, Int, Json
+from .base import Bool, Fields, Format, Implied, Int, JsonObject, Nullable
 from .meta import Strings, Time
 from .resource import Resource
 
@@ -14,12 +14,12 @@ SEALED_SECRETS = Resource("bitnami.com", "v1alpha1", "sealedsecrets", "SealedSec
 class SecretTemplate(Fields):
     """The Secret that is made, apart from the sealed items."""
 
-    metadata: dict[str, Json] = {}
+    metadata: JsonObject = {}
     """Labels, annotations and other metadata of the Secret."""
     type: str = ""
     """Default: Opaque."""
     immutable: Bool | None = None
-    data: Strings | None = None
+    data: Annotated[Strings | None, Nullable()] = None
     """Go templates over the unsealed items."""
 
 

@@ -5,11 +5,11 @@ PushSecret (v1alpha1) is in `push_secrets`, the generators are in `generators`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from .base import Bool, Fields, Implied, OneOf, SchemaDefault
+from .base import Bool, Fields, Implied, Nullable, OneOf, SchemaDefault
 from .meta import DataKey, DnsLabel, DnsName, LabelSelector, Strings, Time
 from .resource import Resource
 from .secret_stores import AWSProvider, SecretStoreSpec, SecretStoreStatus, StatusCondition
@@ -40,6 +40,7 @@ GeneratorKind = Literal[
     "Fake",
     "GCRAccessToken",
     "GithubAccessToken",
+    "GitlabDeployToken",
     "Grafana",
     "MFA",
     "Password",
@@ -235,7 +236,12 @@ class Target(Fields):
 class SyncWindow(Fields):
     """When a window opens (cron, in UTC) and for how long."""
 
-    schedule: str
+    schedule: Annotated[
+        str,
+        Field(
+            pattern=r"^(\@(annually|yearly|monthly|weekly|daily|midnight|hourly)|\@every [^\s]+.*|[^\s]+( [^\s]+){4})$"
+        ),
+    ]
     duration: str
 
 
@@ -264,13 +270,15 @@ class ExternalSecretSpec(Fields):
 class Binding(Fields):
     """The Secret's name, as servicebinding.io reads it."""
 
+    atomic: ClassVar[bool] = True
+
     name: Annotated[str, SchemaDefault("")] = ""
 
 
 class ExternalSecretStatus(Fields):
     """When the Secret was written last, and from which state of the ExternalSecret."""
 
-    refresh_time: Time | None = None
+    refresh_time: Annotated[Time | None, Nullable()] = None
     synced_resource_version: str = ""
     conditions: tuple[StatusCondition, ...] = ()
     binding: Binding | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import Bool, Fields, Implied, Int, Json, OneOf, SchemaDefault
+from .base import Bool, Fields, Implied, Int, JsonObject, OneOf, SchemaDefault
 from .resource import Resource
 from .secret_stores import AWSAuth
 
@@ -49,21 +49,22 @@ class AnyGeneratorSpec(OneOf):
 
     ecr_authorization_token_spec: ECRAuthorizationTokenSpec | None = None
     password_spec: PasswordSpec | None = None
-    acr_access_token_spec: Json = None
-    beyondtrust_workload_credentials_dynamic_secret_spec: Json = None
-    cloudsmith_access_token_spec: Json = None
-    code_artifact_authorization_token_spec: Json = None
-    fake_spec: Json = None
-    gcr_access_token_spec: Json = None
-    github_access_token_spec: Json = None
-    grafana_spec: Json = None
-    mfa_spec: Json = None
-    quay_access_token_spec: Json = None
-    ssh_key_spec: Json = None
-    sts_session_token_spec: Json = None
-    uuid_spec: Json = None
-    vault_dynamic_secret_spec: Json = None
-    webhook_spec: Json = None
+    acr_access_token_spec: JsonObject | None = None
+    beyondtrust_workload_credentials_dynamic_secret_spec: JsonObject | None = None
+    cloudsmith_access_token_spec: JsonObject | None = None
+    code_artifact_authorization_token_spec: JsonObject | None = None
+    fake_spec: JsonObject | None = None
+    gcr_access_token_spec: JsonObject | None = None
+    github_access_token_spec: JsonObject | None = None
+    gitlab_deploy_token_spec: JsonObject | None = None
+    grafana_spec: JsonObject | None = None
+    mfa_spec: JsonObject | None = None
+    quay_access_token_spec: JsonObject | None = None
+    ssh_key_spec: JsonObject | None = None
+    sts_session_token_spec: JsonObject | None = None
+    uuid_spec: JsonObject | None = None
+    vault_dynamic_secret_spec: JsonObject | None = None
+    webhook_spec: JsonObject | None = None
 
 
 class ClusterGeneratorSpec(Fields):
@@ -78,6 +79,7 @@ class ClusterGeneratorSpec(Fields):
         "Fake",
         "GCRAccessToken",
         "GithubAccessToken",
+        "GitlabDeployToken",
         "Grafana",
         "MFA",
         "Password",

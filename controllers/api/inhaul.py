@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import Fields
-from .meta import LabelSelector
+from .base import Fields, Format, Implied, Int
+from .meta import Condition, LabelSelector
 from .resource import Resource
 
 TENANT_POLICIES = Resource("inhaul.dev", "v1alpha1", "tenantpolicies", "TenantPolicy", namespaced=False)
@@ -58,3 +58,10 @@ class TenantPolicySpec(Fields):
     """Image repositories: `123456789012.dkr.ecr.eu-west-1.amazonaws.com/payments/**`."""
     secret_types: tuple[Annotated[str, Field(min_length=1)], ...] = ("Opaque",)
     kinds: KindRules = KindRules()
+
+
+class TenantPolicyStatus(Fields):
+    """Whether the policy can be used as it stands."""
+
+    observed_generation: Annotated[Int, Format("int64"), Implied()] = 0
+    conditions: tuple[Condition, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -52,12 +52,14 @@ class SelectorRequirement(Fields):
 class LabelSelector(Fields):
     """Objects by their labels; all requirements hold. An empty selector selects everything."""
 
+    atomic: ClassVar[bool] = True
+
     match_labels: Strings = {}
     match_expressions: Annotated[tuple[SelectorRequirement, ...], ListType("atomic")] = ()
 
 
 def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
-    """Whether an object with these labels is selected. An unknown operator selects nothing, for selectors grant things."""
+    """Whether an object with these labels is selected. An unknown operator selects nothing: selectors grant."""
     if any(labels.get(key) != value for key, value in selector.match_labels.items()):
         return False
     return all(_meets(requirement, labels) for requirement in selector.match_expressions)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from .base import Fields, Json, OneOf, Rule
+from .base import Fields, Json, Nullable, OneOf, Rule
 from .external_secrets import GeneratorRef, RewriteRegexp, RewriteTransform, Template
 from .meta import DnsName, LabelSelector, Time
 from .secret_stores import StatusCondition
@@ -110,7 +110,7 @@ class PushSecretSpec(Fields):
 class PushSecretStatus(Fields):
     """What was pushed where."""
 
-    refresh_time: Time | None = None
+    refresh_time: Annotated[Time | None, Nullable()] = None
     synced_resource_version: str = ""
     synced_push_secrets: dict[str, dict[str, PushData]] = {}
     """By store, then by remote key."""

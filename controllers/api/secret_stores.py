@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import Bool, Fields, Format, Implied, Int, Json, OneOf
+from .base import Bool, Fields, Format, Implied, Int, JsonObject, OneOf
 from .meta import DnsLabel, LabelSelector, SecretKeySelector, ServiceAccountSelector, Strings, Time
 
 
@@ -71,47 +71,50 @@ class SecretStoreProvider(OneOf):
     """Exactly one provider. We serve `aws`; the others are admitted, kept and reported as not served."""
 
     aws: AWSProvider | None = None
-    akeyless: Json = None
-    azurekv: Json = None
-    barbican: Json = None
-    beyondtrust: Json = None
-    beyondtrustworkloadcredentials: Json = None
-    bitwardensecretsmanager: Json = None
-    chef: Json = None
-    cloudrusm: Json = None
-    conjur: Json = None
-    delinea: Json = None
-    device42: Json = None
-    doppler: Json = None
-    dvls: Json = None
-    fake: Json = None
-    fortanix: Json = None
-    gcpsm: Json = None
-    github: Json = None
-    gitlab: Json = None
-    ibm: Json = None
-    infisical: Json = None
-    keepersecurity: Json = None
-    kubernetes: Json = None
-    nebiusmysterybox: Json = None
-    ngrok: Json = None
-    onboardbase: Json = None
-    onepassword: Json = None
-    onepassword_sdk: Annotated[Json, Field(alias="onepasswordSDK")] = None
-    oracle: Json = None
-    ovh: Json = None
-    passbolt: Json = None
-    passworddepot: Json = None
-    previder: Json = None
-    pulumi: Json = None
-    scaleway: Json = None
-    secretserver: Json = None
-    senhasegura: Json = None
-    vault: Json = None
-    volcengine: Json = None
-    webhook: Json = None
-    yandexcertificatemanager: Json = None
-    yandexlockbox: Json = None
+    akeyless: JsonObject | None = None
+    alibaba: JsonObject | None = None
+    azurekv: JsonObject | None = None
+    barbican: JsonObject | None = None
+    beyondtrust: JsonObject | None = None
+    beyondtrustworkloadcredentials: JsonObject | None = None
+    bitwardensecretsmanager: JsonObject | None = None
+    chef: JsonObject | None = None
+    cloudrusm: JsonObject | None = None
+    conjur: JsonObject | None = None
+    crd: JsonObject | None = None
+    delinea: JsonObject | None = None
+    device42: JsonObject | None = None
+    doppler: JsonObject | None = None
+    dvls: JsonObject | None = None
+    fake: JsonObject | None = None
+    fortanix: JsonObject | None = None
+    gcpsm: JsonObject | None = None
+    github: JsonObject | None = None
+    gitlab: JsonObject | None = None
+    ibm: JsonObject | None = None
+    infisical: JsonObject | None = None
+    keepersecurity: JsonObject | None = None
+    kubernetes: JsonObject | None = None
+    nebiusmysterybox: JsonObject | None = None
+    ngrok: JsonObject | None = None
+    onboardbase: JsonObject | None = None
+    onepassword: JsonObject | None = None
+    onepassword_sdk: Annotated[JsonObject | None, Field(alias="onepasswordSDK")] = None
+    open_bao: JsonObject | None = None
+    oracle: JsonObject | None = None
+    ovh: JsonObject | None = None
+    passbolt: JsonObject | None = None
+    passworddepot: JsonObject | None = None
+    previder: JsonObject | None = None
+    pulumi: JsonObject | None = None
+    scaleway: JsonObject | None = None
+    secretserver: JsonObject | None = None
+    senhasegura: JsonObject | None = None
+    vault: JsonObject | None = None
+    volcengine: JsonObject | None = None
+    webhook: JsonObject | None = None
+    yandexcertificatemanager: JsonObject | None = None
+    yandexlockbox: JsonObject | None = None
 
 
 class RetrySettings(Fields):
