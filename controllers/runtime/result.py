@@ -2,8 +2,8 @@
 
 `Result` when it went through. Two exceptions for the expected: `Stalled` for what only an edit (of the object or of
 something it names) can mend, `NotReady` for what time can mend. Anything else that escapes a reconcile is a bug: logged
-with a traceback, counted, backed off, never fatal to the process. Messages name the cause, hold no value of a secret and
-no varying text (request ids, times), for they go into conditions.
+with a traceback, counted, backed off, never fatal to the process. Messages name the cause, hold no value of a secret
+and no varying text (request ids, times), for they go into conditions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A secret value on its way from the edge that reads it to the edge that writes it.
 
-`repr`, `str`, format, pickling into logs: all show a mark and never the value. Take the value out with `reveal()` only in
-the function that hands it to the outside (an API body, a child's standard input).
+`repr`, `str`, format, pickling into logs: all show a mark and never the value. Take the value out with `reveal()` only
+in the function that hands it to the outside (an API body, a child's standard input).
 """
 
 from __future__ import annotations
