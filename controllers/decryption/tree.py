@@ -87,7 +87,7 @@ class _Walk:
                 return ""
             if not isinstance(value, str):
                 raise TreeError("NotEncrypted", f"{':'.join(path)}: expected an encrypted value, found a bare scalar")
-            value = open_value(value, self._key, "".join(f"{part}:" for part in path))
+            value = open_value(value, self._key, _aad(path))
             if isinstance(value, Comment):
                 raise TreeError("ValueInvalid", f"{':'.join(path)}: a comment stands where a value is expected")
             self.report.fields.append(".".join(path))
@@ -99,12 +99,16 @@ class _Walk:
         """Comments are outside the MAC; one that does not decrypt stays as it is, as sops leaves it."""
         if self._selector(path) and is_envelope(comment.text):
             try:
-                opened = open_value(comment.text, self._key, "".join(f"{part}:" for part in path))
+                opened = open_value(comment.text, self._key, _aad(path))
             except TreeError:
                 self.report.plain_comments += 1
             else:
                 return opened if isinstance(opened, Comment) else comment
         return comment
+
+
+def _aad(path: tuple[str, ...]) -> str:
+    return ":".join(path) + ":"
 
 
 def _name(key: object, path: tuple[str, ...]) -> str:
