@@ -5,17 +5,22 @@ render here to the byte as it does upstream. Pure: no I/O, no clock and no rando
 """
 
 from .builtins import BUILTINS
+from .chance import Chance
 from .errors import BudgetExceeded, ExecutionError, FunctionError, ParseError, TemplateError
 from .evaluator import Budget
 from .registry import Function, FunctionSet
+from .sets import EXTERNAL_SECRETS, SPRIG, with_chance
 from .template import MissingKey, Template
 from .values import NOTHING, Ordered, StringMap, Struct
 
 __all__ = [
     "BUILTINS",
+    "EXTERNAL_SECRETS",
     "NOTHING",
+    "SPRIG",
     "Budget",
     "BudgetExceeded",
+    "Chance",
     "ExecutionError",
     "Function",
     "FunctionError",
@@ -27,4 +32,5 @@ __all__ = [
     "Struct",
     "Template",
     "TemplateError",
+    "with_chance",
 ]

@@ -8,7 +8,7 @@
     FunctionError              raised by a template function; the evaluator turns it into an ExecutionError
 
 Texts follow Go's (`template: name:1:3: executing "name" at <.x>: map has no entry for key "x"`). They quote the
-template, never the data: a value may be a secret. Functions therefore name what they expected and not what they were given.
+template, never the data: a value may be a secret. Functions name what they expected and not what they were given.
 """
 
 from __future__ import annotations

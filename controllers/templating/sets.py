@@ -1,0 +1,25 @@
+"""The function sets that callers choose from.
+
+- `SPRIG`: sprig's text functions without the environment, the network, randomness and the clock.
+- `EXTERNAL_SECRETS`: those and External Secrets' own.
+- `with_chance(set, chance)`: the set and the non-deterministic functions over injected sources.
+"""
+
+from __future__ import annotations
+
+from .chance import Chance, chance_functions
+from .godate import DATES
+from .goyaml import YAML
+from .pem import PEM
+from .registry import FunctionSet
+from .sprig_data import DATA
+from .sprig_misc import MISC
+from .sprig_strings import STRINGS
+
+SPRIG = FunctionSet({**STRINGS, **DATA, **MISC, **DATES})
+EXTERNAL_SECRETS = SPRIG | {**PEM, **YAML}
+
+
+def with_chance(functions: FunctionSet, chance: Chance) -> FunctionSet:
+    """`functions` and what needs randomness or time."""
+    return functions | chance_functions(chance)
