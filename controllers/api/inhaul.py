@@ -13,50 +13,66 @@ from .resource import Resource
 TENANT_POLICIES = Resource("inhaul.dev", "v1alpha1", "tenantpolicies", "TenantPolicy", namespaced=False)
 
 Glob = Annotated[str, Field(min_length=1, max_length=1024)]
-"""`*`: anything but `/`; `**`: anything; `?`: one character but `/`. Everything else stands for itself."""
+"""`*`: any characters but `/`; `**`: any at all; `?`: one but `/`. The rest stands for itself, case included."""
+
+HARMLESS_SECRET_TYPES = (
+    "Opaque",
+    "kubernetes.io/basic-auth",
+    "kubernetes.io/dockercfg",
+    "kubernetes.io/dockerconfigjson",
+    "kubernetes.io/ssh-auth",
+    "kubernetes.io/tls",
+)
+"""Types that no controller of Kubernetes gives a meaning of its own to: they mint no credentials."""
 
 
 class GitGrant(Fields):
-    """Branches and paths of one repository."""
+    """Branches and paths of one repository, or of several by globs in the URL's path."""
 
     url: Annotated[str, Field(min_length=1, max_length=1024)]
-    """As in a GitRepository; the last segments may be globs."""
+    """As in a GitRepository. User, default port, `.git` and a last slash make no difference."""
     branches: tuple[Glob, ...] = ("**",)
+    """Branches by name; other references in full: `refs/tags/v*`."""
     paths: tuple[Glob, ...] = ("**",)
     """Files that may be written, from the repository's root."""
     access: Literal["read", "write"] = "read"
-    """write includes read."""
+    """`write` includes `read`."""
 
 
 class KindGrant(Fields):
-    """Kinds by group; `*` stands for all."""
+    """A kind of a group; `*` stands for all of them."""
 
     group: str
+    """Empty for the core group."""
     kind: Annotated[str, Field(min_length=1)]
 
 
 class KindRules(Fields):
-    """Which kinds a Kustomization may apply. Without `allow` all but the denied ones; deny wins."""
+    """What a Kustomization may apply, beside what its service account's RBAC says."""
 
     allow: tuple[KindGrant, ...] = ()
+    """Default: all kinds."""
     deny: tuple[KindGrant, ...] = ()
+    """Wins over every `allow`, of other policies too."""
 
 
 class TenantPolicySpec(Fields):
-    """What the namespaces of a tenant may reach. Policies that match a namespace add up."""
+    """What the namespaces of a tenant may reach. All policies that match a namespace add up."""
 
     namespace_selector: LabelSelector
+    """Namespaces by their labels; an empty selector means all."""
     role_arns: Annotated[tuple[Glob, ...], Field(alias="roleARNs")] = ()
-    """AWS roles that stores, generators and registries may use."""
+    """AWS roles that may be assumed. In ARNs `*` stops at `:` too."""
     secret_keys: tuple[Glob, ...] = ()
-    """Keys at a provider, prefix included; a service may go before: `ParameterStore:/payments/**`."""
+    """Names or ARNs at a provider, the store's prefix included; `ParameterStore:/payments/**` for one service only."""
     kms_arns: Annotated[tuple[Glob, ...], Field(alias="kmsARNs")] = ()
-    """Keys that SOPS files may be opened with."""
+    """Keys that may open encrypted files."""
     age_recipients: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     git: tuple[GitGrant, ...] = ()
     registries: tuple[Glob, ...] = ()
     """Image repositories: `123456789012.dkr.ecr.eu-west-1.amazonaws.com/payments/**`."""
-    secret_types: tuple[Annotated[str, Field(min_length=1)], ...] = ("Opaque",)
+    secret_types: tuple[Annotated[str, Field(min_length=1)], ...] = HARMLESS_SECRET_TYPES
+    """Types of Secrets that may be written."""
     kinds: KindRules = KindRules()
 
 
