@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controllers.templating import Budget, FunctionSet, Template, TemplateError
-from controllers.templating.sprig import SPRIG
+from controllers.templating import SPRIG, Budget, FunctionSet, StringMap, Template, TemplateError
 
 _FUNCTIONS: FunctionSet = SPRIG.without("env", "expandenv", "getHostByName").deterministic()
 _BUDGET = Budget()
 
 
-def render(name: str, text: str, data: Mapping[str, str]) -> str:
+def render(name: str, text: str, data: Mapping[str, str], functions: FunctionSet = _FUNCTIONS) -> str:
     """The rendered text of one entry. Raises ValueError with line and cause, no value."""
     try:
-        template = Template.parse(text, name=name, functions=_FUNCTIONS)
-        return template.render(dict(data), missing_key="default", budget=_BUDGET)
+        template = Template.parse(text, name=name, functions=functions)
+        return template.render(StringMap(data), missing_key="default", budget=_BUDGET)
     except TemplateError as error:
         raise ValueError(str(error)) from None

@@ -1,0 +1,1 @@
+"""`inhaul demo`: the story of team payments, told on the embedded default. For trying, never for production."""
