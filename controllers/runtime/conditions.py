@@ -141,10 +141,8 @@ def ready(
     wanted = {"Stalled": stalled and status != "True", "Reconciling": not stalled and status != "True"}
     for type_, on in wanted.items():
         if on:
-            text = {"value": "True", "reason": reason, "message": message}
-            if type_ == "Reconciling":
-                text = {"value": "True", "reason": "ProgressingWithRetry", "message": message}
-            out = set_condition(out, type_, now=now, generation=generation, **text)
+            why = reason if type_ == "Stalled" else "ProgressingWithRetry"
+            out = set_condition(out, type_, value="True", reason=why, message=message, now=now, generation=generation)
         else:
             out = remove_condition(out, type_)
     return out

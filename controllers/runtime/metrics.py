@@ -1,0 +1,119 @@
+"""What Prometheus scrapes: reconciles, queues, API requests, watches, pools.
+
+One registry per process. Labels are bounded by construction: controllers, HTTP methods, status codes, resource types;
+never names of objects, for ten thousand of those would be ten thousand series.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from .queue import QueueMeter, WorkQueue
+
+_SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 15, 60, 300)
+_PLURAL = re.compile(r"^/(?:api/v1|apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/([a-z]+)")
+
+
+class Metrics:
+    """Names as controller-runtime has them where the same thing is measured, so that upstream's dashboards work."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.reconciles = Counter(
+            "controller_runtime_reconcile", "Reconciles by result", ["controller", "result"], registry=self.registry
+        )
+        self.reconcile_seconds = Histogram(
+            "controller_runtime_reconcile_time_seconds",
+            "Length of a reconcile",
+            ["controller"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.queue_adds = Counter("workqueue_adds", "Keys added", ["name"], registry=self.registry)
+        self.queue_retries = Counter("workqueue_retries", "Keys backed off", ["name"], registry=self.registry)
+        self.queue_wait = Histogram(
+            "workqueue_queue_duration_seconds", "Wait in the queue", ["name"], buckets=_SECONDS, registry=self.registry
+        )
+        self.queue_work = Histogram(
+            "workqueue_work_duration_seconds", "Work on a key", ["name"], buckets=_SECONDS, registry=self.registry
+        )
+        self.requests = Counter(
+            "rest_client_requests", "API requests", ["method", "resource", "code"], registry=self.registry
+        )
+        self.request_seconds = Histogram(
+            "rest_client_request_duration_seconds", "API calls", ["method"], buckets=_SECONDS, registry=self.registry
+        )
+        self.watch_restarts = Counter(
+            "inhaul_watch_restarts", "Watches begun anew", ["resource"], registry=self.registry
+        )
+        self.lost_events = Counter(
+            "inhaul_store_mended_objects", "Objects that a resync found wrong", ["resource"], registry=self.registry
+        )
+        self.events = Counter("inhaul_events", "Events by fate", ["fate"], registry=self.registry)
+        self.leader = Gauge("leader_election_master_status", "1: this process leads", ["name"], registry=self.registry)
+        self._queues = _Queues()
+        self.registry.register(self._queues)
+
+    def request(self, method: str, path: str, status: int, seconds: float) -> None:
+        """The kube client's observer."""
+        plural = found[1] if (found := _PLURAL.match(path)) else "other"
+        self.requests.labels(method, plural, str(status) if status else "none").inc()
+        if method != "WATCH":
+            self.request_seconds.labels(method).observe(seconds)
+
+    def meter(self, name: str) -> QueueMeter:
+        return _Meter(self, name)
+
+    def queue(self, queue: WorkQueue) -> None:
+        """Exports depth, in-flight and longest running of a queue at each scrape."""
+        self._queues.queues.append(queue)
+
+    def gauge(self, name: str, help: str, read: Callable[[], float]) -> None:
+        """A gauge that is asked at each scrape, for rooms above."""
+        gauge = Gauge(name, help, registry=self.registry)
+        gauge.set_function(read)
+
+    def render(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+class _Meter(QueueMeter):
+    def __init__(self, metrics: Metrics, name: str) -> None:
+        self._adds, self._retries = metrics.queue_adds.labels(name), metrics.queue_retries.labels(name)
+        self._wait, self._work = metrics.queue_wait.labels(name), metrics.queue_work.labels(name)
+
+    def added(self) -> None:
+        self._adds.inc()
+
+    def retried(self) -> None:
+        self._retries.inc()
+
+    def waited(self, seconds: float) -> None:
+        self._wait.observe(seconds)
+
+    def worked(self, seconds: float) -> None:
+        self._work.observe(seconds)
+
+
+class _Queues(Collector):
+    def __init__(self) -> None:
+        self.queues: list[WorkQueue] = []
+
+    def collect(self) -> list[Metric]:
+        families = [
+            GaugeMetricFamily("workqueue_depth", "Keys that wait for a worker", labels=["name"]),
+            GaugeMetricFamily("workqueue_in_flight", "Reconciles that run", labels=["name"]),
+            GaugeMetricFamily("workqueue_known", "Keys queued, running, backing off or due later", labels=["name"]),
+            GaugeMetricFamily("workqueue_longest_running_processor_seconds", "Oldest running", labels=["name"]),
+            GaugeMetricFamily("workqueue_oldest_waiting_seconds", "Oldest waiting", labels=["name"]),
+        ]
+        for queue in self.queues:
+            values = (len(queue), queue.in_flight(), queue.known, queue.longest_running(), queue.oldest_waiting())
+            for family, value in zip(families, values, strict=True):
+                family.add_metric([queue.name], value)
+        return list(families)

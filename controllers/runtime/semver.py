@@ -1,0 +1,266 @@
+"""Versions and ranges in the grammar of Masterminds/semver v3, which Flux reads ranges and tags with. Pure.
+
+It is neither npm's grammar nor PEP 440's. A range is OR groups (`||`) of AND constraints (space or comma); a prerelease
+is admitted only by a group in which some constraint carries a prerelease, and then by all constraints of the group.
+Hyphen ranges need spaces on both sides. Versions are read loosely: an optional `v`, missing minor and patch, leading
+zeros; segments fit 64 bits. Build metadata plays no part in precedence; `order_key` breaks ties so that the choice
+among equal versions is the same every time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import total_ordering
+
+import re2
+
+MAX_LENGTH = 256
+"""Longest text read as a version; what is longer is no version."""
+_MAX_CONSTRAINT = 4096
+_SEGMENT_MAX = 2**64
+_IDS = r"[0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*"
+_OPS = r"=||!=|>|<|>=|=>|<=|=<|~|~>|\^"
+_PART = r"[0-9|x|X|\*]+"
+_CV = rf"v?{_PART}(?:\.{_PART})?(?:\.{_PART})?(?:-{_IDS})?(?:\+{_IDS})?"
+# RE2: linear time, and the dialect that the grammar was written in.
+_LOOSE = re2.compile(rf"v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?(?:-({_IDS}))?(?:\+({_IDS}))?")
+_VALID = re2.compile(rf"(?:\s*(?:{_OPS})\s*{_CV}\s*)(?:(?:\s+|,\s*)(?:{_OPS})\s*{_CV}\s*)*")
+_FIND = re2.compile(rf"({_OPS})\s*(v?({_PART})(\.{_PART})?(\.{_PART})?(-{_IDS})?(?:\+{_IDS})?)")
+_RANGE = re2.compile(rf"\s*({_CV})\s+-\s+({_CV})\s*")
+
+
+class InvalidVersion(ValueError):
+    """A text that is no version."""
+
+
+class InvalidConstraint(ValueError):
+    """A text that is no range of versions."""
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True, eq=False)
+class Version:
+    """Compares by precedence: build metadata and the original text play no part."""
+
+    major: int
+    minor: int
+    patch: int
+    prerelease: str = ""
+    metadata: str = ""
+    original: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Version) and _precedence(self) == _precedence(other)
+
+    def __lt__(self, other: Version) -> bool:
+        return _precedence(self) < _precedence(other)
+
+    def __hash__(self) -> int:
+        return hash(_precedence(self))
+
+
+Identifier = tuple[int, int, str]
+Precedence = tuple[int, int, int, int, tuple[Identifier, ...]]
+
+
+def _precedence(version: Version) -> Precedence:
+    release = 0 if version.prerelease else 1
+    return version.major, version.minor, version.patch, release, _identifiers(version.prerelease)
+
+
+def _identifiers(text: str) -> tuple[Identifier, ...]:
+    """Numbers before words, numbers by value, words by bytes (ASCII, so by code point); fewer before more."""
+    return tuple(_identifier(part) for part in text.split(".")) if text else ()
+
+
+def _identifier(part: str) -> Identifier:
+    number = int(part) if part.isdigit() else _SEGMENT_MAX
+    return (0, number, "") if number < _SEGMENT_MAX else (1, 0, part)
+
+
+def order_key(version: Version) -> tuple[Precedence, tuple[Identifier, ...], str]:
+    """A total order: precedence, then build metadata (numbers as numbers), then the original text."""
+    return _precedence(version), _identifiers(version.metadata), version.original
+
+
+def parse_version(text: str) -> Version:
+    """A version, read loosely (`1`, `v1.2`, `01.2.3`). Raises InvalidVersion."""
+    found = _LOOSE.fullmatch(text) if len(text) <= MAX_LENGTH else None
+    if found is None:
+        raise InvalidVersion(f"found {text[:80]!r}, expected a version such as 1.2.3")
+    segments = [int(part.lstrip(".")) if part else 0 for part in found.group(1, 2, 3)]
+    prerelease, metadata = found.group(4) or "", found.group(5) or ""
+    if any(segment >= _SEGMENT_MAX for segment in segments):
+        raise InvalidVersion(f"found {text[:80]!r}, expected numbers below 2^64")
+    if any(part.isdigit() and len(part) > 1 and part[0] == "0" for part in prerelease.split(".")):
+        raise InvalidVersion(f"found {text[:80]!r}, expected no leading zeros in the prerelease")
+    return Version(segments[0], segments[1], segments[2], prerelease, metadata, text)
+
+
+def parse_tag(text: str) -> Version | None:
+    """A tag as Flux reads versions: at least three parts between dots, else it is none."""
+    if text.count(".") < 2:
+        return None
+    try:
+        return parse_version(text)
+    except InvalidVersion:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One constraint. Parts left open (`1.2`, `1.x`) are zero in `version` and said by the flags."""
+
+    operator: str
+    version: Version
+    major_open: bool
+    minor_open: bool
+    patch_open: bool
+
+    @property
+    def open(self) -> bool:
+        return self.major_open or self.minor_open or self.patch_open
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A range of versions. `groups` are alternatives; all constraints of one must hold."""
+
+    groups: tuple[tuple[Rule, ...], ...]
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Constraint:
+        """Raises InvalidConstraint."""
+        if len(text) > _MAX_CONSTRAINT:
+            raise InvalidConstraint(f"found a range of {len(text)} characters, expected at most {_MAX_CONSTRAINT}")
+        groups = []
+        for alternative in rewrite_ranges(text).split("||"):
+            if not _VALID.fullmatch(alternative):
+                raise _improper(text)
+            groups.append(tuple(_rule(found.groups(), text) for found in _FIND.finditer(alternative)))
+        return cls(tuple(groups), text)
+
+    def check(self, version: Version, *, include_prerelease: bool = False) -> bool:
+        """Whether a version is in the range."""
+        return any(_group_holds(group, version, include_prerelease) for group in self.groups)
+
+
+def rewrite_ranges(text: str) -> str:
+    """Hyphen ranges (`1.2 - 3`) written as two comparisons; everything else as it stands."""
+    out = text
+    for found in _RANGE.finditer(text):
+        out = out.replace(found.group(0), f">= {found.group(1)}, <= {found.group(2)} ", 1)
+    return out
+
+
+def _improper(text: str) -> InvalidConstraint:
+    return InvalidConstraint(f"found {text[:200]!r}, expected a range of versions such as '>=1.2.0 <2.0.0'")
+
+
+def _rule(groups: tuple[str | None, ...], text: str) -> Rule:
+    operator, whole, major, minor, patch, prerelease = (part or "" for part in groups)
+    major_open = _wild(major)
+    minor_open = not major_open and _wild(minor.removeprefix("."))
+    patch_open = not major_open and not minor_open and _wild(patch.removeprefix("."))
+    if major_open:
+        whole = f"0.0.0{prerelease}"
+    elif minor_open:
+        whole = f"{major}.0.0{prerelease}"
+    elif patch_open:
+        whole = f"{major}{minor}.0{prerelease}"
+    try:
+        return Rule(operator, parse_version(whole), major_open, minor_open, patch_open)
+    except InvalidVersion:
+        raise _improper(text) from None
+
+
+def _wild(part: str) -> bool:
+    return part in ("", "x", "X", "*")
+
+
+def _group_holds(group: tuple[Rule, ...], version: Version, include_prerelease: bool) -> bool:
+    """A prerelease is admitted by all constraints of a group or by none."""
+    admits = include_prerelease or any(rule.version.prerelease for rule in group)
+    if version.prerelease and not admits:
+        return False
+    return all(_holds(rule, version) for rule in group)
+
+
+def _holds(rule: Rule, version: Version) -> bool:
+    match rule.operator:
+        case "!=":
+            return _not_equal(rule, version)
+        case ">":
+            return _greater(rule, version)
+        case "<":
+            return version < rule.version
+        case ">=" | "=>":
+            return version >= rule.version
+        case "<=" | "=<":
+            return _at_most(rule, version)
+        case "~" | "~>":
+            return _tilde(rule, version)
+        case "^":
+            return _caret(rule, version)
+        case _:  # "=" and none
+            return _tilde(rule, version) if rule.open else version == rule.version
+
+
+def _not_equal(rule: Rule, version: Version) -> bool:
+    wanted = rule.version
+    if not rule.open:
+        return version != wanted
+    if version.major != wanted.major:
+        return True
+    if rule.minor_open:
+        return False
+    if version.minor != wanted.minor:
+        return True
+    if rule.patch_open:
+        return version.prerelease != wanted.prerelease
+    return version != wanted  # a wildcard for all parts
+
+
+def _greater(rule: Rule, version: Version) -> bool:
+    """`>11` starts at 12, `>11.1` at 11.2."""
+    wanted = rule.version
+    if not rule.open or version.major != wanted.major:
+        return version > wanted if not rule.open else version.major > wanted.major
+    if rule.minor_open:
+        return False
+    return version.minor > wanted.minor if rule.patch_open else version > wanted
+
+
+def _at_most(rule: Rule, version: Version) -> bool:
+    """`<=2.x` includes 2.9.9."""
+    wanted = rule.version
+    if not rule.open:
+        return version <= wanted
+    if version.major != wanted.major:
+        return version.major < wanted.major
+    return rule.minor_open or version.minor <= wanted.minor
+
+
+def _tilde(rule: Rule, version: Version) -> bool:
+    """The same major and, where it is given, minor. `~0.0.0` and `~*` are any."""
+    wanted = rule.version
+    if version < wanted:
+        return False
+    if (wanted.major, wanted.minor, wanted.patch) == (0, 0, 0) and not rule.minor_open and not rule.patch_open:
+        return True
+    return version.major == wanted.major and (rule.minor_open or version.minor == wanted.minor)
+
+
+def _caret(rule: Rule, version: Version) -> bool:
+    """No change of the leftmost part that is not zero."""
+    wanted = rule.version
+    if version < wanted:
+        return False
+    if wanted.major > 0 or rule.minor_open:
+        return version.major == wanted.major
+    if version.major > 0:
+        return False
+    if wanted.minor > 0 or rule.patch_open:
+        return version.minor == wanted.minor
+    return version.minor == 0 and version.patch == wanted.patch

@@ -1,0 +1,228 @@
+"""Every knob of the runtime, in small frozen groups, read once at start from flags and the environment.
+
+A field `request` of the group `kube` is the flag `--kube-request` and the variable `INHAUL_KUBE_REQUEST`; a flag wins.
+Each field has its default, its unit and its reason in one place, which is also its `--help`. A value that does not
+parse stops the start with the flag's name, what was found and what was expected. Rooms above keep their own knobs the
+same way: a frozen dataclass with a `prefix`, read by `settings.group(ThatClass)`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar, cast
+
+Group = TypeVar("Group")
+
+
+class SettingsError(Exception):
+    """A flag or variable that cannot be used: which, what was found, what was expected."""
+
+
+def knob(default: Any, help: str, *, choices: tuple[str, ...] = ()) -> Any:
+    """A field of a group: its default, and its unit and reason as help text."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True, slots=True)
+class KubeSettings:
+    prefix: ClassVar[str] = "kube"
+    config: str = knob("", "kubeconfig file; empty: $KUBECONFIG, the Pod's service account, ~/.kube/config")
+    context: str = knob("", "context of the kubeconfig; empty: its current one")
+    connections: int = knob(32, "connections for calls; more only moves the queue into the API server")
+    connect: float = knob(5.0, "seconds to a connection; a dead address should fail before its caller does")
+    request: float = knob(30.0, "seconds for one call; the API server itself gives up at 60")
+    silence: float = knob(90.0, "seconds of nothing after which a watch is dead; bookmarks come each 60")
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    prefix: ClassVar[str] = "watch"
+    timeout: float = knob(300.0, "seconds a watch lives on the server; the API server's own usual bound is 300 to 600")
+    page: int = knob(500, "objects per page of a list; what kubectl uses too")
+    resync: float = knob(600.0, "seconds between two lists of metadata that look for lost events")
+    stale: float = knob(180.0, "seconds without event or bookmark of a wanted kind after which liveness fails")
+    namespace: str = knob("", "watch this namespace alone; empty: the whole cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    prefix: ClassVar[str] = "queue"
+    concurrent: int = knob(0, "reconciles per kind at once; 0: what each controller asks for")
+    backoff: float = knob(1.0, "seconds before the first retry; doubles with each failure")
+    backoff_cap: float = knob(600.0, "seconds between retries at most")
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettings:
+    prefix: ClassVar[str] = "lease"
+    enabled: bool = knob(True, "elect a leader; without it two replicas would both write")
+    namespace: str = knob("", "namespace of the Leases; empty: our own")
+    identity: str = knob("", "holder's name; empty: the host's name, which is the Pod's")
+    duration: float = knob(8.0, "seconds a Lease is valid without renewal: the longest gap at a failover")
+    deadline: float = knob(5.0, "seconds within which a leader must have renewed, or it exits")
+    retry: float = knob(1.0, "seconds between renewals, and between a standby's tries")
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    prefix: ClassVar[str] = "web"
+    host: str = knob("0.0.0.0", "address of health, metrics and hooks; the kubelet calls the Pod's own")  # noqa: S104
+    port: int = knob(8080, "port of it; 0 lets the system choose, -1 serves nothing")
+
+
+@dataclass(frozen=True, slots=True)
+class EgressSettings:
+    prefix: ClassVar[str] = "egress"
+    allow_loopback: bool = knob(False, "let outward calls reach this machine; for tests and the demo alone")
+    allow_private: bool = knob(True, "let outward calls reach private addresses; in-house registries live there")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    prefix: ClassVar[str] = "pool"
+    aws: int = knob(16, "threads for AWS calls; they wait rather than work")
+    git: int = knob(4, "threads for Git; each may run a git process")
+    crypto: int = knob(2, "threads for decryption; more than the cores gain nothing")
+    other: int = knob(4, "threads of any further outside system")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    prefix: ClassVar[str] = "worker"
+    processes: int = knob(2, "worker processes for heavy work, each about 40 MiB when idle")
+    memory: int = knob(512, "MiB of address space one may use beyond what it starts with")
+    timeout: float = knob(10.0, "seconds one piece of work may take before its process is killed")
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    prefix: ClassVar[str] = "log"
+    level: str = knob("info", "least level that is written", choices=("debug", "info", "warning", "error"))
+    format: str = knob("json", "one JSON object a line, or text for a terminal", choices=("json", "text"))
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSettings:
+    prefix: ClassVar[str] = "claim"
+    mode: str = knob("all", "which objects are ours: all, or those labelled for us", choices=("all", "labelled"))
+    name: str = knob("inhaul", "our name in upstream's switches (sharding.fluxcd.io/key, spec.controller)")
+    sources: str = knob("own", "serve GitRepositories, or read those of a running controller", choices=("own", "read"))
+
+
+_GROUPS: dict[str, type] = {
+    group.prefix: group
+    for group in (
+        KubeSettings,
+        WatchSettings,
+        QueueSettings,
+        LeaseSettings,
+        WebSettings,
+        EgressSettings,
+        PoolSettings,
+        WorkerSettings,
+        LogSettings,
+        ClaimSettings,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All groups, the controllers to run, and our own namespace (empty: the kube config's)."""
+
+    controllers: tuple[str, ...] = ()
+    namespace: str = ""
+    kube: KubeSettings = KubeSettings()
+    watch: WatchSettings = WatchSettings()
+    queue: QueueSettings = QueueSettings()
+    lease: LeaseSettings = LeaseSettings()
+    web: WebSettings = WebSettings()
+    egress: EgressSettings = EgressSettings()
+    pool: PoolSettings = PoolSettings()
+    worker: WorkerSettings = WorkerSettings()
+    log: LogSettings = LogSettings()
+    claim: ClaimSettings = ClaimSettings()
+    given: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Raw values by name (`kube-request`), for the groups of other rooms."""
+
+    @staticmethod
+    def add_arguments(parser: argparse.ArgumentParser, *groups: type) -> None:
+        """The flags of these groups (and of the runtime's own)."""
+        parser.add_argument("--controllers", metavar="NAMES", help="controllers to run, separated by commas")
+        parser.add_argument("--namespace", metavar="NAME", help="our own namespace; default: the kube config's")
+        parser.add_argument("--claim", dest="claim-mode", choices=("all", "labelled"), help="short for --claim-mode")
+        parser.add_argument("--sources", dest="claim-sources", choices=("own", "read"), help="short: --claim-sources")
+        for group in (*_GROUPS.values(), *groups):
+            section = parser.add_argument_group(cast(Any, group).prefix)
+            for item in dataclasses.fields(group):
+                name = _name(group, item)
+                text = f"{item.metadata.get('help', '')} (default: {item.default})".replace("%", "%%")
+                section.add_argument(f"--{name}", dest=name, metavar=item.name.upper(), help=text)
+
+    @classmethod
+    def from_args(
+        cls, arguments: argparse.Namespace | Sequence[str] = (), environ: Mapping[str, str] = os.environ
+    ) -> Settings:
+        """From a parsed namespace of `add_arguments`, or from flags as they stand. Raises SettingsError."""
+        if not isinstance(arguments, argparse.Namespace):
+            parser = argparse.ArgumentParser(prog="inhaul run", exit_on_error=False)
+            cls.add_arguments(parser)
+            try:
+                arguments = parser.parse_args(list(arguments))
+            except argparse.ArgumentError as error:
+                raise SettingsError(str(error)) from None
+        given = {
+            name.removeprefix("INHAUL_").lower().replace("_", "-"): value
+            for name, value in environ.items()
+            if name.startswith("INHAUL_")
+        }
+        given |= {name: str(value) for name, value in vars(arguments).items() if value is not None}
+        names = tuple(part.strip() for part in given.get("controllers", "").split(",") if part.strip())
+        groups: dict[str, Any] = {prefix: read_group(group, given) for prefix, group in _GROUPS.items()}
+        return cls(names, given.get("namespace", ""), **groups, given=given)
+
+    def group(self, group: type[Group]) -> Group:
+        """The knobs of another room: a frozen dataclass with a `prefix`. Raises SettingsError."""
+        return read_group(group, self.given)
+
+
+def default_identity() -> str:
+    """Who we are as a lease's holder: the host's name, and the process where two share one."""
+    return f"{socket.gethostname()}_{os.getpid()}"
+
+
+def read_group(group: type[Group], given: Mapping[str, str]) -> Group:
+    values = {}
+    for item in dataclasses.fields(cast(Any, group)):
+        name = _name(group, item)
+        if name in given:
+            values[item.name] = _parse(name, given[name], item)
+    return group(**values)
+
+
+def _name(group: type, item: dataclasses.Field[Any]) -> str:
+    return f"{cast(Any, group).prefix}-{item.name.replace('_', '-')}"
+
+
+def _parse(name: str, text: str, item: dataclasses.Field[Any]) -> Any:
+    choices = item.metadata.get("choices") or ()
+    if choices and text not in choices:
+        raise SettingsError(f"--{name}: found {text!r}, expected one of {', '.join(choices)}")
+    if isinstance(item.default, bool):
+        if text.lower() not in ("true", "false", "1", "0"):
+            raise SettingsError(f"--{name}: found {text!r}, expected true or false")
+        return text.lower() in ("true", "1")
+    if isinstance(item.default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    for kind, expected in ((int, "a whole number"), (float, "a number")):
+        if isinstance(item.default, kind):
+            try:
+                return kind(text)
+            except ValueError:
+                raise SettingsError(f"--{name}: found {text!r}, expected {expected}") from None
+    return text
