@@ -1,7 +1,7 @@
 """A SealedSecret's `template.data`: Go templates over the items, as sealed-secrets renders them.
 
-A missing item prints `<no value>`. Functions that give another text at each run (random, time) would rewrite the Secret at
-every unseal, so they are not offered.
+A missing item prints `<no value>`. Functions that give another text at each run (random, time) would rewrite the
+Secret at every unseal, so they are not offered.
 """
 
 from __future__ import annotations
