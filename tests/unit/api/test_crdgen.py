@@ -21,10 +21,33 @@ ALL = crds()
 NAMES = [crd["metadata"]["name"] for crd in ALL]
 
 ALLOWED = set(
-    "additionalProperties default description enum format items maxItems maxLength maxProperties maximum minItems "
-    "minLength minProperties minimum nullable pattern properties required type x-kubernetes-int-or-string "
-    "x-kubernetes-list-map-keys x-kubernetes-list-type x-kubernetes-map-type x-kubernetes-preserve-unknown-fields "
-    "x-kubernetes-validations".split()
+    [
+        "additionalProperties",
+        "default",
+        "description",
+        "enum",
+        "format",
+        "items",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minProperties",
+        "minimum",
+        "nullable",
+        "pattern",
+        "properties",
+        "required",
+        "type",
+        "x-kubernetes-int-or-string",
+        "x-kubernetes-list-map-keys",
+        "x-kubernetes-list-type",
+        "x-kubernetes-map-type",
+        "x-kubernetes-preserve-unknown-fields",
+        "x-kubernetes-validations",
+    ]
 )
 """What structural schemas of the API server may hold, as far as we use it."""
 
