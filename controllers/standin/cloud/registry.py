@@ -42,7 +42,7 @@ class Faults:
     """What goes wrong on purpose, for requests whose path contains `match`.
 
     `statuses` are answered one by one to the first requests (429 carries Retry-After), then all is well. `link`
-    replaces the Link header of every tags page. `redirect` sends blob and manifest reads there. `latency` is in seconds.
+    replaces the Link header of tags pages. `redirect` sends blob and manifest reads there. `latency` is in seconds.
     """
 
     match: str = ""
