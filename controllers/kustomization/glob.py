@@ -1,0 +1,121 @@
+"""Shell globs (`*`, `?`, `[a-z]`, `\\x`) matched in O(text x pattern), whatever a tenant writes.
+
+Two uses: names in ignore patterns, and the prefixes and suffixes of `${name#glob}`. `*` matches any characters. A
+pattern is a list of tokens that is walked as a small automaton, so no backtracking can blow up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STAR = None
+
+
+class BadPattern(ValueError):
+    """A glob that cannot be read: an open bracket, an empty class, a trailing backslash."""
+
+
+@dataclass(frozen=True, slots=True)
+class One:
+    """One character: any where `ranges` is None, else one in (or, negated, outside) the ranges."""
+
+    ranges: tuple[tuple[str, str], ...] | None
+    negated: bool = False
+
+    def matches(self, character: str) -> bool:
+        if self.ranges is None:
+            return True
+        return any(low <= character <= high for low, high in self.ranges) is not self.negated
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A parsed pattern."""
+
+    tokens: tuple[One | None, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Glob:
+        """Raises BadPattern."""
+        tokens: list[One | None] = []
+        position = 0
+        while position < len(text):
+            character = text[position]
+            position += 1
+            if character == "*":
+                if not tokens or tokens[-1] is not STAR:
+                    tokens.append(STAR)
+            elif character == "?":
+                tokens.append(One(None))
+            elif character == "[":
+                token, position = _class(text, position)
+                tokens.append(token)
+            else:
+                if character == "\\":
+                    if position == len(text):
+                        raise BadPattern("a backslash at the end")
+                    character = text[position]
+                    position += 1
+                tokens.append(One(((character, character),)))
+        return cls(tuple(tokens))
+
+    def matches(self, text: str) -> bool:
+        """Does it match the whole text?"""
+        return len(text) in self.prefixes(text)
+
+    def prefixes(self, text: str) -> list[int]:
+        """Lengths of all prefixes of `text` that it matches, ascending."""
+        end = len(self.tokens)
+        reached = self._closed({0})
+        found = [0] if end in reached else []
+        for index, character in enumerate(text):
+            after: set[int] = set()
+            for position in reached:
+                if position == end:
+                    continue
+                token = self.tokens[position]
+                if token is STAR:
+                    after.add(position)
+                elif token.matches(character):
+                    after.add(position + 1)
+            reached = self._closed(after)
+            if not reached:
+                break
+            if end in reached:
+                found.append(index + 1)
+        return found
+
+    def reversed(self) -> Glob:
+        return Glob(tuple(reversed(self.tokens)))
+
+    def _closed(self, reached: set[int]) -> set[int]:
+        """A star may stand for nothing."""
+        for position in sorted(reached):
+            if position < len(self.tokens) and self.tokens[position] is STAR:
+                reached.add(position + 1)
+        return reached
+
+
+def _class(text: str, position: int) -> tuple[One, int]:
+    """The character class that begins after `[`, and the position after its `]`."""
+    negated = text[position : position + 1] in ("^", "!")
+    position += negated
+    ranges: list[tuple[str, str]] = []
+    while True:
+        if text[position : position + 1] == "]" and ranges:
+            return One(tuple(ranges), negated), position + 1
+        low, position = _member(text, position)
+        high = low
+        if text[position : position + 1] == "-":
+            high, position = _member(text, position + 1)
+        ranges.append((low, high))
+
+
+def _member(text: str, position: int) -> tuple[str, int]:
+    if text[position : position + 1] == "\\":
+        position += 1
+    elif text[position : position + 1] in ("-", "]"):
+        raise BadPattern("a character class with a loose `-` or `]`")
+    if position >= len(text):
+        raise BadPattern("a character class that is not closed")
+    return text[position], position + 1
