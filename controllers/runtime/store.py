@@ -7,6 +7,7 @@ dropped, for they are half of an object's memory and nobody looks them up here (
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from controllers.api.resource import Key, Manifest, Resource, key_of
 
 Manifests = list[Manifest]
 IndexFunction = Callable[[Manifest], Iterable[str]]
+Listener = Callable[[Manifest | None, Manifest | None], None]
+log = logging.getLogger(__name__)
+
 REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
 _REQUESTS = (REQUESTED_AT, "force-sync", "external-secrets.io/force-sync")
 
@@ -46,6 +50,7 @@ class Store:
         self._keep_managed = keep_managed
         self._objects: dict[Key, Manifest] = {}
         self._indexes: dict[str, _Index] = {}
+        self._listeners: list[Listener] = []
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -75,18 +80,34 @@ class Store:
         if before is not None and _older(manifest, before):
             return Change.NONE
         if not self._keep_managed:
-            manifest["metadata"].pop("managedFields", None)
+            meta = {name: value for name, value in manifest["metadata"].items() if name != "managedFields"}
+            manifest = {**manifest, "metadata": meta}
         self._objects[key] = manifest
         for index in self._indexes.values():
             _remove(index, key)
             _insert(index, key, manifest)
+        self._tell(before, manifest)
         return change(before, manifest)
 
     def drop(self, key: Key) -> bool:
         """True where the object was known."""
         for index in self._indexes.values():
             _remove(index, key)
-        return self._objects.pop(key, None) is not None
+        before = self._objects.pop(key, None)
+        if before is not None:
+            self._tell(before, None)
+        return before is not None
+
+    def subscribe(self, listener: Listener) -> None:
+        """`listener(before, after)` hears of each put (also of an unchanged object) and drop; None: not there."""
+        self._listeners.append(listener)
+
+    def _tell(self, before: Manifest | None, after: Manifest | None) -> None:
+        for listener in self._listeners:
+            try:
+                listener(before, after)
+            except Exception:
+                log.exception("store of %s: listener failed with a bug", self.resource.plural)
 
     def versions(self) -> dict[Key, tuple[str, str]]:
         """uid and resourceVersion of each known object."""
