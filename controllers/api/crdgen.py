@@ -277,6 +277,16 @@ def render(crd: Manifest) -> str:
     return _HEADER + yaml.safe_dump(crd, sort_keys=False, width=120, allow_unicode=True)
 
 
+def files() -> dict[str, str]:
+    """File names and texts of a folder of CRDs: a file per CRD, and the kustomization that lists them.
+
+    The latter is called `Kustomization`, so that `kubectl create -f crds/` passes over it.
+    """
+    texts = {file_name(crd): render(crd) for crd in crds()}
+    listing = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": sorted(texts)}
+    return texts | {"Kustomization": _HEADER + yaml.safe_dump(listing, sort_keys=False)}
+
+
 def main(arguments: list[str]) -> int:
     """Write all CRDs into the folder named and remove generated files that are no more; `--check` compares instead."""
     check = "--check" in arguments
@@ -285,8 +295,8 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m controllers.api.crdgen [--check] DIR", file=sys.stderr)
         return 2
     folder = Path(folders[0])
-    wanted = {file_name(crd): render(crd) for crd in crds()}
-    found = {path.name: path.read_text() for path in folder.glob("*.yaml")}
+    wanted = files()
+    found = {path.name: path.read_text() for path in (*folder.glob("*.yaml"), *folder.glob("Kustomization"))}
     generated = {name for name, text in found.items() if name in wanted or text.startswith(_HEADER)}
     stale = sorted(name for name in generated | set(wanted) if found.get(name) != wanted.get(name))
     if check:
