@@ -1,0 +1,129 @@
+"""External Secrets' vectors: one call of the rule each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from controllers.external_secrets import decode, find, hashing, params, rewrite, schedule, target, validate
+from controllers.external_secrets import template as templates
+from controllers.external_secrets.convert import check_keys, convert_keys, reverse_key
+from controllers.external_secrets.entries import value_text
+from controllers.external_secrets.errors import EntryError, SpecProblem, TemplateProblem
+from controllers.external_secrets.extract import extract, select
+from controllers.templating import pem
+from controllers.templating.errors import FunctionError
+
+Vector = dict[str, Any]
+
+
+def _answer(call: Callable[[Vector], Any]) -> Callable[[Vector], dict[str, Any]]:
+    def run(vector: Vector) -> dict[str, Any]:
+        try:
+            return {"ok": call(vector["input"])}
+        except (EntryError, SpecProblem, TemplateProblem, FunctionError, ValueError) as error:
+            return {"error": str(error)}
+
+    return run
+
+
+def _bytes(values: dict[str, str]) -> dict[str, bytes]:
+    return {key: value.encode() for key, value in values.items()}
+
+
+def _texts(values: dict[str, bytes]) -> dict[str, str]:
+    return {key: value.decode() for key, value in values.items()}
+
+
+def _property(given: Vector) -> str:
+    service = "ParameterStore" if given.get("provider") == "aws-ssm" else "SecretsManager"
+    return value_text(given["secret"], given["property"], service=service, key="/baz")
+
+
+def _extract(given: Vector) -> dict[str, str]:
+    document = given["secret"]
+    return extract(select(document, given["property"], key="k") if given.get("property") else document, key="k")
+
+
+def _rewrite(given: Vector) -> dict[str, str]:
+    values = rewrite.rewrite(given["rewrite"], _bytes(given["keys"]), templates.Engine().text)
+    check_keys(values)
+    return _texts(values)
+
+
+def _decode_map(given: Vector) -> dict[str, str]:
+    return _texts(decode.decode_map(given["strategy"], _bytes(given["values"])))
+
+
+def _template(vector: Vector) -> dict[str, Any]:
+    given, out, engine = vector["input"], templates.Rendered(), templates.Engine()
+    data = _bytes(given["data"])
+    source = templates.Source(
+        given["template"],
+        given.get("scope", "Values"),
+        given.get("target", "Data"),
+        given.get("valuesDecodingStrategy", "None"),
+    )
+    try:
+        engine.apply(source, data, out)
+        engine.apply(templates.Source(given.get("labels", {}), target="Labels"), data, out)
+        engine.apply(templates.Source(given.get("annotations", {}), target="Annotations"), data, out)
+    except TemplateProblem as error:
+        return {"error": str(error)}
+    return {"ok": _texts(out.data), "labels": out.labels, "annotations": out.annotations}
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _params(given: Vector) -> dict[str, Any]:
+    key = params.remote_key(given["service"], given["key"], version=given["version"], prefix=given["prefix"])
+    return params.call_of(key)
+
+
+def _hash(given: Vector) -> str:
+    return hashing.data_hash(_bytes(given["data"])) if "data" in given else hashing.object_hash(given["value"])
+
+
+def _target_valid(given: Vector) -> bool:
+    secret = given["secret"]
+    meta = {"uid": secret.get("uid"), "labels": secret.get("labels"), "annotations": secret.get("annotations")}
+    return target.target_valid({"metadata": meta, "data": secret.get("data")}, given["creationPolicy"])
+
+
+def _validate(given: Vector) -> bool:
+    validate.validate(given["spec"])
+    return True
+
+
+def _null_bytes(given: Vector) -> bool:
+    decode.check_null_bytes(given["policy"], given["value"].encode(), key=given["key"])
+    return True
+
+
+ADAPTERS: dict[str, Callable[[Vector], dict[str, Any]]] = {
+    "gjson_property": _answer(_property),
+    "extract_map": _answer(_extract),
+    "byte_value": _answer(lambda given: rewrite.byte_value(given["value"]).decode()),
+    "rewrite": _answer(_rewrite),
+    "convert_keys": _answer(lambda given: list(convert_keys(given["strategy"], dict.fromkeys(given["keys"])))),
+    "reverse_key": _answer(lambda given: reverse_key(given["strategy"], given["key"])),
+    "decode": _answer(lambda given: decode.decode(given["strategy"], given["value"].encode(), key="k").decode()),
+    "decode_map": _answer(_decode_map),
+    "template_v2": _template,
+    "filterPEM": _answer(lambda given: pem.filter_pem(given["pemType"], given["input"])),
+    "filterCertChain": _answer(lambda given: pem.filter_chain(given["certType"], given["input"])),
+    "certSANs": _answer(lambda given: pem.sans(given["input"])),
+    "api_params": _answer(_params),
+    "find_api": _answer(lambda given: find.list_call("SecretsManager", given["find"])),
+    "object_hash": _answer(_hash),
+    "target_valid": _answer(_target_valid),
+    "sync_window": _answer(lambda g: schedule.window_active(g["schedule"], g["duration"], _at(g["at"]))),
+    "sync_windows": _answer(lambda given: schedule.windows_permit(given["syncWindows"], _at(given["at"]))),
+    "validate": _answer(_validate),
+    "null_bytes": _answer(_null_bytes),
+    "data_diff": _answer(lambda given: target.data_diff(given["old"], given["new"])),
+    "store_refresh_interval": _answer(lambda given: schedule.store_interval(given["value"])),
+}
