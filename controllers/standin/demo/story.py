@@ -60,7 +60,9 @@ class Story:
             self._world.check_alive()
             await asyncio.sleep(0.05)
         checkout = await self._get(KUSTOMIZATIONS, "checkout")
-        raise StepFailed(f"waited {patience:g} s for {what}; Kustomization checkout: {_ready(checkout)[2] or 'not there'}")
+        raise StepFailed(
+            f"waited {patience:g} s for {what}; Kustomization checkout: {_ready(checkout)[2] or 'not there'}"
+        )
 
     async def _secret_value(self, name: str, key: str) -> bytes | None:
         secret = await self._get(SECRETS, name)
@@ -87,7 +89,9 @@ class Story:
     async def pointer(self, told: Told) -> str:
         self._world.aws_create_secret("payments/checkout/database", json.dumps({"password": self._database}))
         self._tell.say(f"aws: secret payments/checkout/database holds {digest(self._database.encode())}")
-        await self._commit("payments: run checkout with a pointer to its password", self._world.render("teams/payments"))
+        await self._commit(
+            "payments: run checkout with a pointer to its password", self._world.render("teams/payments")
+        )
         began = time.monotonic()
 
         async def same() -> bool:

@@ -1,0 +1,118 @@
+"""The `inhaul` command: starts controllers, tells the demo, and answers questions with the controllers' own functions.
+
+Each subcommand imports what it needs when it runs, so that `inhaul --help` costs no SDK.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from .runtime.manager import Manager
+
+CONTROLLERS = {
+    "external-secrets": "controllers.external_secrets.handlers",
+    "decryption": "controllers.decryption.handlers",
+    "image-automation": "controllers.image_automation.handlers",
+    "kustomization": "controllers.kustomization.handlers",
+}
+"""Name on the command line → module with `register(manager)` and, where it has knobs, `SETTINGS` (their group)."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0 done, 1 failed, 2 wrong usage."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["run"]:  # its flags are the settings' own
+        return _run(words[1:])
+    parser = _parser()
+    given = parser.parse_args(words)
+    if not hasattr(given, "run"):
+        parser.print_help()
+        return 2
+    run: Callable[[argparse.Namespace], int] = given.run
+    return run(given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="inhaul", description="Secrets and image automation for GitOps on EKS: one suite, upstream's resources."
+    )
+    parser.add_argument("--version", action="version", version=f"inhaul {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    commands.add_parser("run", help="run controllers in this process")
+
+    demo = commands.add_parser("demo", help="tell the story on an embedded cluster and cloud; for trying only")
+    demo.add_argument("--keep", action="store_true", help="stay up afterwards and print how to look around")
+    demo.add_argument("--json", action="store_true", help="print one JSON object instead of the story")
+    demo.set_defaults(run=_demo)
+
+    crds = commands.add_parser("crds", help="print the CustomResourceDefinitions as YAML")
+    crds.set_defaults(run=_crds)
+    return parser
+
+
+def _run(words: Sequence[str]) -> int:
+    from .runtime.settings import Settings, SettingsError
+
+    modules = {name: importlib.import_module(module) for name, module in CONTROLLERS.items()}
+    groups = [module.SETTINGS for module in modules.values() if hasattr(module, "SETTINGS")]
+    parser = argparse.ArgumentParser(prog="inhaul run")
+    Settings.add_arguments(parser, *groups)
+    options = parser.parse_args(words)
+    try:
+        settings = Settings.from_args(options)
+        for group in groups:
+            settings.group(group)
+    except SettingsError as error:
+        print(f"inhaul run: {error}", file=sys.stderr)
+        return 2
+    wanted = list(CONTROLLERS) if settings.controllers in ((), ("all",)) else list(settings.controllers)
+    if unknown := sorted(set(wanted) - set(CONTROLLERS)):
+        print(
+            f"inhaul run: --controllers: found {', '.join(unknown)}, expected all or some of {', '.join(CONTROLLERS)}",
+            file=sys.stderr,
+        )
+        return 2
+    return _run_manager(settings, [modules[name] for name in wanted])
+
+
+def _run_manager(settings: Any, modules: Sequence[Any]) -> int:
+    from .runtime.manager import Manager
+
+    async def work() -> int:
+        manager: Manager = Manager(settings)
+        for module in modules:
+            module.register(manager)
+        return await manager.run() or 0
+
+    return asyncio.run(work())
+
+
+def _demo(given: argparse.Namespace) -> int:
+    try:
+        from .standin.demo.run import main as demo
+    except ModuleNotFoundError as error:
+        print(f"inhaul demo: {error.name} is not installed; pip install 'inhaul[demo]'", file=sys.stderr)
+        return 1
+    return demo(keep=given.keep, json_output=given.json)
+
+
+def _crds(given: argparse.Namespace) -> int:
+    import yaml
+
+    from .api.crdgen import crds
+
+    print(yaml.safe_dump_all(crds(), sort_keys=False), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

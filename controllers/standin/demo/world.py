@@ -1,0 +1,252 @@
+"""The demo's world: an API server, AWS, a Git host and a registry in and beside this process, and the controllers in
+one of their own, with the identities and rights that an installation gives them.
+
+    world = World(directory); await world.start(); …; await world.stop()
+
+The controllers' process gets a service account's kubeconfig (the RBAC of kustomize/), a web-identity token for its AWS
+role, and nothing else. `kill` ends it hard, `spawn` starts it again: nothing of the loop is lost by that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pyrage
+import yaml
+
+from controllers.api.core import CRDS, SECRETS
+from controllers.api.crdgen import crds
+from controllers.api.resource import Manifest
+from controllers.runtime.kube import KubeClient, KubeConfig
+
+from ..apiserver.plugins import default_plugins
+from ..apiserver.server import ApiServer
+from ..cloud.aws import ACCOUNT, AwsStandin
+from ..cloud.git_server import GitServer, GitUser
+from ..cloud.registry import RegistryServer, push_image
+from ..cloud.registry_auth import Authenticator
+from . import manifests, tools
+
+PAYMENTS = "payments"
+SYSTEM = "inhaul-system"
+REPOSITORY = "platform"
+REGION = "eu-west-1"
+ECR_HOST = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+ECR_REPOSITORY = f"{ECR_HOST}/checkout"
+CONTROLLERS = "external-secrets,decryption,image-automation,kustomization"
+_PLATFORM = Path(__file__).parent / "platform"
+
+
+class World:
+    """All parts of the demo. `directory` is ours alone (0700) and holds keys."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.api = ApiServer(directory / "apiserver", plugins=default_plugins)
+        self.aws = AwsStandin(region=REGION)
+        self.git = GitServer(directory / "git", users=(), anonymous_read=False)
+        self.registry = RegistryServer(auth=Authenticator(mode="basic", ecr_login=self.aws.ecr_login))
+        self.registry.on_push = self.aws.mirror_push
+        self.age = pyrage.x25519.Identity.generate()
+        self.web_port = tools.free_port()
+        self.admin: KubeClient
+        self._controllers: subprocess.Popen[bytes] | None = None
+        self._passwords = {name: tools.password() for name in ("engineer", "payments-read", "payments-write")}
+
+    # --- life
+
+    async def start(self) -> None:
+        """Everything but the controllers' process."""
+        self.git.set_users(
+            [
+                GitUser("engineer", self._passwords["engineer"], write=("*",)),
+                GitUser("payments-read", self._passwords["payments-read"], read=(REPOSITORY,)),
+                GitUser("payments-write", self._passwords["payments-write"], write=(REPOSITORY,)),
+            ]
+        )
+        await asyncio.gather(self.api.start(), self.aws.start(), self.git.start(), self.registry.start())
+        kubeconfig = self.directory / "admin.kubeconfig"
+        tools.write_private(kubeconfig, self.api.admin_kubeconfig())
+        self.admin = KubeClient(KubeConfig.from_file(kubeconfig))
+        tools.write_private(self.directory / "git-ca.pem", self.git.ca_pem.decode())
+        await self.aws.trust_issuer(self.api.url, jwks_url=f"{self.api.url}/openid/v1/jwks", ca_pem=self.api.ca_pem)
+        await self.aws.use_registry(self.registry.url)
+        await asyncio.to_thread(self._prepare_aws)
+        await self.git.create_repo(REPOSITORY, {"README.md": "The platform repository of the demo.\n"})
+        await self.git.commit(REPOSITORY, self.render("clusters"), message="platform: set up payments")
+        await self.ci_push("v1.42.0")
+        await self._prepare_cluster()
+
+    async def stop(self) -> None:
+        """Ends everything, whatever state it is in. No process stays."""
+        await self.kill(signal.SIGTERM)
+        if hasattr(self, "admin"):
+            await self.admin.close()
+        for part in (self.registry, self.git, self.aws, self.api):
+            with contextlib.suppress(Exception):
+                await part.stop()
+
+    def spawn(self) -> None:
+        """Starts the controllers' process. Its output goes to controllers.log in the directory."""
+        with (self.directory / "controllers.log").open("ab") as log:
+            self._controllers = subprocess.Popen(
+                [sys.executable, "-m", "controllers.cli", "run", f"--controllers={CONTROLLERS}",
+                f"--namespace={SYSTEM}"], env=self.controller_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+
+    async def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """Ends the controllers' process group and waits for it."""
+        process, self._controllers = self._controllers, None
+        if process is None:
+            return
+        for attempt in (how, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, attempt)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(process.wait, 10)
+                break
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def check_alive(self) -> None:
+        """Raises RuntimeError when the controllers' process has ended by itself."""
+        if self._controllers is not None and (code := self._controllers.poll()) is not None:
+            tail = (self.directory / "controllers.log").read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"the controllers ended with code {code}:\n{tail}")
+
+    def controller_environment(self) -> dict[str, str]:
+        """What the controllers' process knows: nothing of ours but this."""
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.directory),
+            "KUBECONFIG": str(self.directory / "controllers.kubeconfig"),
+            **self.aws.endpoint_env(),
+            "AWS_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/inhaul",
+            "AWS_WEB_IDENTITY_TOKEN_FILE": str(self.directory / "aws-token"),
+            "AWS_ROLE_SESSION_NAME": "inhaul",
+            "INHAUL_EGRESS_ALLOW_LOOPBACK": "true",
+            "INHAUL_WEB_HOST": "127.0.0.1",
+            "INHAUL_WEB_PORT": str(self.web_port),
+            "INHAUL_EXTERNAL_SECRETS_QUEUE_URL": self._queue_url("inhaul-external-secrets"),
+            "INHAUL_IMAGE_AUTOMATION_QUEUE_URL": self._queue_url("inhaul-image-automation"),
+        }
+
+    def _queue_url(self, name: str) -> str:
+        return f"{self.aws.url}/{ACCOUNT}/{name}"
+
+    # --- setting up
+
+    def _client(self, service: str) -> Any:
+        return boto3.client(service, **self.aws.client_arguments())  # type: ignore[call-overload]
+
+    def _prepare_aws(self) -> None:
+        """Roles that trust service accounts, the ECR repository, queues and event rules; as an operator would."""
+        issuer = self.api.url.removeprefix("https://")
+        iam = self._client("iam")
+        for role, subject, policy in manifests.aws_roles(ACCOUNT, REGION, SYSTEM):
+            iam.create_role(
+                RoleName=role, AssumeRolePolicyDocument=json.dumps(manifests.trust(ACCOUNT, issuer, subject))
+            )
+            iam.put_role_policy(RoleName=role, PolicyName="inline", PolicyDocument=json.dumps(policy))
+        self._client("ecr").create_repository(repositoryName="checkout")
+        sqs, events = self._client("sqs"), self._client("events")
+        for queue, pattern in manifests.EVENT_RULES.items():
+            sqs.create_queue(QueueName=queue)
+            events.put_rule(Name=queue, EventPattern=json.dumps(pattern))
+            arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"
+            events.put_targets(Rule=queue, Targets=[{"Id": "queue", "Arn": arn}])
+
+    async def _prepare_cluster(self) -> None:
+        """CRDs, our RBAC, the platform's own Kustomization, and the credentials that cannot lie in Git."""
+        for crd in crds():
+            await self.admin.apply(CRDS, crd, field_manager="inhaul-demo")
+        # a policy refers to namespaces, a credential lies in one: everything in the order of its need
+        bootstrap = [*manifests.installation(), *manifests.bootstrap(self.git.https_url(REPOSITORY), SYSTEM)]
+        for manifest in bootstrap:
+            resource = await self.admin.resource_for(manifest["apiVersion"], manifest["kind"])
+            await self.admin.apply(resource, manifest, field_manager="inhaul-demo")
+        for namespace, name, data in self._credentials():
+            await self.admin.apply(SECRETS, manifests.secret(namespace, name, data), field_manager="inhaul-demo")
+        token = await self.admin.token_request(SYSTEM, manifests.SERVICE_ACCOUNT, audiences=(), expiration=86400)
+        tools.write_private(
+            self.directory / "controllers.kubeconfig",
+            manifests.kubeconfig(self.api.url, self.api.ca_pem, token.token.reveal_text(), SYSTEM),
+        )
+        aws = await self.admin.token_request(
+            SYSTEM, manifests.SERVICE_ACCOUNT, audiences=("sts.amazonaws.com",), expiration=86400
+        )
+        tools.write_private(self.directory / "aws-token", aws.token.reveal_text())
+
+    def _credentials(self) -> list[tuple[str, str, dict[str, str]]]:
+        ca = self.git.ca_pem.decode()
+
+        def login(user: str) -> dict[str, str]:
+            return {"username": user, "password": self._passwords[user], "ca.crt": ca}
+
+        return [
+            (SYSTEM, "git-read", login("payments-read")),
+            (PAYMENTS, "git-read", login("payments-read")),
+            (PAYMENTS, "git-write", login("payments-write")),
+            (PAYMENTS, "sops-age", {"payments.agekey": str(self.age)}),
+        ]
+
+    def engineer_url(self, repository: str) -> str:
+        """The Git URL with an engineer's login in it, for a person to paste."""
+        return self.git.https_url(repository).replace("https://", f"https://engineer:{self._passwords['engineer']}@")
+
+    # --- what the actors of the story do
+
+    def render(self, folder: str) -> dict[str, bytes | str | None]:
+        """The files of one folder of the platform repository, with the names of this world."""
+        names = {
+            "ACCOUNT": ACCOUNT,
+            "REGION": REGION,
+            "ECR_HOST": ECR_HOST,
+            "GIT_URL": self.git.https_url(REPOSITORY),
+            "AGE_RECIPIENT": str(self.age.to_public()),
+        }
+        found: dict[str, bytes | str | None] = {}
+        for path in sorted((_PLATFORM / folder).rglob("*.yaml")):
+            text = path.read_text()
+            for name, value in names.items():
+                text = text.replace(f"@@{name}@@", value)
+            found[path.relative_to(_PLATFORM).as_posix()] = text
+        return found
+
+    async def ci_push(self, tag: str) -> str:
+        """What CI does at its end: a push to ECR with its own login. Returns the digest."""
+        answer = await asyncio.to_thread(self._client("ecr").get_authorization_token)
+        user, password = tools.basic(answer["authorizationData"][0]["authorizationToken"])
+        labels = {"org.opencontainers.image.revision": tools.password()}
+        return await push_image(self.registry.url, "checkout", tag, labels=labels, auth=(user, password))
+
+    def aws_create_secret(self, name: str, value: str) -> None:
+        self._client("secretsmanager").create_secret(Name=name, SecretString=value)
+
+    def aws_put_secret(self, name: str, value: str) -> None:
+        self._client("secretsmanager").put_secret_value(SecretId=name, SecretString=value)
+
+    async def sops_secret(self, name: str, values: dict[str, str]) -> bytes:
+        """A Secret as an engineer encrypts it with sops, for payments' age key."""
+        manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}
+        plain = yaml.safe_dump(manifest, sort_keys=False).encode()
+        return await asyncio.to_thread(tools.sops_encrypt, plain, str(self.age.to_public()))
+
+    async def sealed_secret(self, name: str, values: dict[str, str]) -> str:
+        """A SealedSecret as an engineer makes it with the controller's public certificate."""
+        async with httpx.AsyncClient() as http:
+            answer = await http.get(f"http://127.0.0.1:{self.web_port}/v1/cert.pem")
+            answer.raise_for_status()
+        sealed: Manifest = tools.seal(answer.content, PAYMENTS, name, values)
+        return yaml.safe_dump(sealed, sort_keys=False)
