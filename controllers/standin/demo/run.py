@@ -20,10 +20,9 @@ from .story import Story
 from .world import PAYMENTS, REPOSITORY, World
 
 WHAT_WAS_REAL = (
-    "Real: the controllers, git over https, kustomize, sops, age, RSA sealing, the OCI push, web-identity tokens
-    checked " "against the API server's keys, RBAC and server-side apply. Simulated: the API server is Inhaul's own
-    stand-in " "(make e2e CLUSTER=envtest runs the same story on a real one), AWS is moto behind a facade, pods run
-    nothing."
+    "Real: the controllers, git over https, kustomize, sops, age, RSA sealing, the OCI push, web-identity tokens "
+    "checked against the API server's keys, RBAC and server-side apply. Simulated: the API server is Inhaul's own "
+    "stand-in, AWS is moto behind a facade, and pods run nothing."
 )
 
 

@@ -98,12 +98,16 @@ class World:
 
     def spawn(self) -> None:
         """Starts the controllers' process. Its output goes to controllers.log in the directory."""
+        argv = [sys.executable, "-m", "controllers.cli", "run", f"--controllers={CONTROLLERS}"]
         with (self.directory / "controllers.log").open("ab") as log:
             self._controllers = subprocess.Popen(
-                [sys.executable, "-m", "controllers.cli", "run", f"--controllers={CONTROLLERS}",
-                f"--namespace={SYSTEM}"], env=self.controller_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [*argv, f"--namespace={SYSTEM}"],
+                env=self.controller_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
-            )  # fmt: skip
+            )
 
     async def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         """Ends the controllers' process group and waits for it."""
