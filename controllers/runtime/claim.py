@@ -1,9 +1,9 @@
 """Which objects are ours, where an upstream controller may run beside us. Pure decisions.
 
-`--claim=all`: every object; refused at start while an upstream controller of the same kinds runs. `--claim=labelled`: only
-objects that name us by upstream's own switches: the sharding label on Flux's kinds and on SealedSecrets (whose upstream
-has no switch), `spec.controller` on SecretStores. ExternalSecrets follow their store, so their watch has no selector and
-`external_secrets` asks `owns_store`.
+`--claim=all`: every object; refused at start while an upstream controller of the same kinds runs. `--claim=labelled`:
+only objects that name us by upstream's own switches: the sharding label on Flux's kinds and on SealedSecrets (whose
+upstream has no switch), `spec.controller` on SecretStores. ExternalSecrets follow their store, so their watch has no
+selector and `external_secrets` asks `owns_store`.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def selectors_of_upstream() -> tuple[str, ...]:
 def rivals(settings: ClaimSettings, resources: Iterable[Resource], deployments: Iterable[Manifest]) -> list[str]:
     """What stands against our start, in words that say how to resolve it; empty where nothing does.
 
-    `deployments` are those that `selectors_of_upstream` find; one scaled to 0 is no rival. With `--sources=read` a running
-    source-controller is wanted.
+    `deployments` are those that `selectors_of_upstream` find; one scaled to 0 is no rival. With `--sources=read` a
+    running source-controller is wanted.
     """
     if settings.mode != "all":
         return []

@@ -1,8 +1,9 @@
 """kopf as our informer: it lists and watches the custom resources and hands each event to a listener. Nothing else.
 
 Only `@kopf.on.event` is used: change handlers, timers and daemons would patch annotations and finalizers onto every
-object, and `@kopf.index` starts in quadratic time. One registry and one `kopf.operator` per process: stopping one of two
-would cancel the other. What kopf leaves open is watched here:
+object, and `@kopf.index` starts in quadratic time. One registry and one `kopf.operator` per process, on a thread and
+loop of its own: at its end it cancels every task of its loop that began after it, ours among them, and it takes the
+signal handlers of a main thread. What kopf leaves open is watched here:
 - it has no sign of "the first list is through" and none of life: its session's middleware notes each watch and counts
   the bytes that come, so `age` tells a silent or ended watch and `listed` the end of the first list;
 - it takes static credentials: the middleware adds the current token to each request;
@@ -12,10 +13,11 @@ would cancel the other. What kopf leaves open is watched here:
 from __future__ import annotations
 
 import asyncio
-import logging
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +29,6 @@ from controllers.api.resource import Manifest, Resource
 from .kube.config import KubeConfig
 from .kube.credentials import Credentials
 from .settings import Settings
-
-log = logging.getLogger(__name__)
 
 OnEvent = Callable[[str, Manifest], None]
 _QUIET = 0.25  # seconds without an event, once the watch is open, after which the first list counts as handled
@@ -65,10 +65,12 @@ class Informer:
         self._settings, self._config = settings, config
         self._wanted: dict[Resource, Wanted] = {}
         self._credentials = Credentials(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.started = asyncio.Event()
-        """Set when kopf has installed what it installs (its signal handlers too) and begins to list."""
+        """Set when kopf begins to list."""
 
     def add(self, resource: Resource, on_event: OnEvent, *, label_selector: str = "") -> None:
+        """`on_event` is called on the loop of `run`, in order for each object."""
         self._wanted[resource] = Wanted(resource, on_event, label_selector)
 
     @property
@@ -76,10 +78,39 @@ class Informer:
         return self._wanted.values()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Raises where kopf ends without having been told to."""
+        """Raises RuntimeError where kopf ends without having been told to."""
         if not self._wanted:
+            self.started.set()
             await stop.wait()
             return
+        self._loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = self._loop.create_future()
+        inner = _Inner()
+        thread = threading.Thread(target=self._main, args=(inner, ended), name="informer", daemon=True)
+        thread.start()
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            waiting: set[asyncio.Future[Any]] = {stopping, ended}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                ended.result()
+                raise RuntimeError("kopf ended without having been told to")
+        finally:
+            stopping.cancel()
+            inner.stop()
+            with suppress(TimeoutError, Exception):
+                await asyncio.wait_for(asyncio.shield(ended), 10)
+
+    def _main(self, inner: _Inner, ended: asyncio.Future[None]) -> None:
+        """On the thread: kopf with a loop of its own."""
+        error: Exception | None = None
+        try:
+            asyncio.run(self._operate(inner))
+        except Exception as failed:
+            error = failed
+        self._tell(_settle, ended, error)
+
+    async def _operate(self, inner: _Inner) -> None:
         for wanted in self._wanted.values():
             wanted.heard = time.monotonic()
         watch = self._settings.watch
@@ -89,13 +120,19 @@ class Informer:
             standalone=True,
             clusterwide=not watch.namespace,
             namespaces=[watch.namespace] if watch.namespace else [],
-            stop_flag=stop,
-            ready_flag=self.started,
+            stop_flag=inner.begin(),
         )
+
+    def _tell(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Calls on the main loop; a loop that is closed wants to hear nothing any more."""
+        assert self._loop is not None  # noqa: S101 - run set it
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *arguments)
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(self._login)
+        kopf.on.startup(registry=registry)(self._on_startup)
         for wanted in self._wanted.values():
             resource = wanted.resource
             on_event = kopf.on.event(
@@ -105,7 +142,7 @@ class Informer:
                 registry=registry,
                 id=f"see-{resource.plural}",
             )
-            on_event(_handler(wanted))
+            on_event(self._handler(wanted))
         return registry
 
     def _kopf_settings(self) -> kopf.OperatorSettings:
@@ -128,6 +165,16 @@ class Informer:
                 key = (resource.group, resource.version, resource.plural)
                 settings.watching.label_selectors[key] = wanted.label_selector
         return settings
+
+    async def _on_startup(self, **_: Any) -> None:
+        self._tell(self.started.set)
+
+    def _handler(self, wanted: Wanted) -> Callable[..., Any]:
+        async def see(type: str | None, event: Any, **_: Any) -> None:
+            wanted.heard = time.monotonic()
+            self._tell(wanted.on_event, type or "ADDED", event["object"])
+
+        return see
 
     async def _login(self, **_: Any) -> kopf.AiohttpSession:
         config = self._config
@@ -153,9 +200,31 @@ class Informer:
         return response
 
 
-def _handler(wanted: Wanted) -> Callable[..., Any]:
-    async def see(type: str | None, event: Any, **_: Any) -> None:
-        wanted.heard = time.monotonic()
-        wanted.on_event(type or "ADDED", event["object"])
+class _Inner:
+    """The stop flag of kopf's loop, which other threads may set before or after that loop has begun."""
 
-    return see
+    def __init__(self) -> None:
+        self._lock, self._stopped = threading.Lock(), False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flag: asyncio.Event | None = None
+
+    def begin(self) -> asyncio.Event:
+        with self._lock:
+            self._loop, self._flag = asyncio.get_running_loop(), asyncio.Event()
+            if self._stopped:
+                self._flag.set()
+            return self._flag
+
+    def stop(self) -> None:
+        with self._lock, suppress(RuntimeError):
+            self._stopped = True
+            if self._loop is not None and self._flag is not None:
+                self._loop.call_soon_threadsafe(self._flag.set)
+
+
+def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
+    if not future.done():
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)

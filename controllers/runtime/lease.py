@@ -1,10 +1,11 @@
 """Leader election by a coordination.k8s.io Lease, on a thread, loop and connection of its own.
 
 Its own thread, because a main loop that is busy for five seconds must not lose the lease while it still works; and if
-the main loop is stuck for good, the liveness probe ends it. Every write carries the resourceVersion that was read, so of
-two candidates one gets Conflict. A holder counts as gone when *we* have seen no new renewal for the lease's duration on
-our own monotonic clock: clocks of two nodes are never compared. A leader that could not renew before its deadline is
-told so by `on_lost` and must exit: the deadline is shorter than the duration, so it is gone before the next one starts.
+the main loop is stuck for good, the liveness probe ends it. Every write carries the resourceVersion that was read, so
+of two candidates one gets Conflict. A holder counts as gone when *we* have seen no new renewal for the lease's
+duration on our own monotonic clock: clocks of two nodes are never compared. A leader that could not renew before its
+deadline is told so by `on_lost` and must exit: the deadline is shorter than the duration, so it is gone before the
+next one starts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The book of TenantPolicies: asks `tenancy.allowed` with what the cluster says now.
 
 Fails closed: until policies and namespaces have been read, and where they cannot be, nothing is allowed. The one
-exception is a cluster without the TenantPolicy kind: there no policy can exist, and we behave as upstream does, saying so
-once, loudly. Policies once seen stay in force when their CRD vanishes.
+exception is a cluster without the TenantPolicy kind: there no policy can exist, and we behave as upstream does, saying
+so once, loudly. Policies once seen stay in force when their CRD vanishes.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def _serve(pipe: Connection, memory: int) -> None:
 
 
 def _limit_memory(mebibytes: int) -> None:
-    """`mebibytes` of address space beyond what the interpreter has mapped; no core dumps, for they would hold values."""
+    """`mebibytes` of address space beyond what is mapped now; no core dumps, for they would hold values."""
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with open("/proc/self/statm") as statm:  # noqa: PTH123 - a kernel file

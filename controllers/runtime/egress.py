@@ -1,0 +1,156 @@
+"""Where outward calls may go: never to link-local, loopback or metadata addresses, at no hop.
+
+URLs come from users (registries, Git hosts, webhooks, token realms), so a name may resolve to the node's metadata
+service, and may resolve differently a moment later. The check therefore stands at the socket: the transport resolves,
+checks every address, and connects to the address that it checked. httpx follows redirects by new requests through the
+same transport, so each hop is checked too. Git runs as a child process with its own resolver: `check_url` is what it
+gets, which refuses what is bad now and cannot bind a later resolution.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+
+from .settings import EgressSettings
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_METADATA = frozenset(
+    ipaddress.ip_address(text)
+    for text in (
+        "169.254.169.254",
+        "169.254.170.2",
+        "169.254.170.23",
+        "fd00:ec2::254",
+        "fd00:ec2::23",
+        "100.100.100.200",
+    )
+)
+_METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"})
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class EgressDenied(Exception):
+    """A host that outward calls may not reach. The text names host and rule, not the URL (it may hold secrets)."""
+
+
+def check_address(address: Address, settings: EgressSettings) -> str:
+    """Why this address may not be reached; "" if it may. Looks through IPv4 addresses wrapped in IPv6."""
+    plain = _unwrapped(address)
+    if plain in _METADATA:
+        return "a metadata address"
+    if plain.is_loopback:
+        return "" if settings.allow_loopback else "a loopback address"
+    if plain.is_link_local:
+        return "a link-local address"
+    if plain.is_multicast or plain.is_unspecified or plain.is_reserved:
+        return "not a host's address"
+    if plain.is_private and not settings.allow_private:
+        return "a private address"
+    return ""
+
+
+def _unwrapped(address: Address) -> Address:
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address.sixtofour is not None:
+            return address.sixtofour
+        if address in _NAT64:
+            return ipaddress.ip_address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+async def resolve(host: str, port: int, settings: EgressSettings) -> list[str]:
+    """All addresses of a host, each allowed. Raises EgressDenied if any is not: a mixed answer is an attack."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name in _METADATA_NAMES:
+        raise EgressDenied(f"{name} is a metadata service: outward calls may not reach it")
+    try:
+        found: Iterable[Any] = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise EgressDenied(f"{name} does not resolve") from None
+    addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
+    for text in addresses:
+        if why := check_address(ipaddress.ip_address(text.partition("%")[0]), settings):
+            raise EgressDenied(f"{name} resolves to {why}: outward calls may not reach it")
+    if not addresses:
+        raise EgressDenied(f"{name} does not resolve")
+    return addresses
+
+
+async def check_url(
+    url: str, settings: EgressSettings | None = None, *, schemes: tuple[str, ...] = ("https", "ssh")
+) -> None:
+    """Raises EgressDenied for a scheme, a host or an address that is not allowed."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 0
+    except ValueError:
+        raise EgressDenied("not a URL") from None
+    if parts.scheme not in schemes:
+        raise EgressDenied(f"scheme {parts.scheme!r}: expected {' or '.join(schemes)}")
+    if not host:
+        raise EgressDenied("a URL without a host")
+    await resolve(host, port, settings or EgressSettings())
+
+
+class Egress:
+    """The settings' rule, as a check and as clients. One per process."""
+
+    def __init__(self, settings: EgressSettings | None = None) -> None:
+        self.settings = settings or EgressSettings()
+
+    async def check_url(self, url: str, *, schemes: tuple[str, ...] = ("https", "ssh")) -> None:
+        await check_url(url, self.settings, schemes=schemes)
+
+    def transport(self, *, verify: Any = True, limit: int = 20) -> httpx.AsyncBaseTransport:
+        """For `httpx.AsyncClient(transport=…)`; `verify` is an SSLContext or as httpx takes it. Raises EgressDenied."""
+        transport = httpx.AsyncHTTPTransport(verify=verify, trust_env=False)
+        context = httpx.create_ssl_context(verify=verify, trust_env=False)
+        transport._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=limit,
+            max_keepalive_connections=limit,
+            keepalive_expiry=30,
+            network_backend=_CheckedBackend(self.settings),
+        )
+        return transport
+
+
+class _CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Connects to an address that was checked, never to a name that could resolve anew in between."""
+
+    def __init__(self, settings: EgressSettings) -> None:
+        self._settings = settings
+        self._real = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        error: Exception | None = None
+        for address in await resolve(host, port, self._settings):
+            try:
+                return await self._real.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as failed:
+                error = failed
+        raise error or httpcore.ConnectError(f"{host} cannot be reached")
+
+    async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        raise EgressDenied("a socket file is no outward address")
+
+    async def sleep(self, seconds: float) -> None:
+        await self._real.sleep(seconds)
