@@ -1,0 +1,124 @@
+"""Lists and single objects as answers: pages, selectors, and the shapes a client may ask for (Table, metadata only)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from controllers.api.resource import Manifest
+
+from . import convert
+from .http import number
+from .rest import Rest, Target
+from .seams import TableRenderer
+from .selectors import Selector
+from .status_errors import StatusError, bad_request, gone
+from .storage import Item, dump
+
+
+class Shaper:
+    """Puts stored objects into the shape and version of one request."""
+
+    def __init__(self, target: Target, shape: str, include: str, tables: TableRenderer | None) -> None:
+        self._target = target
+        self._tables = tables
+        self._include = include if include in ("None", "Metadata", "Object") else "Metadata"
+        self.shape = shape if shape != "Table" or tables is not None else ""
+        self._version = target.served.info.api_version
+        self._plain = not self.shape and not target.type.shares
+
+    def item(self, item: Item) -> bytes:
+        """One object as JSON."""
+        if self._plain and item.object["apiVersion"] == self._version:
+            return item.raw
+        return dump(self.object(item.object))
+
+    def object(self, obj: Manifest) -> Manifest:
+        """One stored object as the client is to see it."""
+        shown = self.versioned(obj)
+        if self.shape == "PartialObjectMetadata":
+            return {"kind": self.shape, "apiVersion": "meta.k8s.io/v1", "metadata": shown["metadata"]}
+        if self.shape == "Table":
+            meta = {"resourceVersion": shown["metadata"].get("resourceVersion", "")}
+            return self.table([shown], meta)
+        return shown
+
+    def versioned(self, obj: Manifest) -> Manifest:
+        """A stored object in the version asked for."""
+        if self._target.type.shares:
+            return convert.to_events_v1(obj)
+        return obj if obj["apiVersion"] == self._version else {**obj, "apiVersion": self._version}
+
+    def table(self, objects: list[Manifest], list_meta: Manifest) -> Manifest:
+        """A Table of objects in the version asked for."""
+        if self._tables is None:
+            raise RuntimeError("a Table was asked of a server without a renderer")
+        info = self._target.served.info
+        return self._tables.table(info, objects, list_meta=list_meta, include_object=self._include)
+
+    def list(self, items: list[Item], list_meta: Manifest) -> bytes:
+        """A list as JSON."""
+        info = self._target.served.info
+        if self.shape == "Table":
+            return dump(self.table([self.versioned(item.object) for item in items], list_meta))
+        kind, version = info.list_kind, info.api_version
+        if self.shape:
+            kind, version = "PartialObjectMetadataList", "meta.k8s.io/v1"
+        head = dump({"kind": kind, "apiVersion": version, "metadata": list_meta})
+        return b"".join((head[:-1], b',"items":[', b",".join(self.item(item) for item in items), b"]}"))
+
+
+def selector_of(target: Target, query: Mapping[str, str]) -> Selector:
+    """The selectors of a request. A request for one object's path selects it by name."""
+    fields = query.get("fieldSelector", "")
+    return Selector(query.get("labelSelector", ""), fields, target.type.table)
+
+
+def select(rest: Rest, target: Target, selector: Selector) -> list[Item]:
+    """All selected objects, in the order of their keys."""
+    table = rest.memory.table(target.type.table)
+    if selector.name and (target.namespace or not target.served.info.namespaced):
+        only = table.items.get(f"{target.namespace}/{selector.name}" if target.namespace else selector.name)
+        return [only] if only is not None and selector.matches(only.object) else []
+    items = [table.items[key] for key in table.range(target.namespace)]
+    return items if selector.everything else [item for item in items if selector.matches(item.object)]
+
+
+def list_page(rest: Rest, target: Target, query: Mapping[str, str]) -> tuple[list[Item], Manifest]:
+    """One page and the list's metadata. Raises StatusError 400, 410, 504."""
+    limit, token = number(query, "limit"), query.get("continue", "")
+    selector = selector_of(target, query)
+    scope = "|".join(
+        (*target.type.table, target.namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+    )
+    offset = 0
+    if token:
+        name, _, start = token.rpartition(".")
+        if not start.isdigit():
+            raise bad_request("continue key is not valid: encoded in a way that this server does not know")
+        kept = rest.memory.resume(name, scope)
+        items, version, offset = kept.items, kept.version, int(start)
+    else:
+        _check_version(rest, query)
+        items, version, name = select(rest, target, selector), rest.memory.version, ""
+    meta: dict[str, Any] = {"resourceVersion": str(version)}
+    end = offset + limit if limit else len(items)
+    page = items[offset:end]
+    if end < len(items):
+        name = name or rest.memory.keep(items, version, scope)
+        meta["continue"] = f"{name}.{end}"
+        if selector.everything:
+            meta["remainingItemCount"] = len(items) - end
+    return page, meta
+
+
+def _check_version(rest: Rest, query: Mapping[str, str]) -> None:
+    match, text = query.get("resourceVersionMatch", ""), query.get("resourceVersion", "")
+    if match and not text:
+        raise bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided")
+    version = number(query, "resourceVersion")
+    if version > rest.memory.version:
+        message = f"Too large resource version: {version}, current: {rest.memory.version}"
+        raise StatusError(504, "Timeout", message, retry_after=1)
+    if match == "Exact" and version != rest.memory.version:
+        raise gone(f"The resourceVersion for the provided list is too old: {version}")

@@ -1,0 +1,521 @@
+"""The rules of writing: what happens between a request's body and a stored object.
+
+Every write goes one way: shape → unknown fields → what the server keeps → defaults → admission → validation → generation →
+managedFields → store, or stop before the last step for a dry run. A write that changes nothing is not stored, so it wakes no
+watch. All of it is synchronous: read, check and write are one step of the event loop.
+
+Objects in `Memory` are in the type's storage version and are never changed in place; what a method returns is in the version
+that was asked for.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from controllers.api.resource import Manifest
+
+from . import convert, meta, strategies
+from .builtin import TRAITS
+from .patch import json_patch, merge_patch
+from .registry import Registry, ResourceType, Served
+from .schema.cel import rule_causes
+from .schema.decode import decode_error
+from .schema.prune import apply_defaults, drop_nulls, prune
+from .schema.validate import validate
+from .seams import SYSTEM, Admission, Plugins, User
+from .ssa import managed
+from .ssa.typed import BadList, field_set, same
+from .status_errors import (
+    Cause,
+    StatusError,
+    already_exists,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    invalid_value,
+    modified,
+    not_found,
+)
+from .storage import Item, Memory
+from .strategic import strategic_merge
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+NAMESPACES = ("", "namespaces")
+TERMINATING = "because it is being terminated"
+
+
+@dataclass(slots=True)
+class Options:
+    """How a write is meant. `warnings` collects what the answer's Warning headers say."""
+
+    user: User = SYSTEM
+    manager: str = "unknown"
+    dry_run: bool = False
+    validation: str = "Warn"
+    force: bool = False
+    duplicates: tuple[str, ...] = ()
+    warnings: list[str] = field(default_factory=list)
+    may_create: Callable[[], None] | None = None
+    """Asked before an apply creates; raises StatusError 403."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request is about."""
+
+    type: ResourceType
+    served: Served
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+    @property
+    def key(self) -> str:
+        """Where the object stands in its table."""
+        return meta.key(self.namespace, self.name)
+
+    def missing(self) -> StatusError:
+        """404 of this object."""
+        return not_found(self.type.group, self.type.plural, self.name)
+
+
+DeleteHook = Callable[[Target, Item], Manifest | None]
+
+
+class Rest:
+    """The rules, over one Memory and one Registry."""
+
+    def __init__(
+        self, memory: Memory, registry: Registry, plugins: Plugins, *, clock: Callable[[], datetime.datetime]
+    ) -> None:
+        self.memory = memory
+        self.registry = registry
+        self.plugins = plugins
+        self.clock = clock
+        self.prepare, self.check = strategies.tables()
+        self.delete_hooks: dict[tuple[str, str], DeleteHook] = {}
+        self.storage: Any = None
+        """seams.Storage, for admission hooks."""
+
+    # --- reading ---
+
+    def item(self, target: Target) -> Item:
+        """The stored object. Raises 404."""
+        found = self.memory.get(target.type.table, target.key)
+        if found is None:
+            raise target.missing()
+        return found
+
+    def show(self, target: Target, obj: Manifest) -> Manifest:
+        """A stored object in the version asked for."""
+        if target.type.shares:
+            return convert.to_events_v1(obj)
+        version = target.served.info.api_version
+        return obj if obj["apiVersion"] == version else {**obj, "apiVersion": version}
+
+    # --- create ---
+
+    def create(self, target: Target, body: Any, options: Options) -> Manifest:
+        """Stores a new object. Raises 400, 403, 404 (namespace), 409, 422."""
+        obj = self._incoming(target, body, options)
+        return self.show(target, self._create(target, obj, options, None))
+
+    def _create(self, target: Target, obj: Manifest, options: Options, managers: list[Manifest] | None) -> Manifest:
+        kind, head = target.served.info, obj["metadata"]
+        if head.get("resourceVersion"):
+            raise bad_request("resourceVersion should not be set on objects to be created")
+        if not head.get("name") and head.get("generateName"):
+            head["name"] = self._free_name(target, head["generateName"])
+        target = Target(target.type, target.served, target.namespace, str(head.get("name") or ""))
+        for name in (*meta.KEPT, "resourceVersion"):
+            head.pop(name, None)
+        head["uid"] = str(uuid.uuid4())
+        head["creationTimestamp"] = meta.now_text(self.clock())
+        if kind.custom or TRAITS[target.type.key].generation:
+            head["generation"] = 1
+        if target.served.status and not target.type.shares:
+            obj.pop("status", None)
+        self._namespace_open(target)
+        obj = self._finish(target, obj, None, options)
+        if self.memory.get(target.type.table, target.key) is not None:
+            raise already_exists(target.type.group, target.type.plural, target.name)
+        if managers is None:
+            managers = managed.update(target.served.schema, None, self._typed(target, obj), self._by(target, options))
+        obj["metadata"]["managedFields"] = managers
+        meta.tidy(obj["metadata"])
+        if options.dry_run:
+            return obj
+        return self.memory.put(target.type.table, target.key, obj).object
+
+    def _free_name(self, target: Target, base: str) -> str:
+        for _ in range(8):
+            name = meta.generated_name(base)
+            if self.memory.get(target.type.table, meta.key(target.namespace, name)) is None:
+                return name
+        raise already_exists(target.type.group, target.type.plural, base)
+
+    def _namespace_open(self, target: Target) -> None:
+        if not target.type.accepting:
+            why = "create not allowed while custom resource definition is terminating"
+            raise StatusError(405, "MethodNotAllowed", why, target.type.group, target.type.plural)
+        if not target.namespace:
+            return
+        namespace = self.memory.get(NAMESPACES, target.namespace)
+        if namespace is None:
+            raise not_found("", "namespaces", target.namespace)
+        if namespace.object["metadata"].get("deletionTimestamp"):
+            why = f"unable to create new content in namespace {target.namespace} {TERMINATING}"
+            cause = Cause(
+                "NamespaceTerminating", f"namespace {target.namespace} is being terminated", "metadata.namespace"
+            )
+            raise forbidden(target.type.group, target.type.plural, target.name, why, causes=(cause,))
+
+    # --- shared steps ---
+
+    def _incoming(self, target: Target, body: Any, options: Options) -> Manifest:
+        """A body as an object in the storage version, without unknown fields. Raises 400."""
+        kind, schema = target.served.info, target.served.schema
+        obj = meta.check_body(kind, body, target.namespace)
+        unknown = [f'unknown field "{path}"' for path in prune(schema, obj)]
+        self._strictness(
+            [*(f'duplicate field "{name}"' for name in options.duplicates), *unknown], options, kind.custom
+        )
+        problem = decode_error(
+            schema.properties["metadata"] if kind.custom else schema, self._decodable(kind.custom, obj)
+        )
+        if problem:
+            raise bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {problem}')
+        if not kind.custom:
+            drop_nulls(schema, obj)
+        if target.type.shares:
+            obj = convert.to_core_v1(obj)
+        obj["apiVersion"] = self._storage_version(target)
+        return obj
+
+    @staticmethod
+    def _decodable(custom: bool, obj: Manifest) -> Any:
+        return obj["metadata"] if custom else obj
+
+    def _storage_version(self, target: Target) -> str:
+        return "v1" if target.type.shares else target.type.storage_api_version
+
+    def _typed(self, target: Target, obj: Manifest) -> Manifest:
+        return convert.to_events_v1(obj) if target.type.shares else obj
+
+    @staticmethod
+    def _strictness(problems: list[str], options: Options, custom: bool) -> None:
+        if not problems or options.validation == "Ignore":
+            return
+        if options.validation == "Strict":
+            raise bad_request(f"strict decoding error: {', '.join(problems)}")
+        options.warnings.extend(problems)
+
+    def _finish(self, target: Target, obj: Manifest, old: Manifest | None, options: Options) -> Manifest:
+        """Defaults, admission, validation. Raises what refuses."""
+        kind, table = target.served.info, target.type.table
+        if prepare := self.prepare.get(table):
+            prepare(obj, old)
+        apply_defaults(target.served.schema, obj)
+        operation = "CREATE" if old is None else "UPDATE"
+        for hook in self.plugins.admission:
+            admission = Admission(
+                operation,  # type: ignore[arg-type]
+                options.user,
+                kind,
+                target.namespace,
+                target.name,
+                obj,
+                old,
+                target.subresource,
+                options.dry_run,
+            )
+            obj = hook(admission, self.storage) or obj
+        causes = meta.validate(kind, obj["metadata"])
+        if old is not None:
+            causes += meta.validate_update(obj["metadata"], old["metadata"])
+        if kind.custom:
+            found = validate(target.served.schema, obj)
+            causes += found
+            if target.served.schema.has_rules:
+                causes += rule_causes(target.served.schema, obj, old, blocked=causes)
+        elif check := self.check.get(table):
+            causes += check(obj, old)
+        if causes:
+            raise invalid(target.type.group, kind.kind, target.name, causes)
+        return obj
+
+    def _by(self, target: Target, options: Options) -> managed.Write:
+        ignored = managed.ignored_fields(target.subresource, target.served.status)
+        version = target.served.info.api_version
+        time = meta.now_text(self.clock())
+        return managed.Write(options.manager, version, time, target.subresource, ignored)
+
+    # --- update ---
+
+    def update(self, target: Target, body: Any, options: Options) -> Manifest:
+        """PUT. Raises 400, 404, 409, 422."""
+        if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
+            given = body["metadata"].get("name")
+            if given and given != target.name:
+                why = f"the name of the object ({given}) does not match the name on the URL ({target.name})"
+                raise bad_request(why)
+        obj = self._incoming(target, body, options)
+        obj["metadata"].setdefault("name", target.name)
+        item = self.item(target)
+        if target.served.info.custom and not obj["metadata"].get("resourceVersion"):
+            cause = Cause(
+                "FieldValueInvalid", "Invalid value: 0x0: must be specified for an update", "metadata.resourceVersion"
+            )
+            raise invalid(target.type.group, target.served.info.kind, target.name, [cause])
+        return self.show(target, self._commit(target, item, obj, options))
+
+    def _commit(
+        self, target: Target, item: Item, obj: Manifest, options: Options, managers: list[Manifest] | None = None
+    ) -> Manifest:
+        """Stores `obj` (a copy of its own) over `item`, if anything is different."""
+        old, head = item.object, obj["metadata"]
+        self._preconditions(target, old, str(head.get("uid") or ""), str(head.get("resourceVersion") or ""))
+        given_managers = head.get("managedFields")
+        self._keep(target, obj, old)
+        obj = self._finish(target, obj, old, options)
+        head = obj["metadata"]
+        if managers is None:
+            new = {**obj, "metadata": {**head, "managedFields": given_managers}}
+            managers = managed.update(
+                target.served.schema, self._typed(target, old), self._typed(target, new), self._by(target, options)
+            )
+        head["managedFields"] = managers
+        head["resourceVersion"] = old["metadata"].get("resourceVersion")
+        self._generation(target, obj, old)
+        meta.tidy(head)
+        if _unchanged(obj, old):
+            return self._maybe_remove(target, old, options)
+        if options.dry_run:
+            return obj
+        if self._removable(target, obj):
+            return self.memory.remove(target.type.table, target.key, obj).object
+        return self.memory.put(target.type.table, target.key, obj).object
+
+    def _maybe_remove(self, target: Target, old: Manifest, options: Options) -> Manifest:
+        if not options.dry_run and self._removable(target, old):
+            return self.memory.remove(target.type.table, target.key, old).object
+        return old
+
+    @staticmethod
+    def _removable(target: Target, obj: Manifest) -> bool:
+        head = obj["metadata"]
+        if not head.get("deletionTimestamp") or head.get("finalizers"):
+            return False
+        return not (target.type.key == NAMESPACES and (obj.get("spec") or {}).get("finalizers"))
+
+    def _preconditions(self, target: Target, old: Manifest, uid: str, version: str) -> None:
+        head = old["metadata"]
+        if uid and uid != head["uid"]:
+            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {head['uid']}"
+            raise conflict(target.type.group, target.type.plural, target.name, why)
+        if version and version != "0" and version != head["resourceVersion"]:
+            raise modified(target.type.group, target.type.plural, target.name)
+
+    @staticmethod
+    def _keep(target: Target, obj: Manifest, old: Manifest) -> None:
+        """What this door does not change stays as it was."""
+        if target.subresource in ("status", "finalize"):
+            own = obj.get("status") if target.subresource == "status" else obj.get("spec")
+            obj.clear()
+            obj.update(json.loads(json.dumps(old)))
+            part = "status" if target.subresource == "status" else "spec"
+            obj[part] = own
+            if own is None:
+                del obj[part]
+            return
+        if target.served.status:
+            if "status" in old:
+                obj["status"] = old["status"]
+            else:
+                obj.pop("status", None)
+        head = obj["metadata"]
+        for name in meta.KEPT:
+            if name in old["metadata"]:
+                head.setdefault(name, old["metadata"][name])
+                if name not in ("uid", "creationTimestamp"):
+                    head[name] = old["metadata"][name]
+            else:
+                head.pop(name, None)
+        head["name"] = head.get("name") or target.name
+        if "generateName" in old["metadata"]:
+            head.setdefault("generateName", old["metadata"]["generateName"])
+
+    @staticmethod
+    def _generation(target: Target, obj: Manifest, old: Manifest) -> None:
+        before = old["metadata"].get("generation")
+        if before is None:
+            return
+        if target.served.info.custom:
+            skipped = ("metadata", "apiVersion", *(("status",) if target.served.status else ()))
+        else:
+            skipped = ("metadata", "apiVersion", "status")
+        left = {name: value for name, value in obj.items() if name not in skipped}
+        right = {name: value for name, value in old.items() if name not in skipped}
+        obj["metadata"]["generation"] = before if same(left, right) else before + 1
+
+    # --- patch ---
+
+    def patch(self, target: Target, kind: str, body: Any, options: Options) -> Manifest:
+        """`kind` is merge, json or strategic. Raises 404, 409, 415, 422."""
+        item = self.item(target)
+        shown = self.show(target, item.object)
+        if kind == "json":
+            changed = json_patch(shown, body)
+        elif kind == "merge":
+            if not isinstance(body, dict):
+                raise bad_request("a merge patch must be an object")
+            changed = merge_patch(shown, body)
+        else:
+            changed = strategic_merge(target.served.schema, shown, body)
+        changed = json.loads(json.dumps(changed))
+        if not isinstance(changed, dict) or not isinstance(changed.get("metadata"), dict):
+            raise bad_request("the patched object has no metadata")
+        obj = self._incoming(target, changed, options)
+        return self.show(target, self._commit(target, item, obj, options))
+
+    def apply(self, target: Target, body: Any, options: Options) -> tuple[Manifest, bool]:
+        """Server-side apply; whether it created. Raises 400, 403, 404, 409 (conflicts), 422."""
+        if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
+            if body["metadata"].get("managedFields"):
+                raise bad_request("metadata.managedFields must be nil")
+            given = body["metadata"].setdefault("name", target.name)
+            if given != target.name:
+                why = f"the name of the object ({given}) does not match the name on the URL ({target.name})"
+                raise bad_request(why)
+        if not isinstance(body, dict) or not body.get("apiVersion") or not body.get("kind"):
+            raise bad_request("the applied configuration must have apiVersion and kind")
+        config = self._incoming(target, body, options)
+        item = self.memory.get(target.type.table, target.key)
+        if item is None:
+            if target.subresource:
+                raise target.missing()
+            if options.may_create:
+                options.may_create()
+        live = self._typed(target, item.object) if item else None
+        applied = self._merge(target, live, self._typed(target, config), options)
+        obj = json.loads(json.dumps(applied.object))
+        if target.type.shares:
+            obj = convert.to_core_v1(obj)
+        obj["apiVersion"] = self._storage_version(target)
+        if item is None:
+            return self.show(target, self._create(target, obj, options, applied.managed_fields)), True
+        head = obj["metadata"]
+        head["resourceVersion"] = config["metadata"].get("resourceVersion")
+        head["uid"] = config["metadata"].get("uid") or item.object["metadata"]["uid"]
+        return self.show(target, self._commit(target, item, obj, options, applied.managed_fields)), False
+
+    def _merge(self, target: Target, live: Manifest | None, config: Manifest, options: Options) -> managed.Applied:
+        schema, by = target.served.schema, self._by(target, options)
+        try:
+            try:
+                return managed.apply(schema, live, config, by, force=options.force)
+            except managed.Conflicts as conflicts:
+                if options.manager == "kubectl" and conflicts.fields <= _last_applied(target, live):
+                    return managed.apply(schema, live, config, by, force=True)
+                raise conflicts.status(target.type.group, target.type.plural, target.name) from None
+        except BadList as problem:
+            why = f"failed to create typed patch object ({target.key}; {target.served.info.api_version}, "
+            raise StatusError(500, "", f"{why}Kind={target.served.info.kind}): {problem}") from None
+
+    # --- delete ---
+
+    def delete(self, target: Target, body: Any, options: Options) -> tuple[Manifest, bool]:
+        """Deletes, or marks as being deleted where finalizers are left. Returns the last state and whether it is gone."""
+        item = self.item(target)
+        wish = body if isinstance(body, dict) else {}
+        conditions = wish.get("preconditions") or {}
+        self._preconditions(
+            target, item.object, str(conditions.get("uid") or ""), str(conditions.get("resourceVersion") or "")
+        )
+        for hook in self.plugins.admission:
+            kind = target.served.info
+            hook(
+                Admission(
+                    "DELETE", options.user, kind, target.namespace, target.name, None, item.object, "", options.dry_run
+                ),
+                self.storage,
+            )
+        if options.dry_run:
+            return item.object, not self._finalizers(target, item.object, wish)
+        hook_result = self.delete_hooks.get(target.type.key)
+        if hook_result is not None:
+            changed = hook_result(target, item)
+            if changed is not None:
+                return changed, False
+        finalizers = self._finalizers(target, item.object, wish)
+        if not finalizers and not (target.type.key == NAMESPACES and item.object.get("spec", {}).get("finalizers")):
+            return self.memory.remove(target.type.table, target.key).object, True
+        return self._mark(target, item, finalizers), False
+
+    @staticmethod
+    def _finalizers(target: Target, old: Manifest, wish: Manifest) -> list[str]:
+        finalizers = [n for n in old["metadata"].get("finalizers") or [] if n not in ("orphan", "foregroundDeletion")]
+        policy = wish.get("propagationPolicy") or ("Orphan" if wish.get("orphanDependents") else "")
+        if policy not in ("", "Orphan", "Background", "Foreground"):
+            raise invalid(
+                "meta.k8s.io",
+                "DeleteOptions",
+                "",
+                [invalid_value("propagationPolicy", policy, "must be Orphan, Background or Foreground")],
+            )
+        extra = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}.get(policy)
+        if not policy:
+            kept = [n for n in old["metadata"].get("finalizers") or [] if n in ("orphan", "foregroundDeletion")]
+            return finalizers + kept
+        return [*finalizers, extra] if extra else finalizers
+
+    def _mark(self, target: Target, item: Item, finalizers: list[str]) -> Manifest:
+        old = item.object
+        head = {**old["metadata"]}
+        if head.get("deletionTimestamp") and sorted(head.get("finalizers") or []) == sorted(finalizers):
+            return old
+        if not head.get("deletionTimestamp"):
+            head["deletionTimestamp"] = meta.now_text(self.clock())
+            head["deletionGracePeriodSeconds"] = 0
+            if "generation" in head:
+                head["generation"] += 1
+        head["finalizers"] = finalizers
+        meta.tidy(head)
+        obj = {**old, "metadata": head}
+        if target.type.key == NAMESPACES:
+            head.pop("deletionGracePeriodSeconds", None)
+            obj["status"] = {**(old.get("status") or {}), "phase": "Terminating"}
+        return self.memory.put(target.type.table, target.key, obj).object
+
+
+def _unchanged(new: Manifest, old: Manifest) -> bool:
+    """Whether only the times of managedFields differ, if anything."""
+    if new.keys() != old.keys():
+        return False
+    if any(not same(new[name], old[name]) for name in new if name != "metadata"):
+        return False
+    return same(_timeless(new["metadata"]), _timeless(old["metadata"]))
+
+
+def _timeless(head: Manifest) -> Manifest:
+    entries = [{n: v for n, v in entry.items() if n != "time"} for entry in head.get("managedFields") or []]
+    entries.sort(key=lambda entry: json.dumps(entry, sort_keys=True))
+    return {**head, "managedFields": entries}
+
+
+def _last_applied(target: Target, live: Manifest | None) -> frozenset[tuple[str, ...]]:
+    """The fields that client-side apply set: server-side apply by kubectl may take them over."""
+    text = ((live or {}).get("metadata", {}).get("annotations") or {}).get(LAST_APPLIED)
+    try:
+        config = json.loads(text) if text else None
+        if not isinstance(config, dict):
+            return frozenset()
+        return field_set(target.served.schema, managed.owned_part(config))
+    except (ValueError, BadList):
+        return frozenset()
