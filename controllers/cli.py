@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 
 if TYPE_CHECKING:
-    from .runtime.manager import Manager
+    from .runtime.settings import Settings
 
 CONTROLLERS = {
     "external-secrets": "controllers.external_secrets.handlers",
@@ -84,16 +84,27 @@ def _run(words: Sequence[str]) -> int:
     return _run_manager(settings, [modules[name] for name in wanted])
 
 
-def _run_manager(settings: Any, modules: Sequence[Any]) -> int:
+def _run_manager(settings: Settings, modules: Sequence[Any]) -> int:
+    from .runtime.elections import LeadershipLost
+    from .runtime.kube import ConfigError
+    from .runtime.logging import configure
     from .runtime.manager import Manager
+    from .runtime.startup import Rivals
 
-    async def work() -> int:
-        manager: Manager = Manager(settings)
+    configure(settings.log)
+
+    async def work() -> None:
+        manager = Manager(settings)
         for module in modules:
             module.register(manager)
-        return await manager.run() or 0
+        await manager.run()
 
-    return asyncio.run(work())
+    try:
+        asyncio.run(work())
+    except (ConfigError, LeadershipLost, Rivals, OSError) as error:
+        print(f"inhaul run: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _demo(given: argparse.Namespace) -> int:

@@ -20,7 +20,19 @@ from controllers.runtime.kube import KubeClient
 from controllers.runtime.pools import Pools
 
 from .errors import SealedError
-from .ring import ACTIVE, KEY_LABEL, KEY_PREFIX, TLS_TYPE, Learned, Ring, SealingKey, generate_key, is_active, newest, parse_key
+from .ring import (
+    ACTIVE,
+    KEY_LABEL,
+    KEY_PREFIX,
+    TLS_TYPE,
+    Learned,
+    Ring,
+    SealingKey,
+    generate_key,
+    is_active,
+    newest,
+    parse_key,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +50,7 @@ class KeyBook:
         on_bad_key: Callable[[Manifest, SealedError], None] = lambda _secret, _error: None, bits: int = 4096,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:  # fmt: skip
-        self._kube, self._pools, self._namespace, self._period = kube, pools, namespace, period
+        self._kube, self._pools, self.namespace, self._period = kube, pools, namespace, period
         self._on_change, self._on_bad_key, self._bits, self._clock = on_change, on_bad_key, bits, clock
         self._learned = Learned()
         self._stale = asyncio.Event()
@@ -79,7 +91,7 @@ class KeyBook:
 
     async def load(self) -> None:
         """Reads the key Secrets. Raises ApiError."""
-        listed = await self._kube.list(SECRETS, self._namespace, label_selector=KEY_LABEL)
+        listed = await self._kube.list(SECRETS, self.namespace, label_selector=KEY_LABEL)
         keys: list[SealingKey] = []
         for secret in listed.items:
             if not is_active(secret):
@@ -109,13 +121,13 @@ class KeyBook:
         body: Manifest = {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"generateName": KEY_PREFIX, "namespace": self._namespace, "labels": {KEY_LABEL: ACTIVE}},
+            "metadata": {"generateName": KEY_PREFIX, "namespace": self.namespace, "labels": {KEY_LABEL: ACTIVE}},
             "type": TLS_TYPE,
             "data": {
                 "tls.key": base64.b64encode(key_pem).decode(),
                 "tls.crt": base64.b64encode(cert_pem).decode(),
             },
         }
-        made = await self._kube.create(SECRETS, body, self._namespace)
+        made = await self._kube.create(SECRETS, body, self.namespace)
         log.info("new sealing key %s", made["metadata"]["name"])
         await self.load()

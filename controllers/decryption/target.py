@@ -120,11 +120,8 @@ def _was_ours(existing: Manifest, wanted: Manifest) -> bool:
 
 def _replaced(existing: Manifest, wanted: Manifest) -> Manifest:
     """Data, type, labels and annotations as wanted; what the server keeps stays."""
-    kept = {
-        key: value
-        for key, value in existing["metadata"].items()
-        if key not in ("labels", "annotations", "managedFields")
-    }
+    dropped = ("labels", "annotations", "managedFields")
+    kept = {key: value for key, value in existing["metadata"].items() if key not in dropped}
     for mark in (MANAGED, PATCH):
         # a hand-over is said on the Secret itself; it must not be lost by the first write
         if mark in (existing["metadata"].get("annotations") or {}):
