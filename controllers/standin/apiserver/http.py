@@ -14,12 +14,14 @@ from typing import Any
 import yaml
 from aiohttp import web
 
+from .schema import wire
 from .seams import Attributes
 from .status_errors import StatusError, bad_request, too_large, unsupported_media_type
 
 MAX_BODY = 3 * 1024 * 1024
 MAX_YAML_NODES = 500_000
 JSON_TYPE = "application/json"
+PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
 PATCH_TYPES = {
     "application/json-patch+json": "json",
     "application/merge-patch+json": "merge",
@@ -125,6 +127,8 @@ def parse(data: bytes, media: str) -> Body:
     """Parses a body of a media type; an empty one is None. Raises StatusError 400, 415."""
     if not data:
         return Body(None, media)
+    if media == PROTOBUF_TYPE:
+        return Body(wire.decode(data), media)
     if media in YAML_TYPES:
         if data[:1] != b"{":
             return Body(_yaml(data), media)

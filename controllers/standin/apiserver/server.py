@@ -37,8 +37,8 @@ from .storage import Memory, dump
 log = logging.getLogger(__name__)
 VERSION = {
     "major": "1",
-    "minor": "34",
-    "gitVersion": "v1.34.0+standin",
+    "minor": "36",
+    "gitVersion": "v1.36.0+standin",
     "gitCommit": "",
     "gitTreeState": "clean",
     "buildDate": "2025-01-01T00:00:00Z",
