@@ -27,6 +27,7 @@ import kopf
 from controllers.api.resource import Manifest, Resource
 
 from .kube.config import KubeConfig
+from .kube.connection import Observe
 from .kube.credentials import Credentials
 from .settings import Settings
 
@@ -61,8 +62,9 @@ class Wanted:
 class Informer:
     """`add` before `run`; `run` until `stop` is set. One per process."""
 
-    def __init__(self, settings: Settings, config: KubeConfig) -> None:
-        self._settings, self._config = settings, config
+    def __init__(self, settings: Settings, config: KubeConfig, observe: Observe | None = None) -> None:
+        """`observe` hears of each of kopf's requests, as of the kube client's."""
+        self._settings, self._config, self._observer = settings, config, observe
         self._wanted: dict[Resource, Wanted] = {}
         self._credentials = Credentials(config)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -154,7 +156,7 @@ class Informer:
         settings.process.ultimate_exiting_timeout = None  # kopf would SIGKILL us after a signal of its own counting
         settings.queueing.idle_timeout = 0.5
         settings.watching.chunk_size = own.watch.page
-        settings.watching.server_timeout = own.watch.timeout
+        settings.watching.server_timeout = max(1, round(own.watch.timeout))  # the API takes whole seconds
         settings.watching.client_timeout = own.watch.timeout + 10
         settings.watching.inactivity_timeout = own.kube.silence
         settings.networking.request_timeout = own.kube.request
@@ -189,7 +191,11 @@ class Informer:
         token = await self._credentials.token()
         if token is not None:
             request.headers["Authorization"] = f"Bearer {token.reveal_text()}"
+        started = time.monotonic()
         response = await handler(request)
+        if self._observer is not None:
+            method = "WATCH" if "watch" in request.url.query else request.method
+            self._observer(method, request.url.path, response.status, time.monotonic() - started)
         if response.status == 401:
             await self._credentials.refresh()
         if "watch" in request.url.query and response.status == 200:

@@ -70,7 +70,7 @@ class Manager:
         self.policies = PolicyBook(self.kube, timeout=settings.watch.timeout)
         self.started = asyncio.Event()
         """Set when the stores are warm; workers run from here on where this process leads."""
-        self._informer = Informer(settings, self.config)
+        self._informer = Informer(settings, self.config, self.metrics.request)
         self._health = RuntimeHealth(self._informer, settings.watch.stale)
         self._web = WebServer(settings.web, self._health, self.metrics)
         self._scope = "inhaul"

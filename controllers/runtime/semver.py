@@ -9,8 +9,8 @@ among equal versions is the same every time.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from functools import total_ordering
 
 import re2
 
@@ -22,8 +22,8 @@ _IDS = r"[0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*"
 _OPS = r"=||!=|>|<|>=|=>|<=|=<|~|~>|\^"
 _PART = r"[0-9|x|X|\*]+"
 _CV = rf"v?{_PART}(?:\.{_PART})?(?:\.{_PART})?(?:-{_IDS})?(?:\+{_IDS})?"
+_LOOSE = re.compile(rf"v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?(?:-({_IDS}))?(?:\+({_IDS}))?")  # unambiguous: linear
 # RE2: linear time, and the dialect that the grammar was written in.
-_LOOSE = re2.compile(rf"v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?(?:-({_IDS}))?(?:\+({_IDS}))?")
 _VALID = re2.compile(rf"(?:\s*(?:{_OPS})\s*{_CV}\s*)(?:(?:\s+|,\s*)(?:{_OPS})\s*{_CV}\s*)*")
 _FIND = re2.compile(rf"({_OPS})\s*(v?({_PART})(\.{_PART})?(\.{_PART})?(-{_IDS})?(?:\+{_IDS})?)")
 _RANGE = re2.compile(rf"\s*({_CV})\s+-\s+({_CV})\s*")
@@ -37,35 +37,48 @@ class InvalidConstraint(ValueError):
     """A text that is no range of versions."""
 
 
-@total_ordering
-@dataclass(frozen=True, slots=True, eq=False)
-class Version:
-    """Compares by precedence: build metadata and the original text play no part."""
-
-    major: int
-    minor: int
-    patch: int
-    prerelease: str = ""
-    metadata: str = ""
-    original: str = ""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Version) and _precedence(self) == _precedence(other)
-
-    def __lt__(self, other: Version) -> bool:
-        return _precedence(self) < _precedence(other)
-
-    def __hash__(self) -> int:
-        return hash(_precedence(self))
-
-
 Identifier = tuple[int, int, str]
 Precedence = tuple[int, int, int, int, tuple[Identifier, ...]]
 
 
-def _precedence(version: Version) -> Precedence:
-    release = 0 if version.prerelease else 1
-    return version.major, version.minor, version.patch, release, _identifiers(version.prerelease)
+@dataclass(frozen=True, slots=True, eq=False)
+class Version:
+    """Made by `parse_version`. Compares by precedence: build metadata and the original text play no part."""
+
+    precedence: Precedence
+    prerelease: str
+    metadata: str
+    original: str
+
+    @property
+    def major(self) -> int:
+        return self.precedence[0]
+
+    @property
+    def minor(self) -> int:
+        return self.precedence[1]
+
+    @property
+    def patch(self) -> int:
+        return self.precedence[2]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Version) and self.precedence == other.precedence
+
+    def __lt__(self, other: Version) -> bool:
+        return self.precedence < other.precedence
+
+    def __le__(self, other: Version) -> bool:
+        return self.precedence <= other.precedence
+
+    def __gt__(self, other: Version) -> bool:
+        return self.precedence > other.precedence
+
+    def __ge__(self, other: Version) -> bool:
+        return self.precedence >= other.precedence
+
+    def __hash__(self) -> int:
+        return hash(self.precedence)
 
 
 def _identifiers(text: str) -> tuple[Identifier, ...]:
@@ -80,7 +93,7 @@ def _identifier(part: str) -> Identifier:
 
 def order_key(version: Version) -> tuple[Precedence, tuple[Identifier, ...], str]:
     """A total order: precedence, then build metadata (numbers as numbers), then the original text."""
-    return _precedence(version), _identifiers(version.metadata), version.original
+    return version.precedence, _identifiers(version.metadata), version.original
 
 
 def parse_version(text: str) -> Version:
@@ -88,13 +101,14 @@ def parse_version(text: str) -> Version:
     found = _LOOSE.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if found is None:
         raise InvalidVersion(f"found {text[:80]!r}, expected a version such as 1.2.3")
-    segments = [int(part.lstrip(".")) if part else 0 for part in found.group(1, 2, 3)]
-    prerelease, metadata = found.group(4) or "", found.group(5) or ""
-    if any(segment >= _SEGMENT_MAX for segment in segments):
+    first, second, third, prerelease, metadata = found.groups("")
+    major, minor, patch = int(first), int(second[1:] or 0), int(third[1:] or 0)
+    if max(major, minor, patch) >= _SEGMENT_MAX:
         raise InvalidVersion(f"found {text[:80]!r}, expected numbers below 2^64")
-    if any(part.isdigit() and len(part) > 1 and part[0] == "0" for part in prerelease.split(".")):
+    if "0" in prerelease and any(len(part) > 1 and part[0] == "0" and part.isdigit() for part in prerelease.split(".")):
         raise InvalidVersion(f"found {text[:80]!r}, expected no leading zeros in the prerelease")
-    return Version(segments[0], segments[1], segments[2], prerelease, metadata, text)
+    precedence = (major, minor, patch, 0 if prerelease else 1, _identifiers(prerelease))
+    return Version(precedence, prerelease, metadata, text)
 
 
 def parse_tag(text: str) -> Version | None:
