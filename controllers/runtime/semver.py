@@ -10,6 +10,7 @@ among equal versions is the same every time.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import re2
@@ -278,3 +279,9 @@ def _caret(rule: Rule, version: Version) -> bool:
     if wanted.minor > 0 or rule.patch_open:
         return version.minor == wanted.minor
     return version.minor == 0 and version.patch == wanted.patch
+
+
+def sort_tags(tags: Iterable[str], constraint: Constraint) -> list[str]:
+    """The tags that are versions in the range, highest first; equal versions in the order given."""
+    versions = [version for version in map(parse_tag, tags) if version is not None and constraint.check(version)]
+    return [version.original for version in sorted(versions, reverse=True)]
