@@ -150,7 +150,7 @@ def _kind(code: str, message: str, *, operation: str, status: int) -> type[AwsEr
     lowered = message.lower()
     if operation.startswith("sts:AssumeRole") and code in ("AccessDenied", "AccessDeniedException"):
         return CredentialsRefused  # for whoever asked for the role, it is the role that does not work
-    if "deletion" in lowered and ("marked" in lowered or "scheduled" in lowered) and "InvalidRe" in code:
+    if "delet" in lowered and ("marked" in lowered or "scheduled" in lowered) and "InvalidRe" in code:
         return MarkedForDeletion
     if code in _KMS_CODES or (code in _CODES[AccessDenied] and "kms" in f"{operation} {lowered}"):
         return KmsDenied

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import aws_backends, aws_ecr, aws_events
+from . import aws_backends, aws_ecr, aws_events, aws_mend
 from .aws_access import check, refusal
 from .aws_http import Answer, AwsError, Call, Environ, answer_error, answer_json, parse
 from .aws_identities import Directory, Identity
@@ -92,8 +92,12 @@ class Facade:
             return aws_ecr.authorization_token(call, identity, self.ecr_key, self.registry)
         if call.name == "ecr:PutImage":
             body = json.dumps(aws_ecr.with_digest(call.params)).encode()
+        if call.name == "ssm:GetParameters":
+            return aws_mend.parameters(
+                call, lambda params: self._moto(environ, json.dumps(params).encode(), identity.account)
+            )
         answer = self._moto(environ, body, identity.account)
-        return aws_ecr.page(call, answer) if call.service == "ecr" else answer
+        return aws_ecr.page(call, answer) if call.service == "ecr" else aws_mend.key_arn(call, identity, answer)
 
     def _batch(self, call: Call, identity: Identity, environ: Environ) -> Answer:
         ids = call.params.get("SecretIdList") or []

@@ -1,0 +1,182 @@
+"""ECR and the queue consumer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+
+from controllers.aws.ecr import Ecr, EcrLogins, EcrRegistry, tags_of
+from controllers.aws.errors import NotFound
+from controllers.aws.events import parse
+from controllers.aws.sqs import Consumer, Message, Poison, queue_url
+from tests.integration.aws.conftest import REGION, service_account
+
+HERE = EcrRegistry("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "123456789012", REGION)
+
+
+async def test_images_are_read_page_by_page(aws, identities, ops):
+    client = aws.client("ecr")
+    client.create_repository(repositoryName="shop/pay")
+    for number in range(120):  # more than ECR's page when none is asked for
+        manifest = json.dumps(
+            {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "n": number}
+        )
+        client.put_image(repositoryName="shop/pay", imageManifest=manifest, imageTag=f"v{number}")
+    ecr = Ecr(identities, ops, REGION)
+    images = tags_of(await ecr.images("shop/pay"))
+    assert set(images) == {f"v{n}" for n in range(120)}
+    assert images["v3"].digest.startswith("sha256:") and images["v3"].pushed is not None
+    assert (await ecr.image("shop/pay", tag="v7")).digest == images["v7"].digest
+    with pytest.raises(NotFound):
+        await ecr.image("shop/pay", tag="none")
+    with pytest.raises(NotFound):
+        await ecr.images("no/such")
+
+
+async def test_a_login_is_shared_until_it_ages(aws, identities, ops):
+    logins = EcrLogins(identities)
+    await aws.standin.calls(reset=True)
+    first, second = await asyncio.gather(logins.login(ops, HERE), logins.login(ops, HERE))
+    assert first is second and first.username == "AWS" and aws.standin.ecr_login(first.password.reveal_text())
+    assert (await aws.standin.calls())["ecr:GetAuthorizationToken", "ops"] == 1
+    assert first.password.reveal_text() not in repr(first)
+    logins.forget(ops, HERE)
+    assert await logins.login(ops, HERE) is not first
+
+
+@contextlib.asynccontextmanager
+async def consuming(identities, identity, url, handle, **options):
+    consumer = Consumer(identities, identity, url, handle, region=REGION, wait=1, **options)
+    task = asyncio.create_task(consumer.run())
+    try:
+        yield consumer
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def left(aws, url: str) -> int:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(found[name]) for name in names)
+
+
+async def until(condition, seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
+        while not await asyncio.to_thread(condition):  # noqa: ASYNC110 the queue tells nobody
+            await asyncio.sleep(0.02)
+
+
+async def test_a_rotation_comes_through_the_queue_as_a_change(aws, identities, ops):
+    sqs, events = aws.client("sqs"), aws.client("events")
+    url = sqs.create_queue(QueueName="changes")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name="r", EventPattern=json.dumps({"source": ["aws.secretsmanager"]}))
+    events.put_targets(Rule="r", Targets=[{"Id": "1", "Arn": arn}])
+    secret = aws.client("secretsmanager").create_secret(Name="team-a/db", SecretString="1")["ARN"]
+    seen = []
+
+    async def handle(message: Message) -> None:
+        seen.append(parse(message.body))
+
+    async with consuming(identities, ops, await queue_url(identities, ops, name="changes", region=REGION), handle):
+        version = aws.client("secretsmanager").put_secret_value(SecretId="team-a/db", SecretString="2")["VersionId"]
+        await until(lambda: len(seen) == 2 and not left(aws, url))
+    change = seen[1]
+    assert (change.service, change.action, change.name) == ("secretsmanager", "PutSecretValue", "team-a/db")
+    assert (change.arn, change.version_id, change.region) == (secret, version, REGION)
+
+
+async def test_a_message_is_deleted_only_after_it_was_handled(aws, identities, ops):
+    url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
+    aws.client("sqs").send_message(QueueUrl=url, MessageBody="m")
+    started, go = asyncio.Event(), asyncio.Event()
+
+    async def handle(message: Message) -> None:
+        started.set()
+        await go.wait()
+
+    async with consuming(identities, ops, url, handle) as consumer:
+        await started.wait()
+        assert left(aws, url) == 1
+        go.set()
+        await until(lambda: left(aws, url) == 0)
+        assert consumer.counts.handled == 1
+
+
+async def test_a_failing_message_stays_and_the_others_go_on(aws, identities, ops):
+    url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
+    for body in ("bad", "good"):
+        aws.client("sqs").send_message(QueueUrl=url, MessageBody=body)
+
+    async def handle(message: Message) -> None:
+        if message.body == "bad":
+            raise RuntimeError("boom")
+
+    async with consuming(identities, ops, url, handle) as consumer:
+        await until(lambda: consumer.counts.handled == 1 and consumer.counts.failed == 1)
+        await until(lambda: left(aws, url) == 1)
+
+
+async def test_poison_is_deleted_after_its_tries_where_nothing_redrives(aws, identities, ops):
+    url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
+    aws.client("sqs").send_message(QueueUrl=url, MessageBody="poison")
+
+    async def handle(message: Message) -> None:
+        raise Poison("not JSON")
+
+    async with consuming(identities, ops, url, handle, tries=2, visibility=1) as consumer:
+        await until(lambda: consumer.counts.poison == 1 and left(aws, url) == 0)
+
+
+async def test_poison_is_left_to_a_redrive_policy(aws, identities, ops):
+    sqs = aws.client("sqs")
+    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
+    url = sqs.create_queue(QueueName="q", Attributes={"RedrivePolicy": policy})["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="poison")
+
+    async def handle(message: Message) -> None:
+        raise Poison("not JSON")
+
+    async with consuming(identities, ops, url, handle, tries=1, visibility=1):
+        await until(lambda: left(aws, dead) == 1)
+
+
+async def test_while_the_queue_fails_tries_are_spaced_and_then_it_goes_on(aws, identities, ops):
+    url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
+    aws.client("sqs").send_message(QueueUrl=url, MessageBody="m")
+    await aws.standin.fail("sqs:ReceiveMessage", code="ServiceUnavailable", count=3)
+    slept, seen = [], asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def handle(message: Message) -> None:
+        seen.set()
+
+    async with consuming(identities, ops, url, handle, sleep=sleep) as consumer:
+        await asyncio.wait_for(seen.wait(), 10)
+        assert consumer.counts.errors == 3
+    assert slept[0] <= 1 <= slept[1] <= 2 <= slept[2] <= 4
+
+
+async def test_a_queue_that_may_not_be_read_says_so_and_waits(aws, identities, caplog):
+    url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
+    identity = service_account(aws.irsa_role("a", subject="team-a:eso"))
+    asked, gate = asyncio.Event(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        asked.set()
+        await gate.wait()
+
+    async def handle(message: Message) -> None:
+        raise AssertionError("nothing to handle")
+
+    async with consuming(identities, identity, url, handle, sleep=sleep):
+        await asyncio.wait_for(asked.wait(), 10)
+    assert "AccessDenied" in caplog.text
