@@ -114,7 +114,7 @@ class _Builder:
         if depth > self.limits.depth:
             raise BadYaml(f"expected at most {self.limits.depth} levels", line=line)
         if isinstance(event, yaml.AliasEvent):
-            return self.alias(event.anchor, line)
+            return self.alias(str(event.anchor), line)
         before = self.nodes
         if isinstance(event, yaml.ScalarEvent):
             result = _scalar(event, line)

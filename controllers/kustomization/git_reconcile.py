@@ -1,0 +1,213 @@
+"""GitRepository: look what the host has, fetch it where it is new, and say so in `status.artifact`.
+
+`ls-remote` comes before any fetch, so an unchanged repository costs one round trip. There is no artifact server: the
+Kustomizations of this process read the mirror at `status.artifact.revision`. Author, commit time and subject stand in
+the artifact's metadata, for lead times and for people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from controllers.api.base import parse
+from controllers.api.core import SECRETS
+from controllers.api.duration import parse_duration
+from controllers.api.kustomize import KUSTOMIZATIONS
+from controllers.api.resource import Key, Manifest
+from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
+from controllers.api.tenancy import Decision, ReadGit, Request
+from controllers.api.unserved import unsupported
+from controllers.git.errors import GitError, Refused
+from controllers.git.objects import CommitInfo
+from controllers.git.process import Remote
+from controllers.git.refs import Found, Target, target
+from controllers.runtime.conditions import timestamp
+from controllers.runtime.draft import Draft
+from controllers.runtime.kube import ApiError, KubeClient, NotFound
+from controllers.runtime.pools import Pools
+from controllers.runtime.result import NotReady, Result, Stalled
+from controllers.runtime.store import REQUESTED_AT
+
+from . import git_spec
+from .inputs import secret_bytes
+from .labels import annotations_of
+from .revision import short_message
+from .sources import GitSources, artifact_of, remote_of
+
+FINALIZER = "finalizers.fluxcd.io"
+
+
+class Policies(Protocol):
+    def allowed(self, namespace: str, request: Request) -> Decision: ...
+
+
+class Egress(Protocol):
+    async def check_url(self, url: str, *, schemes: tuple[str, ...] = ...) -> None: ...
+
+
+class GitReconciler:
+    """Reconciles GitRepositories; `draft` gives the draft of a running key."""
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        sources: GitSources,
+        *,
+        pools: Pools,
+        policies: Policies,
+        draft: Callable[[Key], Draft],
+        egress: Egress | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._kube, self._sources, self._pools, self._policies = kube, sources, pools, policies
+        self._draft, self._egress, self._clock = draft, egress, clock
+
+    async def reconcile(self, key: Key) -> Result:
+        draft = self._draft(key)
+        manifest = draft.manifest
+        if manifest is None:
+            return Result()
+        if manifest["metadata"].get("deletionTimestamp"):
+            await self._release(draft, manifest)
+            return Result()
+        spec = parse(GitRepositorySpec, manifest)
+        if spec.suspend:
+            draft.written_by_hand = True  # a suspended object keeps its status as it is
+            return Result()
+        if paths := unsupported(manifest):
+            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
+        try:
+            await self._store(draft, manifest, spec)
+        except GitError as error:
+            draft.condition("FetchFailed", "True", error.reason, error.message)
+            if error.retryable:
+                raise NotReady(error.reason, error.message) from None
+            raise Stalled(error.reason, error.message) from None
+        except (NotReady, Stalled) as error:
+            draft.condition("FetchFailed", "True", error.reason, error.message)
+            raise
+        return Result(parse_duration(spec.interval))
+
+    async def remote(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote:
+        """Where a repository is and how to log in, its Secret read. Raises Refused, NotReady."""
+        return remote_of(spec, await self._secret(manifest, spec))
+
+    async def _store(self, draft: Draft, manifest: Manifest, spec: GitRepositorySpec) -> None:
+        namespace = manifest["metadata"].get("namespace") or ""
+        wanted = target(spec.ref)
+        decision = self._policies.allowed(namespace, ReadGit(spec.url, _asked(wanted)))
+        if not decision:
+            raise NotReady("AccessDenied", decision.reason)
+        if self._egress is not None:
+            try:
+                await self._egress.check_url(spec.url, schemes=("https", "ssh"))
+            except Exception as error:
+                raise Refused(f"spec.url: {error}") from None
+        remote = await self.remote(manifest, spec)
+        artifact = artifact_of(manifest)
+        same_content = not git_spec.content_changed(manifest)
+        known = str(artifact.get("revision") or "") if same_content else ""
+        looked = await self._pools.run("git", self._sources.look, remote, wanted, known)
+        if looked.commit is not None:
+            draft.status["artifact"] = self._artifact(manifest, spec, looked.found, looked.commit)
+            draft.event("NewArtifact", f"stored artifact for commit '{short_message(looked.commit.subject)}'")
+        self._observe(draft, manifest, spec)
+        revision = looked.found.revision
+        text = f"stored artifact for revision '{revision}'"
+        draft.drop_condition("FetchFailed")
+        draft.condition("ArtifactInStorage", "True", "Succeeded", text)
+        draft.ready("Succeeded", text)
+
+    def _artifact(
+        self, manifest: Manifest, spec: GitRepositorySpec, found: Found, commit: CommitInfo
+    ) -> dict[str, Any]:
+        meta = manifest["metadata"]
+        digest = hashlib.sha256(f"{commit.tree}\0{spec.ignore}\0{spec.sparse_checkout}".encode()).hexdigest()
+        return {
+            "revision": found.revision,
+            "digest": f"sha256:{digest}",
+            "path": f"gitrepository/{meta.get('namespace')}/{meta['name']}/{commit.id}",
+            "url": spec.url,
+            "lastUpdateTime": timestamp(self._clock()),
+            "metadata": {
+                "author": commit.author.name,
+                "authorTime": timestamp(commit.author.time),
+                "commitTime": timestamp(commit.committer.time),
+                "subject": short_message(commit.subject, 200),
+                "ref": found.ref,
+            },
+        }
+
+    @staticmethod
+    def _observe(draft: Draft, manifest: Manifest, spec: GitRepositorySpec) -> None:
+        """What the artifact was made with, so that a change of it makes it anew."""
+        for name, value in (
+            ("observedIgnore", spec.ignore),
+            ("observedSparseCheckout", list(spec.sparse_checkout) or None),
+            ("lastHandledReconcileAt", annotations_of(manifest).get(REQUESTED_AT)),
+        ):
+            if value is not None:
+                draft.status[name] = value
+            else:
+                draft.status.pop(name, None)
+
+    async def _secret(self, manifest: Manifest, spec: GitRepositorySpec) -> Mapping[str, bytes] | None:
+        if spec.secret_ref is None:
+            return None
+        namespace, name = manifest["metadata"].get("namespace") or "", spec.secret_ref.name
+        where = f"spec.secretRef: Secret {namespace}/{name}"
+        try:
+            return secret_bytes(await self._kube.get(SECRETS, name, namespace))
+        except NotFound:
+            raise NotReady("AuthenticationFailed", f"{where} not found") from None
+        except ApiError as error:
+            raise NotReady("AuthenticationFailed", f"{where}: {error.message}") from None
+        except ValueError as error:
+            raise NotReady("AuthenticationFailed", f"{where}: {error}") from None
+
+    async def _release(self, draft: Draft, manifest: Manifest) -> None:
+        """A GitRepository owns nothing outside its mirror: a finalizer that upstream left is taken off."""
+        draft.written_by_hand = True
+        await drop_finalizer(self._kube, manifest)
+
+
+def _asked(wanted: Target) -> str:
+    """What a TenantPolicy is asked for: a branch by its name, all else by its full reference or tag."""
+    match wanted.kind:
+        case "commit":
+            return wanted.branch
+        case "branch" | "name":
+            return wanted.value
+        case _:
+            return f"refs/tags/{wanted.value}"
+
+
+async def drop_finalizer(kube: KubeClient, manifest: Manifest) -> None:
+    """Takes our finalizer off exactly this object."""
+    await _set_finalizers(kube, manifest, [each for each in _finalizers(manifest) if each != FINALIZER])
+
+
+async def add_finalizer(kube: KubeClient, manifest: Manifest) -> None:
+    """Puts our finalizer on exactly this object."""
+    if FINALIZER not in _finalizers(manifest):
+        await _set_finalizers(kube, manifest, [*_finalizers(manifest), FINALIZER])
+
+
+def _finalizers(manifest: Manifest) -> list[str]:
+    return list(manifest["metadata"].get("finalizers") or ())
+
+
+async def _set_finalizers(kube: KubeClient, manifest: Manifest, wanted: list[str]) -> None:
+    """A merge patch with uid and resourceVersion: a server-side apply would re-create a deleted object."""
+    if wanted == _finalizers(manifest):
+        return
+    meta = manifest["metadata"]
+    kind = KUSTOMIZATIONS if manifest["kind"] == KUSTOMIZATIONS.kind else GIT_REPOSITORIES
+    body = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"], "finalizers": wanted}}
+    try:
+        await kube.patch(kind, meta["name"], meta.get("namespace") or "", body=body)
+    except NotFound:
+        return

@@ -1,0 +1,108 @@
+"""Registers the room with a manager: two controllers, and who wakes whom. No rule stands here."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from controllers.api.core import CONFIGMAPS, SECRETS
+from controllers.api.kustomize import KUSTOMIZATIONS
+from controllers.api.resource import Key, Manifest, key_of
+from controllers.api.source import GIT_REPOSITORIES
+from controllers.git.mirrors import Mirrors
+from controllers.git.process import Git
+from controllers.runtime.conditions import find
+from controllers.runtime.controller import Controller
+from controllers.runtime.kube import WatchEvent
+from controllers.runtime.manager import Manager
+
+from .building import Builder
+from .dependencies import configs_of, dependencies_of, source_of
+from .git_reconcile import GitReconciler
+from .inputs import Decryption
+from .objects import OwnedObjects
+from .reconcile import Reconciler
+from .sources import GitSources, artifact_of
+from .tenant import KustomizationSettings
+
+WATCHED = "reconcile.fluxcd.io/watch=Enabled"
+"""Label of Secrets and ConfigMaps whose change wakes the Kustomizations that name them."""
+
+_BY_SOURCE, _BY_DEPENDENCY, _BY_CONFIG = "source", "dependsOn", "config"
+
+
+def register(manager: Manager, *, git: Git | None = None, decryption: Decryption | None = None) -> None:
+    """`git` and `decryption` are given by whoever composes the process: allowed protocols, a KMS, an audit."""
+    settings = manager.settings.group(KustomizationSettings)
+    directory = Path(settings.mirrors) if settings.mirrors else Path(tempfile.mkdtemp(prefix="inhaul-mirrors-"))
+    sources = GitSources(Mirrors(directory, git=git, max_bytes=settings.mirror_bytes << 20))
+    git_reconciler = GitReconciler(
+        manager.kube,
+        sources,
+        pools=manager.pools,
+        policies=manager.policies,
+        draft=lambda key: repositories.draft(key),
+        egress=manager.egress,
+    )
+    objects = OwnedObjects(
+        manager,
+        on_dirty=lambda key: kustomizations.queue.changed(key),
+        on_status=lambda key: kustomizations.queue.changed(key),
+    )
+    repositories = manager.controller(GIT_REPOSITORIES, git_reconciler.reconcile, max_concurrent=4)
+    builder = Builder(
+        git_reconciler, sources, repositories.store, pools=manager.pools, settings=settings, decryption=decryption
+    )
+    reconciler = Reconciler(
+        manager.kube,
+        builder,
+        objects,
+        own_namespace=manager.namespace,
+        settings=settings,
+        policies=manager.policies,
+        draft=lambda key: kustomizations.draft(key),
+        store=lambda: kustomizations.store,
+    )
+    kustomizations = manager.controller(KUSTOMIZATIONS, reconciler.reconcile, max_concurrent=settings.concurrent)
+    _wake(manager, repositories, kustomizations)
+
+
+def _wake(manager: Manager, repositories: Controller, kustomizations: Controller) -> None:
+    """A new revision wakes its Kustomizations, a ready dependency its dependants, a watched input its users."""
+    store, queue = kustomizations.store, kustomizations.queue
+    store.index(_BY_SOURCE, lambda manifest: [_name(*source_of(manifest))])
+    store.index(_BY_DEPENDENCY, lambda manifest: [str(key) for key in dependencies_of(manifest)])
+    store.index(_BY_CONFIG, configs_of)
+
+    def repository_changed(before: Manifest | None, after: Manifest | None) -> None:
+        if after is not None and artifact_of(before) != artifact_of(after):
+            for manifest in store.by_index(_BY_SOURCE, _name(GIT_REPOSITORIES.kind, key_of(after))):
+                queue.changed(key_of(manifest))
+
+    def kustomization_changed(before: Manifest | None, after: Manifest | None) -> None:
+        if after is not None and _progress(before) != _progress(after):
+            for manifest in store.by_index(_BY_DEPENDENCY, str(key_of(after))):
+                queue.changed(key_of(manifest))
+
+    def input_changed(kind: str, event: WatchEvent) -> None:
+        if event.type in ("ADDED", "MODIFIED"):
+            for manifest in store.by_index(_BY_CONFIG, _name(kind, key_of(event.object))):
+                queue.changed(key_of(manifest))
+
+    repositories.store.subscribe(repository_changed)
+    store.subscribe(kustomization_changed)
+    for resource in (SECRETS, CONFIGMAPS):
+        manager.watch(resource, partial(input_changed, resource.kind), label_selector=WATCHED)
+
+
+def _name(kind: str, key: Key) -> str:
+    return f"{kind}/{key}"
+
+
+def _progress(manifest: Manifest | None) -> tuple[object, ...]:
+    """What dependants look at."""
+    status = (manifest or {}).get("status") or {}
+    ready = find(status, "Ready") or {}
+    generation = status.get("observedGeneration")
+    return ready.get("status"), ready.get("reason"), generation, status.get("lastAppliedRevision")

@@ -1,0 +1,50 @@
+"""What this process remembers of a Kustomization between two reconciles. All of it may be lost at any moment."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from .apply import Identity, Known
+from .render import Rendered
+
+
+@dataclass(slots=True)
+class Memory:
+    """`done` is what the last whole run was made of: equal again and not yet due, nothing needs to be done."""
+
+    done: str = ""
+    due: float = 0.0
+    """Monotonic seconds at which everything is looked at again whatever did not change."""
+    applied: str = ""
+    """What was applied and is waited for; "" where nothing is."""
+    waiting_since: float = 0.0
+    known: dict[Identity, Known] = field(default_factory=dict)
+    changed: list[str] = field(default_factory=list)
+    """Lines (`Kind/ns/name configured`) of the apply that is waited for."""
+    was_healthy: bool = True
+    started: float = 0.0
+    skipped: frozenset[Identity] = frozenset()
+
+
+class RenderCache:
+    """Rendered objects by render key, the least recently used dropped beyond `limit` bytes (estimated)."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._size = limit, 0
+        self._entries: OrderedDict[str, tuple[Rendered, int]] = OrderedDict()
+
+    def get(self, key: str) -> Rendered | None:
+        if key not in self._entries:
+            return None
+        self._entries.move_to_end(key)
+        return self._entries[key][0]
+
+    def put(self, key: str, rendered: Rendered, size: int) -> None:
+        if key in self._entries or size > self._limit:
+            return
+        self._entries[key] = rendered, size
+        self._size += size
+        while self._size > self._limit:
+            _, (_, dropped) = self._entries.popitem(last=False)
+            self._size -= dropped

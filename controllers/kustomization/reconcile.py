@@ -1,0 +1,356 @@
+"""Kustomization: source → render → inventory → apply as the tenant → health → prune → Ready.
+
+Two facts carry it through a crash at any point. The inventory names everything that is owned or will be before the
+first object is written, and applying what is applied changes nothing. All else is memory that may be lost: a run after a
+restart does the whole once more and finds it done.
+
+No run waits for health. It looks, says what is missing, ends, and is woken by the next change of one of its objects; a
+new revision simply is the next run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+
+from controllers.api.base import parse
+from controllers.api.duration import parse_duration
+from controllers.api.kustomize import KustomizationSpec
+from controllers.api.resource import Key, Manifest
+from controllers.api.unserved import unsupported
+from controllers.runtime import conditions
+from controllers.runtime.draft import Draft
+from controllers.runtime.kube import KubeClient, UnknownKind
+from controllers.runtime.result import NotReady, Result, Stalled
+from controllers.runtime.store import REQUESTED_AT, Store
+
+from . import dependencies, inventory, wait
+from .apply import Applied, Applier, ApplyFailed, Identity
+from .building import Builder, Built
+from .drift import CONFIGURED, CREATED, rules_of
+from .finalize import Finalizer
+from .git_reconcile import Policies, add_finalizer
+from .guards import check_deletions, check_objects
+from .health import aggregate, failures
+from .health_expr import ExpressionError
+from .history import recorded
+from .inventory import Entry, entry_of
+from .kstatus import State
+from .labels import annotations_of, identity, owner_labels, with_metadata
+from .memory import Memory
+from .objects import OwnedObjects
+from .prune import prune
+from .render import Rendered
+from .tenant import KustomizationSettings, account, view
+
+HEALTHY, PRUNE_HELD = "Healthy", "PruneHeld"
+
+
+@dataclass(slots=True)
+class Run:
+    """One reconcile's own values."""
+
+    key: Key
+    draft: Draft
+    manifest: Manifest
+    spec: KustomizationSpec
+    memory: Memory
+    tenant: KubeClient
+    built: Built | None = None
+    objects: list[Manifest] = field(default_factory=list)
+    """What is rendered, with owner labels and namespaces as applied."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for apply and health together."""
+        given = self.spec.timeout
+        return parse_duration(given) if given else max(30.0, parse_duration(self.spec.interval) - 30.0)
+
+    @property
+    def retry(self) -> float:
+        return parse_duration(self.spec.retry_interval or self.spec.interval)
+
+
+class Reconciler:
+    def __init__(
+        self,
+        kube: KubeClient,
+        builder: Builder,
+        objects: OwnedObjects,
+        *,
+        own_namespace: str,
+        settings: KustomizationSettings,
+        policies: Policies,
+        draft: Callable[[Key], Draft],
+        store: Callable[[], Store],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = monotonic,
+    ) -> None:
+        self._kube, self._builder, self._objects = kube, builder, objects
+        self._own, self._settings, self._policies = own_namespace, settings, policies
+        self._draft, self._store, self._clock, self._monotonic = draft, store, clock, monotonic
+        self._memories: dict[Key, Memory] = {}
+        self._finalizer = Finalizer(kube, tenant=self.tenant, total=lambda: len(store()))
+
+    async def reconcile(self, key: Key) -> Result:
+        draft = self._draft(key)
+        manifest = draft.manifest
+        if manifest is None or manifest["metadata"].get("deletionTimestamp"):
+            self._memories.pop(key, None)
+            self._objects.forget(key)
+            return Result() if manifest is None else await self._finalizer.run(draft, manifest)
+        await add_finalizer(self._kube, manifest)
+        spec = parse(KustomizationSpec, manifest)
+        if spec.suspend:
+            draft.written_by_hand = True  # a suspended object keeps its status as it is
+            return Result()
+        if paths := unsupported(manifest):
+            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
+        memory = self._memories.setdefault(key, Memory())
+        run = Run(key, draft, manifest, spec, memory, self.tenant(manifest))
+        if requested := annotations_of(manifest).get(REQUESTED_AT):
+            draft.status["lastHandledReconcileAt"] = requested
+        return await self._carry_out(run)
+
+    def tenant(self, manifest: Manifest) -> KubeClient:
+        """The client as the Kustomization's service account."""
+        namespace = manifest["metadata"].get("namespace") or ""
+        name = str((manifest.get("spec") or {}).get("serviceAccountName") or "")
+        return view(self._kube, account(self._own, namespace, name, default=self._settings.default_service_account))
+
+    async def _carry_out(self, run: Run) -> Result:
+        memory = run.memory
+        memory.started = self._monotonic()
+        source = self._builder.source(run.key, run.manifest)
+        self._dependencies_ready(run, source.revision)
+        dirty = self._objects.take_dirty(run.key)
+        try:
+            run.built = built = await self._builder.build(run.tenant, run.key, run.manifest, run.spec, source)
+        except NotReady as error:
+            run.draft.status["lastAttemptedRevision"] = source.revision
+            raise NotReady(error.reason, error.message, retry_after=error.retry_after or run.retry) from None
+        try:
+            return await self._advance(run, built, dirty)
+        finally:
+            built.close()
+
+    async def _advance(self, run: Run, built: Built, dirty: set[Identity]) -> Result:
+        memory, token = run.memory, self._token(run, built)
+        due = self._monotonic() >= memory.due
+        if token == memory.done and not due and not dirty:
+            return self._unchanged(run, built)
+        try:
+            rendered = await self._builder.render(built)
+        except NotReady as error:
+            run.draft.status["lastAttemptedRevision"] = built.revision
+            raise NotReady(error.reason, error.message, retry_after=run.retry) from None
+        applier = self._applier(run, rendered)
+        try:
+            labelled = [with_metadata(manifest, owner_labels(run.key)) for manifest in rendered.objects]
+            run.objects = await applier.scoped(labelled)
+        except ApplyFailed as error:
+            raise NotReady("ReconciliationFailed", str(error), retry_after=run.retry) from None
+        if token == memory.applied and not dirty:
+            return await self._finish(run, rendered, token)
+        partial = dirty if token in (memory.done, memory.applied) and not due else set()
+        memory.done = memory.applied = ""
+        await self._apply(run, rendered, applier, only=partial)
+        memory.applied, memory.waiting_since = token, self._monotonic()
+        return await self._finish(run, rendered, token)
+
+    @staticmethod
+    def _token(run: Run, built: Built) -> str:
+        meta = run.manifest["metadata"]
+        parts = (built.key, meta.get("uid"), meta.get("generation"), annotations_of(run.manifest).get(REQUESTED_AT))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def _dependencies_ready(self, run: Run, revision: str) -> None:
+        for dependency in run.spec.depends_on:
+            key = Key(dependency.namespace or run.key.namespace, dependency.name)
+            if self._settings.no_cross_namespace_refs and key.namespace != run.key.namespace:
+                raise Stalled("AccessDenied", f"dependency '{key}' is in another namespace, which is not allowed here")
+            if problem := dependencies.not_ready(run.manifest, dependency, key, self._store().get(key), revision):
+                circle = dependencies.in_circle(run.key, self._store().list())
+                if circle:
+                    raise Stalled("DependencyCycle", f"dependsOn goes in a circle: {' -> '.join(map(str, circle))}")
+                raise NotReady("DependencyNotReady", problem, retry_after=30.0)
+
+    def _unchanged(self, run: Run, built: Built) -> Result:
+        """A new revision that does not touch what we render, or an event that was none of ours."""
+        run.draft.status |= {"lastAppliedRevision": built.revision, "lastAttemptedRevision": built.revision}
+        run.draft.ready("ReconciliationSucceeded", f"Applied revision: {built.revision}")
+        return Result(max(1.0, run.memory.due - self._monotonic()))
+
+    # Apply
+
+    async def _apply(self, run: Run, rendered: Rendered, applier: Applier, *, only: set[Identity]) -> None:
+        objects = run.objects
+        check_objects(objects, run.key.namespace, self._policies)
+        check_deletions(run.manifest, self._inventory(run), objects, prune=run.spec.prune)
+        try:
+            await self._record(run, objects)
+            await self._cover(run, objects)
+            self._objects.begin(run.key)
+            try:
+                await applier.run([each for each in objects if not only or identity(each) in only])
+            finally:
+                left = {each.identity: each.live for each in applier.applied if each.live and each.action != "skipped"}
+                self._objects.end(run.key, left, whole=not only)
+        except ApplyFailed as error:
+            self._remember(run, rendered, "ReconciliationFailed")
+            done = [f"{each.subject} {each.action}" for each in applier.applied if each.action in _WRITTEN]
+            text = f"{error}" + (f"; before that: {', '.join(done[:20])}" if done else "")
+            raise NotReady("ReconciliationFailed", text) from None
+        if not only:
+            run.memory.skipped = frozenset(each.identity for each in applier.applied if each.action == "skipped")
+            run.memory.known = {each.identity: run.memory.known[each.identity] for each in applier.applied
+                                if each.identity in run.memory.known}  # fmt: skip
+        self._tell(run, applier.applied, drifted=bool(only))
+
+    def _applier(self, run: Run, rendered: Rendered) -> Applier:
+        raw = run.manifest.get("spec") or {}
+        return Applier(
+            run.tenant,
+            rules=rules_of(raw.get("ignore") or ()),
+            force=run.spec.force,
+            masked=rendered.masked,
+            known=run.memory.known,
+            concurrent=self._settings.apply_concurrent,
+            stage_timeout=self._settings.stage_timeout,
+        )
+
+    async def _record(self, run: Run, objects: list[Manifest]) -> None:
+        """The inventory of all that is owned and all that will be, written before anything is applied."""
+        old, new = self._inventory(run), [entry_of(each) for each in objects]
+        run.draft.status["lastAttemptedRevision"] = _built(run).revision
+        both = inventory.union(old, new)
+        run.draft.status["inventory"] = inventory.write(both)
+        if not inventory.equal(old, both):
+            await run.draft.write()
+
+    @staticmethod
+    def _inventory(run: Run) -> list[Entry]:
+        try:
+            return inventory.read(run.draft.status)
+        except inventory.BadInventoryId as error:
+            raise Stalled("ReconciliationFailed", f"status.inventory: {error}") from None
+
+    async def _cover(self, run: Run, objects: list[Manifest]) -> None:
+        kinds = {(each["apiVersion"], each["kind"]) for each in objects}
+        found = []
+        for api_version, kind in sorted(kinds):
+            try:
+                found.append(await self._kube.resource_for(api_version, kind))
+            except UnknownKind:
+                continue  # its definition comes with this very set; the next run covers it
+        self._objects.cover(found)
+
+    def _tell(self, run: Run, applied: list[Applied], *, drifted: bool) -> None:
+        lines = [f"{each.subject} {each.action}" for each in applied if each.action in _WRITTEN]
+        run.memory.changed = lines
+        if drifted:
+            for each in applied:
+                if each.action in (CONFIGURED, CREATED):
+                    paths = ", ".join(operation["path"] for operation in each.fields[:10])
+                    run.draft.event("DriftReverted", f"{each.subject} {each.action}{': ' + paths if paths else ''}")
+        elif lines:
+            run.draft.event("Progressing", "\n".join(lines)[:1000])
+
+    # Health, prune, end
+
+    async def _finish(self, run: Run, rendered: Rendered, token: str) -> Result:
+        wanted = self._targets(run)
+        if wanted:
+            pending = await self._health(run, wanted)
+            if pending is not None:
+                return pending
+        await self._prune(run)
+        self._objects.wait(run.key, False)
+        built, memory = _built(run), run.memory
+        self._remember(run, rendered, "ReconciliationSucceeded")
+        run.draft.status |= {"lastAppliedRevision": built.revision, "lastAttemptedRevision": built.revision}
+        run.draft.drop_condition(PRUNE_HELD)
+        run.draft.ready("ReconciliationSucceeded", f"Applied revision: {built.revision}")
+        interval = parse_duration(run.spec.interval)
+        memory.done, memory.applied, memory.due = token, "", self._monotonic() + interval
+        return Result(interval)
+
+    def _targets(self, run: Run) -> list[tuple[Entry, Manifest | None]]:
+        objects = [each for each in run.objects if identity(each) not in run.memory.skipped]
+        return wait.targets(run.spec, objects, run.key.namespace)
+
+    async def _health(self, run: Run, wanted: list[tuple[Entry, Manifest | None]]) -> Result | None:
+        """None where all is well. Raises NotReady where it failed or took too long."""
+        try:
+            expressions = wait.expressions(run.spec.health_check_exprs)
+        except ExpressionError as error:
+            raise Stalled("InvalidCELExpression", f"spec.healthCheckExprs: {error}") from None
+        observed = await wait.look(run.tenant, wanted, expressions)
+        state = aggregate(each.status.state for each in observed)
+        if state is State.CURRENT:
+            run.draft.condition(HEALTHY, "True", "Succeeded", f"{len(observed)} objects are healthy")
+            return None
+        self._objects.wait(run.key, True)
+        text, waited = failures(observed), self._monotonic() - run.memory.waiting_since
+        if state is not State.FAILED and waited < run.timeout:
+            run.draft.condition(HEALTHY, "Unknown", "Progressing", text)
+            await self._progressing(run, f"waiting for health: {text}")
+            return Result(min(self._settings.health_poll, max(0.2, run.timeout - waited)))
+        run.memory.applied = ""
+        how = "failed early due to stalled resources" if state is State.FAILED else f"timeout after {run.timeout:g} s"
+        run.draft.condition(HEALTHY, "False", "HealthCheckFailed", text)
+        self._hold_prune(run)
+        raise NotReady("HealthCheckFailed", f"health check {how}: {text}", retry_after=run.retry)
+
+    async def _progressing(self, run: Run, message: str) -> None:
+        run.draft.status = conditions.ready(
+            run.manifest, status="Unknown", reason="Progressing", message=message,
+            now=conditions.timestamp(self._clock()), base=run.draft.status,
+        )  # fmt: skip
+        await run.draft.write()
+        run.draft.written_by_hand = True
+
+    def _hold_prune(self, run: Run) -> None:
+        """Says which objects wait to be deleted until the new ones are healthy."""
+        stale = inventory.difference(self._inventory(run), [entry_of(each) for each in run.objects])
+        if stale and run.spec.prune:
+            names = ", ".join(map(str, stale[:10]))
+            run.draft.condition(PRUNE_HELD, "True", "HealthCheckFailed", f"not deleted before all is healthy: {names}")
+
+    async def _prune(self, run: Run) -> None:
+        """Deletes what is no longer rendered, and leaves the exact inventory."""
+        new = [entry_of(each) for each in run.objects]
+        stale = inventory.difference(self._inventory(run), new)
+        left: list[Entry] = []
+        problems: list[str] = []
+        if stale and run.spec.prune:
+            result = await prune(run.tenant, run.key, stale)
+            left, problems = result.survivors(stale), result.problems
+            if result.deleted:
+                lines = "\n".join(f"{entry} deleted" for entry in result.deleted)
+                run.draft.event("ReconciliationSucceeded", lines[:1000])
+        run.draft.status["inventory"] = inventory.write([*new, *left])
+        if problems:
+            raise NotReady("PruneFailed", "; ".join(problems[:10]))
+
+    def _remember(self, run: Run, rendered: Rendered, outcome: str) -> None:
+        run.draft.status["history"] = recorded(
+            run.draft.status.get("history"),
+            digest=rendered.digest,
+            status=outcome,
+            now=conditions.timestamp(self._clock()),
+            seconds=self._monotonic() - run.memory.started,
+            metadata=_built(run).metadata,
+        )
+
+
+_WRITTEN = frozenset({CREATED, CONFIGURED, "recreated"})
+
+
+def _built(run: Run) -> Built:
+    if run.built is None:
+        raise RuntimeError("asked for a build that has not run")
+    return run.built

@@ -1,0 +1,48 @@
+"""In whose name a Kustomization acts. Pure but for making the view of the client.
+
+Everything that touches a tenant's objects (apply, prune, health, the Secrets of substituteFrom and decryption) goes
+through the view made here, so the API server decides by the tenant's own rights and not by ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from controllers.api.resource import Key
+from controllers.runtime.kube import KubeClient
+from controllers.runtime.settings import knob
+
+
+@dataclass(frozen=True, slots=True)
+class KustomizationSettings:
+    prefix: ClassVar[str] = "kustomization"
+    default_service_account: str = knob("default", "service account of Kustomizations that name none")
+    no_cross_namespace_refs: bool = knob(False, "refuse sources and dependencies in other namespaces")
+    concurrent: int = knob(8, "Kustomizations reconciled at once; a health check holds none of these")
+    apply_concurrent: int = knob(8, "dry runs of one Kustomization at once")
+    stage_timeout: float = knob(60.0, "seconds for definitions and namespaces to settle between two stages")
+    health_poll: float = knob(5.0, "seconds between two looks at objects that no watch of ours covers")
+    render_cache: int = knob(64, "MiB of rendered manifests kept, so that an unchanged source is not built again")
+    mirrors: str = knob("", "directory of the Git mirrors; empty: below the system's place for temporary files")
+    mirror_bytes: int = knob(4096, "MiB of all mirrors together")
+
+
+def account(own: str, namespace: str, name: str, *, default: str = "default") -> str:
+    """The user that a Kustomization acts as: `name`, or else `default`, of its namespace.
+
+    "" means the controller itself, and only in the controller's own namespace `own`.
+    """
+    if not name and namespace == own and own:
+        return ""
+    return f"system:serviceaccount:{namespace}:{name or default}"
+
+
+def view(kube: KubeClient, user: str) -> KubeClient:
+    """The client as that user. The API server adds a service account's groups by itself."""
+    return kube.impersonate(user) if user else kube
+
+
+def reference(namespace: str, ref_namespace: str, name: str) -> Key:
+    """The key of a reference; without a namespace it stays in its own."""
+    return Key(ref_namespace or namespace, name)

@@ -1,0 +1,94 @@
+"""Edge: looks at the health of objects once, as the tenant. Nobody waits here: a reconcile looks, ends, is woken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from controllers.api.core import PODS, REPLICA_SETS
+from controllers.api.kustomize import HealthCheckExpr, KustomizationSpec
+from controllers.api.resource import Manifest
+from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKind
+
+from .health import Observed, cause, is_fulfilled, with_pods
+from .health_expr import ExpressionError, HealthExpressions
+from .inventory import Entry, entry_of
+from .kstatus import State, Status, compute
+from .order import group_of
+
+Expressions = Mapping[tuple[str, str], HealthExpressions]
+
+
+def expressions(specs: Iterable[HealthCheckExpr]) -> Expressions:
+    """Health expressions by (group, kind). Raises ExpressionError."""
+    return {
+        (each.api_version.rpartition("/")[0], each.kind): HealthExpressions(each.current, each.in_progress, each.failed)
+        for each in specs
+    }
+
+
+def targets(
+    spec: KustomizationSpec, objects: Sequence[Manifest], namespace: str
+) -> list[tuple[Entry, Manifest | None]]:
+    """What is waited for: every applied object, or those that are named; none where nothing is asked for."""
+    if spec.wait:
+        return [(entry_of(manifest), manifest) for manifest in objects]
+    found: list[tuple[Entry, Manifest | None]] = []
+    for check in spec.health_checks:
+        group, _, version = (check.api_version or "apps/v1").rpartition("/")
+        found.append((Entry(check.namespace or namespace, check.name, group, check.kind, version), None))
+    return found
+
+
+async def look(
+    kube: KubeClient, wanted: Sequence[tuple[Entry, Manifest | None]], exprs: Expressions, *, concurrent: int = 8
+) -> list[Observed]:
+    """The state of every target now."""
+    slots = asyncio.Semaphore(concurrent)
+
+    async def one(entry: Entry, manifest: Manifest | None) -> Observed:
+        async with slots:
+            return Observed(str(entry), await _state(kube, entry, manifest, exprs))
+
+    return list(await asyncio.gather(*(one(entry, manifest) for entry, manifest in wanted)))
+
+
+async def _state(kube: KubeClient, entry: Entry, wanted: Manifest | None, exprs: Expressions) -> Status:
+    try:
+        resource = await kube.resource_for(entry.api_version, entry.kind)
+        live = await kube.get(resource, entry.name, entry.namespace if resource.namespaced else "")
+    except (NotFound, UnknownKind):
+        if is_fulfilled(State.NOT_FOUND, wanted):
+            return Status(State.CURRENT, "", "the Job was removed after its work")
+        return Status(State.NOT_FOUND, "NotFound", "not found")
+    except ApiError as error:
+        return Status(State.UNKNOWN, error.reason, error.message)
+    if (entry.group, entry.kind) in exprs:
+        try:
+            return exprs[entry.group, entry.kind].evaluate(live)
+        except ExpressionError as error:
+            return Status(State.FAILED, "InvalidCELExpression", str(error))
+    status = compute(live, now=datetime.now(UTC), flux_jobs=True)
+    if status.state is State.CURRENT or group_of(live) != "apps":
+        return status
+    return await _explained(kube, live, status)
+
+
+async def _explained(kube: KubeClient, live: Manifest, status: Status) -> Status:
+    """The status with what its Pods say. Who may not list Pods gets the plain one."""
+    labels = ((live.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    if not selector:
+        return status
+    try:
+        pods = (await kube.list(PODS, live["metadata"].get("namespace") or "", label_selector=selector)).items
+    except ApiError:
+        return status
+    now = datetime.now(UTC)
+    if live.get("kind") in ("StatefulSet", REPLICA_SETS.kind):
+        status = with_pods(status, [(compute(pod, now=now), pod) for pod in pods])
+    causes = sorted({text for pod in pods if (text := cause(pod))})
+    if not causes or any(text in status.message for text in causes):
+        return status
+    return Status(status.state, status.reason, f"{status.message}; {causes[0]}")
