@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from controllers.git import trailers, with_trailers
+from controllers.image_automation.edit import Change, FileEdit, ObjectId, TreeEdit
+from controllers.image_automation.message import (
+    Automation,
+    BadMessage,
+    Picked,
+    RemovedTemplateField,
+    commit_trailers,
+    render,
+)
+from controllers.image_automation.reference import Ref
+
+WHO = Automation("ns", "auto")
+WEB = ObjectId("apps/v1", "Deployment", "shop", "web")
+EDIT = TreeEdit(
+    (
+        FileEdit("b.yaml", b"", (Change("1", "2", "ns:p", WEB, 1), Change("1", "2", "ns:p", WEB, 2))),
+        FileEdit("a.yaml", b"", (Change("x", "y", "ns:q", ObjectId("v1", "Pod", "", "p"), 1),)),
+    )
+)
+
+
+def test_changes_come_once_each_and_in_one_order():
+    template = "{{ range .Changed.Changes }}{{ .OldValue }}>{{ .NewValue }} {{ .Setter }};{{ end }}"
+    assert render(template, automation=WHO, changed=EDIT) == "1>2 ns:p;x>y ns:q;"
+    template = "{{ range $o, $c := .Changed.Objects }}{{ $o.Kind }}/{{ $o.Name }}:{{ len $c }} {{ end }}"
+    assert render(template, automation=WHO, changed=EDIT) == "Deployment/web:2 Pod/p:1 "
+
+
+def test_images_give_digest_and_what_was_before():
+    image = Picked("ns/p", Ref("r/i", "2", "sha256:d"), Ref("r/i", "1"), "abc")
+    template = "{{ range .Images }}{{ . }} from {{ .PreviousTag }} at {{ .SourceRevision }}{{ end }}"
+    assert render(template, automation=WHO, changed=EDIT, images=[image]) == "r/i:2@sha256:d from 1 at abc"
+    assert commit_trailers(WHO, [image]) == [
+        ("Image-Update-Automation", "ns/auto"),
+        ("Image-Policy", "ns/p r/i:2@sha256:d"),
+        ("Previous-Image", "ns/p r/i:1"),
+        ("Image-Source-Revision", "ns/p abc"),
+    ]
+
+
+@pytest.mark.parametrize("template", ["{{ .Updated.Images }}", "{{ range .Changed.ImageResult.Files }}{{ end }}"])
+def test_removed_fields_are_named(template):
+    with pytest.raises(RemovedTemplateField, match=r"messageTemplate: found \."):
+        render(template, automation=WHO, changed=EDIT)
+
+
+@pytest.mark.parametrize("template", ["{{", "{{ .Nope }}", "{{ range $i := until 100000000 }}x{{ end }}"])
+def test_a_template_that_fails_names_its_field(template):
+    with pytest.raises(BadMessage, match=r"spec\.git\.commit\.messageTemplate"):
+        render(template, automation=WHO, changed=EDIT)
+
+
+def test_trailers_are_read_back_as_they_were_written_and_join_those_of_the_template():
+    message = with_trailers("Subject\n\nBody: x\nmore", [("A-B", "1"), ("C", "two\nlines")])
+    assert message == "Subject\n\nBody: x\nmore\n\nA-B: 1\nC: two lines\n"
+    assert trailers(message) == [("A-B", "1"), ("C", "two lines")]
+    joined = with_trailers("S\n\nSigned-off-by: A <a@b>\n", [("X", "y")])
+    assert trailers(joined) == [("Signed-off-by", "A <a@b>"), ("X", "y")]
+    assert trailers("only a subject: x") == []

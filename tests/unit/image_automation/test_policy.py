@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controllers.api.image import PolicyChoice, TagFilter
+from controllers.image_automation.policy import InvalidPolicy, NoPick, compile_policy, parse_number
+
+SEMVER = PolicyChoice(semver={"range": ">=0.0.0-0"})
+NUMERICAL = PolicyChoice(numerical={"order": "asc"})
+
+
+def _pick(choice, tags, pattern="", extract=""):
+    return compile_policy(choice, TagFilter(pattern=pattern, extract=extract)).pick(tags)
+
+
+def test_a_thousand_evaluations_of_shuffled_lists_never_flap():
+    tags = [f"b{n}-{'9' * 20}{n % 3}" for n in range(40)] + ["v1.0.0", "1.0.0", "1.0.0+10", "1.0.0+9"]
+    rng = random.Random(7)
+    numbers, versions = set(), set()
+    numeric = compile_policy(NUMERICAL, TagFilter(pattern=r"-(\d+)$", extract="$1"))
+    semantic = compile_policy(SEMVER)
+    for _ in range(1000):
+        rng.shuffle(tags)
+        numbers.add(numeric.pick(tags))
+        versions.add(semantic.pick(tags))
+    assert numbers == {"b11-" + "9" * 20 + "2"} and versions == {"1.0.0+10"}
+
+
+def test_numbers_of_twenty_digits_are_told_apart():
+    assert _pick(NUMERICAL, ["90071992547409930001", "90071992547409930002"]) == "90071992547409930002"
+    assert _pick(PolicyChoice(numerical={"order": "desc"}), ["9007199254740993", "9007199254740992"]).endswith("2")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e3", 1000),
+        ("1.", 1),
+        ("-1", -1),
+        ("0x1p4", 16),
+        ("1_000", 1000),
+        (".5", 0.5),
+        ("0x.8p1", 1),
+        ("1e-999999999", 0),
+    ],
+)
+def test_every_form_of_a_number_is_read(text, value):
+    assert parse_number(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["inf", "nan", "0x10", "1e999", "1e99999999999", "", "1__0", "_1", "1_", "1a", "0x1p99999"]
+)
+def test_what_is_no_finite_number_is_refused(text):
+    with pytest.raises(NoPick, match="invalid numeric value"):
+        parse_number(text)
+
+
+@pytest.mark.parametrize(
+    ("extract", "expected"),
+    [
+        ("$1", "12"),
+        ("${1}x", "12x"),
+        ("$1x", ""),
+        ("$n-$1", "12-12"),
+        ("$$1", "$1"),
+        ("$9", ""),
+        ("$nope.", "."),
+        ("$", "$"),
+    ],
+)
+def test_extract_expands_as_go_does(extract, expected):
+    policy = compile_policy(PolicyChoice(alphabetical={}), TagFilter(pattern=r"r(?P<n>\d+)", extract=extract))
+    assert list(policy.values(["r12"])) == [expected]
+
+
+@pytest.mark.parametrize("pattern", ["(?=x)", r"(a)\1", "(", "(?<!y)z"])
+def test_an_expression_that_re2_refuses_is_refused(pattern):
+    with pytest.raises(InvalidPolicy, match="invalid regular expression pattern"):
+        compile_policy(SEMVER, TagFilter(pattern=pattern))
+
+
+def test_a_policy_that_is_none_and_a_range_that_is_none_say_so():
+    with pytest.raises(InvalidPolicy, match="invalid"):
+        compile_policy(PolicyChoice())
+    with pytest.raises(InvalidPolicy, match=r"spec\.policy\.semver\.range: found '\*-\*'"):
+        compile_policy(PolicyChoice(semver={"range": "*-*"}))
+
+
+def test_explain_says_why_each_tag_is_out_and_puts_the_pick_first():
+    policy = compile_policy(PolicyChoice(semver={"range": "1.x"}), TagFilter(pattern=r"^v(.*)$", extract="$1"))
+    verdicts = policy.explain(["v1.0.0", "v1.1.0", "v2.0.0", "v1", "1.5.0"])
+    assert [one.tag for one in verdicts if one.kept] == ["v1.1.0", "v1.0.0"]
+    assert {one.tag: one.why for one in verdicts if not one.kept} == {
+        "v2.0.0": "is not in the range 1.x",
+        "v1": "is not a version of three parts",
+        "1.5.0": "does not match filterTags.pattern",
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.from_regex(r"v?[0-2]\.[0-2]\.[0-2](-rc\.[0-9])?(\+[0-9]{1,2})?", fullmatch=True), min_size=1, unique=True
+    )
+)
+def test_the_pick_is_the_first_that_explain_keeps_in_any_order(tags):
+    policy = compile_policy(SEMVER)
+    assert policy.pick(tags) == policy.pick(tags[::-1]) == policy.explain(tags)[0].tag

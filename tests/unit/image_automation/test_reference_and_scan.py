@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from controllers.image_automation.reference import InvalidReference, parse_repository
+from controllers.image_automation.scan import BadExclusion, keep_tags, scanned, tags_revision
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("alpine", "index.docker.io/library/alpine"),
+        ("grafana/loki", "index.docker.io/grafana/loki"),
+        ("docker.io/alpine", "index.docker.io/library/alpine"),
+        ("localhost:5000/a/b", "localhost:5000/a/b"),
+        ("ghcr.io/Org".lower(), "ghcr.io/org"),
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/web", None),
+    ],
+)
+def test_names_are_canonical(text, name):
+    assert parse_repository(text).name == (name or text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://x.io/a",
+        "x.io/a:1",
+        "x.io/a@sha256:1",
+        "x.io/A",
+        "",
+        "x.io/",
+        "/a",
+        "x.io/a b",
+        "x.io:99999/a",
+        "x.io/../a",
+        "-x.io/a/-b",
+    ],
+)
+def test_what_is_no_repository_is_refused_by_field(text):
+    with pytest.raises(InvalidReference, match=r"spec\.image"):
+        parse_repository(text)
+
+
+def test_answers_that_are_no_tags_never_count():
+    assert scanned(["ok", "bad tag", "x" * 129, "../x", "a\n", "ok"]).tags == ("ok",)
+
+
+def test_the_revision_follows_the_set_and_not_the_order():
+    assert tags_revision(["a", "b"]) == tags_revision(["b", "a"]) != tags_revision(["a"])
+
+
+def test_setting_exclusions_replaces_the_default():
+    assert keep_tags(["a", "a.sig"]) == ["a"]
+    assert keep_tags(["a", "a.sig"], []) == ["a", "a.sig"]
+    with pytest.raises(BadExclusion, match=r"exclusionList\[1\]"):
+        keep_tags([], ["a", "(?=b)"])
