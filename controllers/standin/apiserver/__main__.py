@@ -7,25 +7,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 import signal
 from pathlib import Path
 
 from . import tls
-from .seams import PluginFactory
-from .server import ApiServer
-
-
-def _plugins() -> PluginFactory | None:
-    if importlib.util.find_spec(f"{__package__}.plugins") is None:
-        return None
-    module = importlib.import_module(f"{__package__}.plugins")
-    factory: PluginFactory = module.default_plugins
-    return factory
+from .server import ApiServer, allow_all
 
 
 async def _serve(directory: Path, host: str, port: int, *, open_to_all: bool) -> None:
-    server = ApiServer(directory, plugins=None if open_to_all else _plugins(), host=host)
+    server = ApiServer(directory, plugins=allow_all if open_to_all else None, host=host)
     await server.start(port)
     tls.write_private(directory / "kubeconfig", server.admin_kubeconfig().encode())
     print(f"serving {server.url}, KUBECONFIG={directory / 'kubeconfig'}", flush=True)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import importlib
+import importlib.util
 import json
 import logging
 import secrets
@@ -56,8 +58,22 @@ def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
+def allow_all(identity: ServerIdentity) -> Plugins:
+    """No plug-in at all."""
+    return Plugins()
+
+
+def _full_set() -> PluginFactory:
+    if importlib.util.find_spec(f"{__package__}.plugins") is None:
+        return allow_all
+    factory: PluginFactory = importlib.import_module(f"{__package__}.plugins").default_plugins
+    return factory
+
+
 class ApiServer:
-    """One server. `plugins` makes the plug-ins once the URL and keys are known; without it everyone may do everything."""
+    """One server. `plugins` makes the plug-ins once the URL and keys are known: the full set unless another is given;
+    `allow_all` makes none, and everyone may do everything.
+    """
 
     def __init__(
         self,
@@ -69,7 +85,7 @@ class ApiServer:
         clock: Clock = _now,
     ) -> None:
         self._directory = Path(directory)
-        self._factory = plugins
+        self._factory = plugins or _full_set()
         self._host = host
         self._clock = clock
         self.memory = Memory(history=history)
@@ -111,7 +127,7 @@ class ApiServer:
         bound = self._runner.addresses[0][1]
         self.url = f"https://{self._host}:{bound}"
         identity = ServerIdentity(self._directory, self.url, self.ca_pem, self._token)
-        self._plugins = self._factory(identity) if self._factory else Plugins()
+        self._plugins = self._factory(identity)
         self._assemble()
         for controller in self._plugins.controllers:
             self._tasks.append(asyncio.create_task(self._run(controller), name=f"standin:{controller!r:.80}"))
