@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 OnEvent = Callable[[WatchEvent], None]
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_ABSENT_PAUSE = 10.0  # how late a kind whose CRD comes later is seen, at most
 
 
 class Watch:
@@ -75,15 +76,26 @@ class Watch:
                 self._version = ""
                 await asyncio.sleep(_jittered(0.1))
             except ApiError as error:
-                level = logging.WARNING if pause > _FIRST_PAUSE else logging.INFO
-                log.log(level, "watch of %s: %s; again in about %.0f s", self.resource.plural, error.message, pause)
+                log.log(
+                    self._level(error, pause),
+                    "watch of %s: %s; again in about %.0f s",
+                    self.resource.plural,
+                    error.message,
+                    pause,
+                )
                 if isinstance(error, NotFound):  # its CRD is not there (yet, or any more)
                     self._version, self.absent = "", True
                     self._heard()
                 await asyncio.sleep(_jittered(pause))
-                pause = min(_LONGEST_PAUSE, pause * 2)
+                pause = min(_ABSENT_PAUSE if self.absent else _LONGEST_PAUSE, pause * 2)
             if self._metrics is not None:
                 self._metrics.watch_restarts.labels(self.resource.plural).inc()
+
+    def _level(self, error: ApiError, pause: float) -> int:
+        """A kind that is not served is said once; any other trouble is a warning from its second time on."""
+        if isinstance(error, NotFound):
+            return logging.DEBUG if self.absent else logging.INFO
+        return logging.WARNING if pause > _FIRST_PAUSE else logging.INFO
 
     async def _list(self) -> None:
         listed = await self._kube.list(
