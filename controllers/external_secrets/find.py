@@ -55,8 +55,10 @@ class Matcher:
 
     def __call__(self, name: str, tags: Mapping[str, str]) -> bool:
         """The regular expression is not anchored and sees the whole name."""
+        return self.without_tags(name) and all(tags.get(key) == value for key, value in self._tags.items())
+
+    def without_tags(self, name: str) -> bool:
+        """Does the name alone belong to the find?"""
         if self._path and not name.startswith(self._path):
             return False
-        if self._name is not None and self._name.search(name) is None:
-            return False
-        return all(tags.get(key) == value for key, value in self._tags.items())
+        return self._name is None or self._name.search(name) is not None

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from controllers.api.resource import Manifest
 
-from .hashing import created_by, data_hash, field_manager, object_hash
+from .hashing import created_by, data_hash, object_hash
 from .template import Rendered
 
 MANAGED = "reconcile.external-secrets.io/managed"
@@ -156,28 +156,28 @@ def foreign_data(managed: Iterable[Mapping[str, Any]], manager: str) -> bool:
 
 
 def metadata_hash(live: Manifest, manager: str) -> str:
-    """A hash over the labels and annotations that our manager owns, with the values they have now."""
+    """A hash over the labels and annotations that our manager owns, with the values they have now, and the names of the
+    data keys that it owns: who changes one of these takes it from us, and the hash is another."""
     meta = live["metadata"]
     managed = meta.get("managedFields") or []
     seen: dict[str, dict[str, str]] = {}
     for part in ("labels", "annotations"):
         ours = owned(managed, manager, "metadata", part)
         seen[part] = {key: (meta.get(part) or {}).get(key, "") for key in ours if key not in (METADATA_HASH, DATA_HASH)}
-    return object_hash(seen)
+    return object_hash({**seen, "data": sorted(owned(managed, manager, "data"))})
 
 
 def wanted_metadata_hash(wanted_: Wanted) -> str:
     """What `metadata_hash` yields on a Secret that nobody touched after us."""
-    return object_hash({"labels": dict(wanted_.labels), "annotations": dict(wanted_.annotations)})
+    keys = sorted(wanted_.data)
+    return object_hash({"labels": dict(wanted_.labels), "annotations": dict(wanted_.annotations), "data": keys})
 
 
-def manifest(wanted_: Wanted, live: Manifest | None = None) -> Manifest:
+def manifest(wanted_: Wanted, live: Manifest | None = None, manager: str = "") -> Manifest:
     """The whole Secret to create, or to put in place of `live` (its foreign metadata stays, its data do not)."""
     old = (live or {}).get("metadata") or {}
-    manager = ""
     meta: dict[str, Any] = {"name": wanted_.name, "namespace": wanted_.namespace}
     if live is not None:
-        manager = field_manager((wanted_.owner or {}).get("name") or wanted_.name)
         meta |= {"uid": old.get("uid"), "resourceVersion": old.get("resourceVersion")}
     stale = {
         part: owned(old.get("managedFields") or [], manager, "metadata", part) for part in ("labels", "annotations")

@@ -1,0 +1,300 @@
+"""Many ExternalSecrets, few calls: wanted keys of one identity share batches.
+
+A refresh asks for its keys one by one and waits; within a short window the asks of all refreshes of one *source*
+(identity, region, service) become one BatchGetSecretValue or GetParameters. A batch that has room
+takes along keys that fall due soon, and holds their values until then. What must not go wrong:
+
+- **Freshness**: an ask says since when its answer must have been fetched. A fetch that began earlier answers nobody who
+  asked after an event; `invalidate` raises that bar for everyone.
+- **Isolation**: sources differ by identity, and a value never answers another source.
+- **One bad key**: where AWS refuses the whole batch each key is asked alone, and those that failed stay alone for a
+  while; where all of them work alone it is the batch call that is forbidden, and the source goes singly for a while.
+- **Cancellation**: a caller that gives up leaves the fetch to the others.
+
+For one event loop; the clock is the loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from .entries import Fetched, Outcome
+from .errors import EntryError
+from .params import RemoteKey, Service
+
+LIMITS: Mapping[str, int] = {"SecretsManager": 20, "ParameterStore": 10}
+AHEAD = 0.1
+"""The share of its interval by which a key may be fetched before it is due."""
+
+
+class Source(NamedTuple):
+    """Who asks where. Values are shared within a source and never between two."""
+
+    identity: Hashable
+    region: str
+    service: Service
+
+
+class BatchRefused(Exception):
+    """The provider refused a batch as a whole, for a reason that one key or one permission may be to blame for."""
+
+    def __init__(self, error: EntryError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class SecretReader(Protocol):
+    """The provider's side."""
+
+    async def batch(self, source: Source, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
+        """Current values, an outcome per key. Raises BatchRefused, or EntryError where no single call would work."""
+        ...
+
+    async def single(self, source: Source, key: RemoteKey) -> Fetched:
+        """One value of any version, or its tags. Raises EntryError."""
+        ...
+
+
+class _Wanted(NamedTuple):
+    source: Source
+    key: RemoteKey
+
+
+@dataclass(slots=True)
+class _Flight:
+    """One fetch of one key. `began` is set when its call starts: until then anyone may join."""
+
+    future: asyncio.Future[Fetched]
+    began: float | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    keys: dict[RemoteKey, _Flight] = field(default_factory=dict)
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A value fetched ahead of time."""
+
+    fetched: Fetched
+    began: float
+    until: float
+
+
+class Coalescer:
+    """`get` a value; `expect` keys that will be due; `invalidate` what changed."""
+
+    def __init__(
+        self,
+        reader: SecretReader,
+        *,
+        window: float = 0.015,
+        alone: float = 300.0,
+        limits: Mapping[str, int] = LIMITS,
+        observe: Callable[[str, int, int], None] = lambda service, asked, ahead: None,
+    ) -> None:
+        """`window`: seconds a batch waits to be filled. `alone`: seconds a key or source goes singly. `observe`
+        hears of each batch: service, keys asked for, keys taken along."""
+        self._reader, self._window, self._alone = reader, window, alone
+        self._limits, self._observe = limits, observe
+        self._open: dict[Source, _Batch] = {}
+        self._flights: dict[_Wanted, _Flight] = {}
+        self._held: dict[_Wanted, _Held] = {}
+        self._floor: dict[_Wanted, float] = {}
+        self._single_until: dict[_Wanted | Source, float] = {}
+        self._due: dict[_Wanted, tuple[float, float]] = {}
+        self._heaps: dict[Source, list[tuple[float, RemoteKey]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- what refreshes ask
+
+    async def get(self, source: Source, key: RemoteKey, *, since: float) -> Fetched:
+        """The value, from a fetch that began at loop time `since` or later. Raises EntryError."""
+        wanted = _Wanted(source, key)
+        since = max(since, self._floor.get(wanted, since))
+        held = self._held.pop(wanted, None)
+        if held is not None and held.began >= since and held.until >= _now():
+            return held.fetched
+        flight = self._flights.get(wanted)
+        if flight is None or (flight.began is not None and flight.began < since):
+            flight = self._begin(wanted)
+        return await asyncio.shield(flight.future)
+
+    def expect(self, source: Source, key: RemoteKey, *, due: float, interval: float) -> None:
+        """A key will be wanted at loop time `due`, each `interval` seconds: batches may take it along before."""
+        if key.pinned or interval <= 0:
+            return
+        wanted = _Wanted(source, key)
+        self._due[wanted] = (due, interval)
+        heapq.heappush(self._heaps.setdefault(source, []), (due - interval * AHEAD, key))  # stale entries are skipped
+
+    def forget(self, source: Source, key: RemoteKey) -> None:
+        """Nobody wants this key any more."""
+        wanted = _Wanted(source, key)
+        self._due.pop(wanted, None)
+        self._held.pop(wanted, None)
+
+    def invalidate(self, matches: Callable[[Source, RemoteKey], bool]) -> int:
+        """What was fetched before now may not answer for these keys. Returns how many were concerned."""
+        now, concerned = _now(), 0
+        for wanted in {*self._flights, *self._held, *self._due}:
+            if matches(wanted.source, wanted.key):
+                self._floor[wanted] = now
+                self._held.pop(wanted, None)
+                concerned += 1
+        return concerned
+
+    async def close(self) -> None:
+        """Ends what is under way; those who wait are cancelled."""
+        for batch in self._open.values():
+            if batch.timer is not None:
+                batch.timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for flight in self._flights.values():
+            flight.future.cancel()
+
+    # --- batches
+
+    def _begin(self, wanted: _Wanted) -> _Flight:
+        flight = _Flight(asyncio.get_running_loop().create_future())
+        flight.future.add_done_callback(_retrieved)
+        self._flights[wanted] = flight
+        if wanted.key.pinned or self._goes_alone(wanted):
+            flight.began = _now()
+            self._spawn(self._alone_flight(wanted, flight))
+            return flight
+        batch = self._open.get(wanted.source)
+        if batch is None:
+            batch = self._open[wanted.source] = _Batch()
+            loop = asyncio.get_running_loop()
+            batch.timer = loop.call_later(self._window, self._send, wanted.source, batch)
+        batch.keys[wanted.key] = flight
+        if len(batch.keys) >= self._limits[wanted.source.service]:
+            self._send(wanted.source, batch)
+        return flight
+
+    def _goes_alone(self, wanted: _Wanted) -> bool:
+        for mark in (wanted, wanted.source):
+            until = self._single_until.get(mark)
+            if until is not None:
+                if until > _now():
+                    return True
+                del self._single_until[mark]
+        return False
+
+    def _send(self, source: Source, batch: _Batch) -> None:
+        if self._open.get(source) is not batch:
+            return
+        del self._open[source]
+        if batch.timer is not None:
+            batch.timer.cancel()
+        now = _now()
+        for flight in batch.keys.values():
+            flight.began = now
+        ahead = {key: self._due[_Wanted(source, key)] for key in self._soon(source, batch, now)}
+        self._observe(source.service, len(batch.keys), len(ahead))
+        self._spawn(self._batch_flight(source, batch.keys, ahead, now))
+
+    def _soon(self, source: Source, batch: _Batch, now: float) -> Iterable[RemoteKey]:
+        """Keys that may be taken along, those due first first, until the batch is full."""
+        heap, room = self._heaps.get(source, []), self._limits[source.service] - len(batch.keys)
+        taken: list[RemoteKey] = []
+        while heap and room > len(taken) and heap[0][0] <= now:
+            eligible, key = heapq.heappop(heap)
+            wanted = _Wanted(source, key)
+            due, interval = self._due.get(wanted, (0.0, 0.0))
+            current = interval > 0 and eligible == due - interval * AHEAD
+            if current and due > now and wanted not in self._flights and wanted not in self._held:
+                taken.append(key)
+        return [key for key in dict.fromkeys(taken) if not self._goes_alone(_Wanted(source, key))]
+
+    async def _batch_flight(
+        self,
+        source: Source,
+        flights: Mapping[RemoteKey, _Flight],
+        ahead: Mapping[RemoteKey, tuple[float, float]],
+        began: float,
+    ) -> None:
+        try:
+            outcomes = await self._reader.batch(source, [*flights, *ahead])
+        except BatchRefused as refused:
+            await self._one_by_one(source, flights, refused.error)
+            return
+        except EntryError as error:
+            outcomes = dict.fromkeys(flights, error)
+        except Exception as error:
+            self._give_up(source, flights, error)
+            return
+        for key, flight in flights.items():
+            missing = EntryError("Provider", f"no answer for key {key.shown}")
+            self._land(_Wanted(source, key), flight, outcomes.get(key, missing))
+        for key, (due, interval) in ahead.items():
+            fetched = outcomes.get(key)
+            wanted = _Wanted(source, key)
+            if isinstance(fetched, Fetched) and self._floor.get(wanted, began) <= began:
+                self._held[wanted] = _Held(fetched, began, due + interval * AHEAD)
+
+    async def _one_by_one(self, source: Source, flights: Mapping[RemoteKey, _Flight], error: EntryError) -> None:
+        """The batch was refused: find out which key is to blame, and spare the others next time."""
+        until = _now() + self._alone
+        results = await asyncio.gather(*(self._single(source, key) for key in flights))
+        bad = [key for key, result in zip(flights, results, strict=True) if isinstance(result, EntryError)]
+        for key in bad:
+            self._single_until[_Wanted(source, key)] = until
+        if not bad and len(flights) > 0:
+            self._single_until[source] = until
+        for (key, flight), result in zip(flights.items(), results, strict=True):
+            self._land(_Wanted(source, key), flight, result)
+
+    async def _single(self, source: Source, key: RemoteKey) -> Outcome:
+        try:
+            return await self._reader.single(source, key)
+        except EntryError as error:
+            return error
+
+    async def _alone_flight(self, wanted: _Wanted, flight: _Flight) -> None:
+        try:
+            self._land(wanted, flight, await self._single(wanted.source, wanted.key))
+        except Exception as error:
+            self._give_up(wanted.source, {wanted.key: flight}, error)
+
+    def _land(self, wanted: _Wanted, flight: _Flight, outcome: Outcome) -> None:
+        if self._flights.get(wanted) is flight:
+            del self._flights[wanted]
+            self._floor.pop(wanted, None)
+        if flight.future.done():
+            return
+        if isinstance(outcome, EntryError):
+            flight.future.set_exception(outcome)
+        else:
+            flight.future.set_result(outcome)
+
+    def _give_up(self, source: Source, flights: Mapping[RemoteKey, _Flight], error: Exception) -> None:
+        """A bug in the reader: everyone who waits hears of it; its text stays in the traceback."""
+        for key, flight in flights.items():
+            self._flights.pop(_Wanted(source, key), None)
+            if not flight.future.done():
+                flight.future.set_exception(error)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _retrieved(future: asyncio.Future[Fetched]) -> None:
+    """Nobody may be left to hear an error; that is no news for the log."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,108 @@
+"""Registers External Secrets: its kinds, the watch of target Secrets, the indexes that wake, the event consumer."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import partial
+
+from controllers.api.core import NAMESPACES, SECRETS
+from controllers.api.external_secrets import CLUSTER_SECRET_STORES, EXTERNAL_SECRETS, SECRET_STORES
+from controllers.api.resource import Key, Manifest, key_of
+from controllers.aws.identity import OWN, Identities
+from controllers.aws.settings import AwsSettings
+from controllers.aws.sqs import Consumer
+from controllers.runtime.conditions import EXTERNAL_SECRETS as STYLE
+from controllers.runtime.controller import Controller, Reconcile
+from controllers.runtime.manager import Manager
+from controllers.runtime.result import Result
+from controllers.templating import EXTERNAL_SECRETS as FUNCTIONS
+from controllers.templating import Chance, with_chance
+
+from .coalescer import Coalescer
+from .consumer import EventHandler
+from .entries import StoreRef, store_refs
+from .hashing import field_manager
+from .meters import Meters
+from .provider import AwsReader
+from .reconcile import ExternalSecretReconciler
+from .refresh import Refresher
+from .settings import ExternalSecretsSettings
+from .store_reconcile import StoreReconciler
+from .stores import StoreResolver
+from .target import MANAGED
+from .targets import Targets, target_key
+from .template import Engine
+from .writer import TargetWriter
+
+SETTINGS = (ExternalSecretsSettings, AwsSettings)
+
+
+def register(manager: Manager) -> None:
+    with manager.scope("external-secrets"):
+        _register(manager, manager.settings.group(ExternalSecretsSettings))
+
+
+def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
+    identities = Identities(manager.pools, manager.kube, settings=manager.settings.group(AwsSettings))
+    meters, reader = Meters(manager.metrics), AwsReader(identities)
+    coalescer = Coalescer(reader, window=knobs.window, observe=meters.batch)
+    controllers: dict[str, Controller] = {}
+    reconcilers: dict[str, Reconcile] = {}
+
+    def wake_owner(target: Key) -> None:
+        for secret in controllers["ExternalSecret"].store.by_index("target", str(target)):
+            controllers["ExternalSecret"].queue.changed(key_of(secret))
+
+    def wake_users(ref: StoreRef, namespace: str) -> None:
+        for secret in controllers["ExternalSecret"].store.by_index("store", _store_name(ref, namespace)):
+            controllers["ExternalSecret"].queue.changed(key_of(secret))
+
+    def manager_of(target: Key) -> str:
+        found = controllers["ExternalSecret"].store.by_index("target", str(target))
+        return field_manager(found[0]["metadata"]["name"] if found else target.name)
+
+    targets = Targets(manager_of, wake_owner)
+
+    async def reconcile(kind: str, key: Key) -> Result:
+        return await reconcilers[kind](key)
+
+    for resource, concurrent in ((EXTERNAL_SECRETS, knobs.concurrent), (SECRET_STORES, 8), (CLUSTER_SECRET_STORES, 8)):
+        controllers[resource.kind] = manager.controller(
+            resource, partial(reconcile, resource.kind), max_concurrent=concurrent, style=STYLE
+        )
+    controller = controllers["ExternalSecret"]
+    controller.store.index("target", lambda manifest: [str(target_key(manifest))])
+    controller.store.index("store", _stores_of)
+    resolver = StoreResolver(
+        manager.kube,
+        manager.store(SECRET_STORES),
+        manager.store(CLUSTER_SECRET_STORES),
+        manager.store(NAMESPACES),
+        manager.policies,
+    )
+    chance = Chance(random=os.urandom, now=lambda: datetime.now(UTC))
+    engine = Engine(with_chance(FUNCTIONS, chance), (knobs.left_delimiter, knobs.right_delimiter))
+    refresher = Refresher(manager.kube, manager.pools, resolver, coalescer, reader, engine)
+    writer = TargetWriter(manager.kube, targets)
+    reconciler = ExternalSecretReconciler(
+        manager.kube, refresher, targets, writer, meters, controller=lambda: controller
+    )
+    reconcilers["ExternalSecret"] = reconciler
+    for kind in ("SecretStore", "ClusterSecretStore"):
+        find = partial(controllers.__getitem__, kind)
+        reconcilers[kind] = StoreReconciler(resolver, identities, wake_users, controller=find)
+    manager.watch(SECRETS, targets.on_event, label_selector=f"{MANAGED}=true")
+    if knobs.queue_url:
+        handler = EventHandler(manager.kube, reconciler.interests, controller.store.get, coalescer, meters)
+        consumer = Consumer(identities, OWN, knobs.queue_url, handler, region=knobs.queue_region, wait=knobs.queue_wait)
+        manager.task("secret events", consumer.run)
+
+
+def _store_name(ref: StoreRef, namespace: str) -> str:
+    return f"{ref.kind}/{'' if ref.kind == 'ClusterSecretStore' else namespace}/{ref.name}"
+
+
+def _stores_of(manifest: Manifest) -> list[str]:
+    namespace = manifest["metadata"]["namespace"]
+    return [_store_name(ref, namespace) for ref in store_refs(manifest.get("spec") or {})]

@@ -1,0 +1,316 @@
+"""ExternalSecret: is it due, what do the stores say, what should the Secret be, write the difference.
+
+Reads its own object and stores from memory and the target's state from a metadata watch; so an object that is right and
+not due costs nothing. The Ready message names the first failing key, its error class and how many more there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from controllers.api.base import parse
+from controllers.api.external_secrets import EXTERNAL_SECRETS, ExternalSecretSpec
+from controllers.api.resource import Key, Manifest
+from controllers.api.tenancy import WriteSecretType
+from controllers.api.unserved import unsupported
+from controllers.runtime.conditions import find as find_condition
+from controllers.runtime.conditions import timestamp
+from controllers.runtime.controller import Controller
+from controllers.runtime.draft import Draft
+from controllers.runtime.kube import KubeClient, NotFound
+from controllers.runtime.result import NotReady, Result, Stalled
+
+from . import schedule
+from . import target as targeting
+from .coalescer import AHEAD
+from .entries import failure_text, store_refs
+from .errors import SpecProblem, TemplateProblem
+from .events import Interest, announced, look_again
+from .hashing import created_by, synced_resource_version
+from .meters import Meters
+from .refresh import Refresh, Refresher
+from .schedule import Due, Synced
+from .stores import StoreProblem, is_ours
+from .target import Wanted
+from .targets import Targets, target_key
+from .validate import validate
+from .writer import SYNC_ERROR, TargetWriter
+
+FINALIZER = "externalsecrets.external-secrets.io/externalsecret-cleanup"
+SERVED = frozenset(("spec.syncWindows",))
+"""Paths of the runtime's table of fields without service that are served here after all."""
+_MISSING_TARGET = 30.0
+"""Seconds until a Merge target that does not exist is looked for again: nothing tells of it."""
+
+
+class ExternalSecretReconciler:
+    """Registered by `handlers`."""
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        refresher: Refresher,
+        targets: Targets,
+        writer: TargetWriter,
+        meters: Meters,
+        *,
+        controller: Callable[[], Controller],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._kube, self._refresher, self._targets = kube, refresher, targets
+        self._writer, self._meters, self._controller, self._clock = writer, meters, controller, clock
+        self.interests: dict[Key, tuple[Interest, ...]] = {}
+        """What each ExternalSecret reads; asked by the event consumer."""
+        self._held: dict[Key, tuple[str, Wanted]] = {}
+        self._versions: dict[Key, set[str]] = {}
+
+    async def __call__(self, key: Key) -> Result:
+        draft = self._controller().draft(key)
+        manifest = draft.manifest
+        if manifest is None:
+            self._forget(key)
+            return Result()
+        if manifest["metadata"].get("deletionTimestamp"):
+            return await self._finalize(draft, manifest)
+        if not self._ours(manifest):
+            draft.written_by_hand = True  # another controller's: not a word in its status
+            return Result()
+        self._check(manifest)
+        self.interests[key] = self._refresher.interests(manifest)
+        due = await self._due(key, manifest)
+        if not due.now:
+            _as_it_was(draft)
+            return Result(due.wait)
+        return await self._sync(draft, manifest, due)
+
+    # --- deciding
+
+    def _ours(self, manifest: Manifest) -> bool:
+        namespace = manifest["metadata"]["namespace"]
+        for ref in store_refs(manifest.get("spec") or {}):
+            try:
+                if not is_ours(self._refresher.resolver.manifest(namespace, ref)):
+                    return False
+            except StoreProblem:
+                continue
+        return True
+
+    def _check(self, manifest: Manifest) -> None:
+        parse(ExternalSecretSpec, manifest)
+        try:
+            validate(manifest["spec"])
+            schedule.interval_of(manifest["spec"])
+        except SpecProblem as problem:
+            raise Stalled(SYNC_ERROR, str(problem)) from None
+        except ValueError as error:
+            raise Stalled(SYNC_ERROR, f"spec.refreshInterval: {error}") from None
+        paths = [path for path in unsupported(manifest) if not any(path.startswith(served) for served in SERVED)]
+        if paths:
+            raise Stalled("Unsupported", f"not served yet: {', '.join(paths)}")
+
+    async def _due(self, key: Key, manifest: Manifest) -> Due:
+        spec, meta = manifest["spec"], manifest["metadata"]
+        policy = (spec.get("target") or {}).get("creationPolicy") or "Owner"
+        synced = _synced(manifest)
+        version = _version(manifest)
+        valid = self._valid(manifest, policy)
+
+        def decide(ok: bool) -> Due:
+            return schedule.decide(
+                spec, synced, resource_version=version, uid=meta["uid"], target_valid=ok, now=self._clock()
+            )
+
+        due = decide(valid)
+        if due.now and not valid and not decide(True).now and await self._writer.verify(manifest):
+            due = decide(True)
+        if not due.now and (again := self._awaited(key, manifest)) is not None:
+            return Due(True, "the announced version was not there yet", again)
+        return due
+
+    def _valid(self, manifest: Manifest, policy: str) -> bool:
+        reason = (find_condition(manifest.get("status") or {}, "Ready") or {}).get("reason")
+        if reason in ("SecretDeleted", "SecretMissing"):
+            return True  # there is no target, and that is as it was left
+        if reason == "SecretSynced" and _synced_empty(manifest):
+            return True
+        return self._targets.right(target_key(manifest), owner_uid=manifest["metadata"]["uid"], policy=policy)
+
+    def _awaited(self, key: Key, manifest: Manifest) -> float | None:
+        """Seconds to the next look, while an event announced a version that was not yet read."""
+        annotation = (manifest["metadata"].get("annotations") or {}).get(targeting.FORCE_SYNC, "")
+        news = announced(annotation, self._clock())
+        if news is None or key not in self._versions or news[0] in self._versions[key]:
+            return None
+        return look_again(news[1])
+
+    # --- doing
+
+    async def _sync(self, draft: Draft, manifest: Manifest, due: Due) -> Result:
+        key = draft.key
+        held = self._held.get(key)
+        if due.reason == "target is missing or changed" and held is not None and held[0] == _version(manifest):
+            written = await self._writer.write(manifest, held[1])
+            self._meters.drift.inc()
+            draft.event("DriftCorrected", f"Secret {held[1].name} {written}")
+            draft.ready("SecretSynced", "secret synced")
+            return Result(self._next(manifest))
+        refresh = await self._read(manifest, due)
+        outcome = self._outcome(draft, manifest, refresh)
+        if outcome == "delete":
+            if await self._writer.delete(manifest, target_key(manifest)):
+                draft.event("Deleted", "secret deleted due to DeletionPolicy=Delete")
+            return self._done(draft, manifest, refresh, "SecretDeleted", "secret deleted due to DeletionPolicy=Delete")
+        if outcome == "keep":
+            message = "secret retained due to DeletionPolicy=Retain"
+            return self._done(draft, manifest, refresh, "SecretSynced", message)
+        wanted = await self._wanted(manifest, refresh)
+        written = await self._writer.write(manifest, wanted)
+        if written == "missing":
+            result = self._done(draft, manifest, refresh, "SecretMissing", f"Secret {wanted.name} does not exist")
+            return Result(min(result.requeue_after or _MISSING_TARGET, _MISSING_TARGET))
+        if written in ("created", "updated"):
+            draft.event(written.capitalize(), f"Secret {wanted.name} {written}")
+        await self._clean_up(manifest)
+        self._held[key] = (_version(manifest), wanted)
+        draft.status["binding"] = {"name": wanted.name}
+        return self._done(draft, manifest, refresh, "SecretSynced", "secret synced")
+
+    async def _read(self, manifest: Manifest, due: Due) -> Refresh:
+        now = asyncio.get_running_loop().time()
+        early = due.reason == "refresh interval passed"
+        since = now - AHEAD * schedule.interval_of(manifest["spec"]) if early else now
+        try:
+            refresh = await self._refresher.read(manifest, since=since)
+        except StoreProblem as problem:
+            self._meters.failed.labels("Store").inc()
+            raise NotReady(SYNC_ERROR, problem.message) from None
+        if refresh.resolved.failed:
+            name, text = failure_text(refresh.resolved, [*refresh.resolved.failed, *refresh.resolved.missing])
+            self._meters.failed.labels(name).inc()
+            raise NotReady(SYNC_ERROR, text)
+        return refresh
+
+    def _outcome(self, draft: Draft, manifest: Manifest, refresh: Refresh) -> targeting.Outcome:
+        target = manifest["spec"].get("target") or {}
+        resolved = refresh.resolved
+        outcome = targeting.after_missing(
+            target.get("deletionPolicy") or "Retain", missing=len(resolved.missing), found=len(resolved.data)
+        )
+        if resolved.missing:
+            name, text = failure_text(resolved, resolved.missing)
+            if outcome == "fail":
+                self._meters.failed.labels(name).inc()
+                raise NotReady(SYNC_ERROR, text)
+            draft.event("MissingProviderSecret", text, warning=True)
+        return outcome
+
+    async def _wanted(self, manifest: Manifest, refresh: Refresh) -> Wanted:
+        try:
+            rendered = await self._refresher.rendered(manifest, refresh.resolved.data)
+        except TemplateProblem as problem:
+            self._meters.failed.labels("Template").inc()
+            raise NotReady(SYNC_ERROR, f"could not render the target: {problem}") from None
+        provenance = {key: source for key, source in refresh.resolved.provenance.items() if source}
+        wanted = targeting.wanted(manifest, rendered, provenance)
+        if wanted.type in targeting.REFUSED_TYPES:
+            raise Stalled(SYNC_ERROR, f"Secrets of type {wanted.type} mint credentials and are refused")
+        try:
+            self._refresher.resolver.allow(wanted.namespace, WriteSecretType(wanted.type))
+        except StoreProblem as problem:
+            raise NotReady(SYNC_ERROR, problem.message) from None
+        return wanted
+
+    def _done(self, draft: Draft, manifest: Manifest, refresh: Refresh, reason: str, message: str) -> Result:
+        """Synced: what the status says, and when to look again."""
+        now = self._clock()
+        draft.status["refreshTime"] = timestamp(now)
+        draft.status["syncedResourceVersion"] = _version(manifest)
+        draft.ready(reason, message)
+        self._versions[draft.key] = refresh.versions
+        interval = schedule.interval_of(manifest["spec"])
+        wait = self._next(manifest)
+        self._refresher.expect(refresh, wait=wait, interval=interval)
+        self._meters.synced(draft.key, now.timestamp(), wait, _propagation(manifest, now))
+        again = self._awaited(draft.key, manifest)
+        return Result(min(again, wait or again) if again is not None else wait)
+
+    def _next(self, manifest: Manifest) -> float | None:
+        return schedule.next_wait(manifest["spec"], manifest["metadata"]["uid"])
+
+    async def _clean_up(self, manifest: Manifest) -> None:
+        """A renamed target: the old Secret goes, where this ExternalSecret owns it."""
+        meta, current = manifest["metadata"], target_key(manifest)
+        for old in self._targets.created_by(created_by(meta["namespace"], meta["name"])):
+            known = self._targets.get(old)
+            if old != current and old.namespace == current.namespace and known and known.owner_uid == meta["uid"]:
+                await self._writer.delete(manifest, old)
+
+    async def _finalize(self, draft: Draft, manifest: Manifest) -> Result:
+        """Upstream's finalizer, where it stands: deletionPolicy Delete deletes; Owner goes by its owner reference."""
+        draft.written_by_hand = True
+        finalizers = manifest["metadata"].get("finalizers") or []
+        if FINALIZER not in finalizers:
+            return Result()
+        target = (manifest.get("spec") or {}).get("target") or {}
+        owner = (target.get("creationPolicy") or "Owner") == "Owner"
+        if owner and target.get("deletionPolicy") == "Delete":
+            await self._writer.delete(manifest, target_key(manifest))
+        meta = manifest["metadata"]
+        body = {
+            "metadata": {
+                "uid": meta["uid"],
+                "resourceVersion": meta["resourceVersion"],
+                "finalizers": [name for name in finalizers if name != FINALIZER],
+            }
+        }
+        try:
+            await self._kube.patch(EXTERNAL_SECRETS, draft.key.name, draft.key.namespace, body=body)
+        except NotFound:
+            return Result()
+        return Result()
+
+    def _forget(self, key: Key) -> None:
+        for known in (self.interests, self._held, self._versions):
+            known.pop(key, None)
+        self._meters.forget(key)
+
+
+def _synced(manifest: Manifest) -> Synced:
+    status = manifest.get("status") or {}
+    try:
+        moment = datetime.fromisoformat(str(status.get("refreshTime")))
+    except ValueError:
+        moment = None
+    if moment is not None and moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return Synced(moment, str(status.get("syncedResourceVersion") or ""))
+
+
+def _version(manifest: Manifest) -> str:
+    meta = manifest["metadata"]
+    return synced_resource_version(meta.get("generation") or 0, meta.get("labels") or {}, meta.get("annotations") or {})
+
+
+def _synced_empty(manifest: Manifest) -> bool:
+    ready = find_condition(manifest.get("status") or {}, "Ready") or {}
+    return "retained" in str(ready.get("message"))
+
+
+def _as_it_was(draft: Draft) -> None:
+    """Not due: the object is as ready as its last sync left it."""
+    ready = find_condition(draft.status, "Ready") or {}
+    if ready.get("status") == "True":
+        draft.ready(str(ready.get("reason") or "SecretSynced"), str(ready.get("message") or ""))
+    else:
+        draft.ready("SecretSynced", "secret synced")
+
+
+def _propagation(manifest: Manifest, now: datetime) -> float | None:
+    """Seconds from an announced change to its sync; None where no event announced it or it was synced before."""
+    news = announced((manifest["metadata"].get("annotations") or {}).get(targeting.FORCE_SYNC, ""), now)
+    synced = _synced(manifest).refresh_time
+    if news is None or (synced is not None and now - timedelta(seconds=news[1]) < synced):
+        return None
+    return max(news[1], 0.0)

@@ -1,0 +1,103 @@
+"""SecretStore and ClusterSecretStore: are they served, and do their credentials work?
+
+Ready=True Valid, or Ready=False with upstream's reasons. ExternalSecrets of a store are woken when its answer changes,
+so that they do not wait out a backoff for a store that was mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from controllers.api.base import InvalidSpec, parse
+from controllers.api.resource import Key, Manifest
+from controllers.api.secret_stores import SecretStoreSpec
+from controllers.aws.errors import AwsError, Throttled, Unreachable
+from controllers.aws.identity import OWN, Identities
+from controllers.runtime.conditions import find as find_condition
+from controllers.runtime.controller import Controller
+from controllers.runtime.result import NotReady, Result
+
+from . import schedule
+from .entries import StoreRef
+from .stores import StoreProblem, StoreResolver, is_ours, served_provider
+
+DEFAULT_REFRESH = 300.0
+_RETRY = 60.0
+
+
+class StoreReconciler:
+    """For one of the two kinds."""
+
+    def __init__(
+        self,
+        resolver: StoreResolver,
+        identities: Identities,
+        wake: Callable[[StoreRef, str], None],
+        *,
+        controller: Callable[[], Controller],
+    ) -> None:
+        """`wake(store, namespace)`: look again at the ExternalSecrets of a store (namespace "" for a cluster store)."""
+        self._resolver, self._identities, self._wake, self._controller = resolver, identities, wake, controller
+        self._said: dict[Key, tuple[bool, object]] = {}
+
+    async def __call__(self, key: Key) -> Result:
+        draft = self._controller().draft(key)
+        manifest = draft.manifest
+        ref = StoreRef(self._controller().resource.kind, key.name)
+        if manifest is None or manifest["metadata"].get("deletionTimestamp"):
+            self._said.pop(key, None)
+            self._wake(ref, key.namespace)
+            return Result()
+        if not is_ours(manifest):
+            draft.written_by_hand = True
+            return Result()
+        try:
+            await self._validate(ref, manifest)
+        except NotReady:
+            self._tell(key, ref, manifest, ready=False)
+            raise
+        draft.status["capabilities"] = "ReadOnly"
+        draft.ready("Valid", "store validated")
+        self._tell(key, ref, manifest, ready=True)
+        return Result(_interval(manifest))
+
+    def _tell(self, key: Key, ref: StoreRef, manifest: Manifest, *, ready: bool) -> None:
+        """Wakes who reads from the store where its answer or its spec is another than before."""
+        said = (ready, manifest["metadata"].get("generation"))
+        before = self._said.get(key)
+        if before is None:
+            was = find_condition(manifest.get("status") or {}, "Ready")
+            before = (was is not None and was.get("status") == "True", said[1])
+        self._said[key] = said
+        if before != said:
+            self._wake(ref, key.namespace)
+
+    async def _validate(self, ref: StoreRef, manifest: Manifest) -> None:
+        """Raises NotReady with upstream's reasons."""
+        try:
+            provider = served_provider(manifest)
+            if ref.kind == "ClusterSecretStore":
+                return  # whose credentials these are depends on the namespace that asks
+            namespace = manifest["metadata"]["namespace"]
+            identity = await self._resolver.identity(namespace, ref, provider)
+            if identity != OWN:
+                await self._identities.session(identity, provider.region)
+        except StoreProblem as problem:
+            reason = problem.reason if problem.reason.startswith("Invalid") else "InvalidProviderConfig"
+            raise NotReady(reason, problem.message, retry_after=_RETRY) from None
+        except InvalidSpec as error:
+            raise NotReady("InvalidStoreConfiguration", str(error), retry_after=_RETRY) from None
+        except (Throttled, Unreachable) as error:
+            raise NotReady("ValidationFailed", error.message) from None
+        except AwsError as error:
+            raise NotReady("InvalidProviderConfig", error.message, retry_after=_RETRY) from None
+
+
+def _interval(manifest: Manifest) -> float:
+    given = parse(SecretStoreSpec, manifest).refresh_interval
+    if given in (None, "", 0):
+        return DEFAULT_REFRESH
+    try:
+        return max(schedule.store_interval(given), 1.0)
+    except ValueError:
+        return DEFAULT_REFRESH
