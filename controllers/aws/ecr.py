@@ -37,7 +37,7 @@ _PRIVATE = re.compile(
     rf"(\d{{12}})\.dkr\.ecr(-fips)?\.([a-z]{{2,3}}(?:-[a-z]+)+-\d)\.(?:{'|'.join(_SUFFIXES)})", re.ASCII
 )
 _DUAL_STACK = re.compile(
-    r"(\d{12})\.dkr-ecr(-fips)?\.([a-z]{2,3}(?:-[a-z]+)+-\d)\.on\.(?:aws|amazonwebservices\.(?:com\.cn|eu))", re.ASCII
+    r"(\d{12})\.dkr-ecr(-fips)?\.([a-z]{2,4}(?:-[a-z]+)+-\d)\.on\.(?:aws|amazonwebservices\.(?:com\.cn|eu))", re.ASCII
 )
 _PUBLIC = ("public.ecr.aws", "ecr-public.aws.com")
 

@@ -31,7 +31,7 @@ WAIT = 20  # seconds of a long poll; SQS's maximum
 _BATCH = 10
 _FIRST, _LONGEST = 1.0, 60.0  # seconds between tries while SQS fails
 _HOLD, _HOLD_LONGEST = 5, 900  # seconds until a failed message comes again
-_REGION = re.compile(r"(?:sqs[.-])?([a-z]{2,3}(?:-[a-z]+)+-\d)\.")
+_REGION = re.compile(r"(?:sqs[.-])?([a-z]{2,4}(?:-[a-z]+)+-\d)\.")
 
 
 class Poison(Exception):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from functools import lru_cache
 from typing import Any
 
 Context = Mapping[str, tuple[str, ...]]  # condition keys in lower case
@@ -82,14 +81,20 @@ def _holds(operator: str, actual: tuple[str, ...] | None, wanted: tuple[str, ...
 
 
 def glob(value: str, pattern: str) -> bool:
-    """IAM's glob: `*` any characters (slashes too), `?` one."""
-    return _compiled(pattern).fullmatch(value) is not None
-
-
-@lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in re.sub(r"\*+", "*", pattern))
-    return re.compile("".join(parts), re.DOTALL)
+    """IAM's glob: `*` any characters (slashes too), `?` one. Linear in practice, quadratic at worst: no regex."""
+    at, place, star, mark = 0, 0, -1, 0
+    while at < len(value):
+        if place < len(pattern) and pattern[place] == "*":
+            star, mark = place, at
+            place += 1
+        elif place < len(pattern) and pattern[place] in ("?", value[at]):
+            at, place = at + 1, place + 1
+        elif star >= 0:  # let the last star take one character more
+            mark += 1
+            at, place = mark, star + 1
+        else:
+            return False
+    return all(character == "*" for character in pattern[place:])
 
 
 _TESTS: dict[str, Callable[[str, str], bool]] = {

@@ -1,0 +1,146 @@
+"""EventBridge messages become changes; anything else is None or Malformed, never a crash."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controllers.aws.events import Change, Malformed, parse, secret_name
+
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:team-a/db-AbC123"
+BASE = {
+    "version": "0",
+    "id": "e1",
+    "account": "123456789012",
+    "time": "2026-07-01T10:00:00Z",
+    "region": "eu-west-1",
+    "resources": [],
+}
+
+
+def message(source: str, kind: str, detail: dict, **more) -> str:
+    return json.dumps({**BASE, "source": source, "detail-type": kind, "detail": detail, **more})
+
+
+def call(name: str, request: dict | None, response: dict | None = None, **more) -> str:
+    detail = {"eventName": name, "awsRegion": "eu-west-1", "requestParameters": request, "responseElements": response}
+    return message("aws.secretsmanager", "AWS API Call via CloudTrail", {**detail, **more})
+
+
+def test_an_api_call_names_the_secret_as_its_caller_did():
+    found = parse(call("PutSecretValue", {"secretId": "team-a/db", "clientRequestToken": "v2"}, {"arn": ARN}))
+    assert found == Change(
+        service="secretsmanager",
+        action="PutSecretValue",
+        name="team-a/db",
+        arn=ARN,
+        account="123456789012",
+        region="eu-west-1",
+        time=dt.datetime(2026, 7, 1, 10, tzinfo=dt.UTC),
+        version_id="v2",
+        event_id="e1",
+    )
+    by_arn = parse(call("UpdateSecretVersionStage", {"secretId": ARN, "moveToVersionId": "v3"}))
+    assert (by_arn.name, by_arn.arn, by_arn.version_id) == ("team-a/db", ARN, "v3")
+
+
+def test_a_rotation_is_named_by_arn():
+    detail = {"eventName": "RotationSucceeded", "requestParameters": None, "additionalEventData": {"SecretId": ARN}}
+    found = parse(message("aws.secretsmanager", "AWS Service Event via CloudTrail", detail))
+    assert (found.action, found.name, found.arn) == ("RotationSucceeded", "team-a/db", ARN)
+
+
+def test_reads_and_failed_calls_are_no_change():
+    assert parse(call("GetSecretValue", {"secretId": "x"})) is None
+    assert parse(call("PutSecretValue", {"secretId": "x"}, errorCode="AccessDenied")) is None
+    assert parse(message("aws.ec2", "EC2 Instance State-change Notification", {})) is None
+    image = {"result": "FAILURE", "repository-name": "r", "action-type": "PUSH"}
+    assert parse(message("aws.ecr", "ECR Image Action", image)) is None
+
+
+def test_deletions_are_known_as_such():
+    assert parse(call("DeleteSecret", {"secretId": "x"})).deletes
+    assert not parse(call("RestoreSecret", {"secretId": "x"})).deletes
+
+
+def test_a_parameter_change():
+    detail = {"operation": "LabelParameterVersion", "name": "/a/x", "type": "String", "label": "stable"}
+    arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/a/x"
+    found = parse(message("aws.ssm", "Parameter Store Change", detail, resources=[arn]))
+    assert (found.service, found.name, found.arn, found.tag) == ("ssm", "/a/x", arn, "stable")
+
+
+def test_an_image_push_also_when_sns_wraps_it():
+    detail = {
+        "result": "SUCCESS",
+        "repository-name": "shop/pay",
+        "image-digest": "sha256:ab",
+        "action-type": "PUSH",
+        "image-tag": "v1",
+    }
+    plain = message("aws.ecr", "ECR Image Action", detail)
+    found = parse(plain)
+    assert (found.service, found.name, found.tag, found.digest) == ("ecr", "shop/pay", "v1", "sha256:ab")
+    assert parse(json.dumps({"Type": "Notification", "Message": plain})) == found
+    untagged = {key: value for key, value in detail.items() if key != "image-tag"}
+    assert parse(message("aws.ecr", "ECR Image Action", untagged)).tag == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ("no json", "message"),
+        ("[]", "message"),
+        ("[" * 100_000, "message"),
+        ("{}", "source"),
+        (json.dumps({**BASE, "source": "aws.ecr", "detail-type": "ECR Image Action"}), "detail"),
+        (call("PutSecretValue", {}), "detail"),
+        (message("aws.ecr", "ECR Image Action", {"result": "SUCCESS", "action-type": "PUSH"}), "repository-name"),
+        (message("aws.ssm", "Parameter Store Change", {"name": 5}), "name"),
+        (message("aws.ssm", "Parameter Store Change", {"name": "x" * 5000}), "name"),
+        (message("aws.ssm", "Parameter Store Change", {"name": "x"}, time="yesterday"), "time"),
+        (b"\xff\xfe", "message"),
+    ],
+)
+def test_what_is_broken_says_which_field(body, field):
+    with pytest.raises(Malformed, match=field):
+        parse(body)
+
+
+@pytest.mark.parametrize(
+    ("arn", "name"),
+    [
+        (ARN, "team-a/db"),
+        ("arn:aws:secretsmanager:r:1:secret:a-bcdefg-AbC123", "a-bcdefg"),
+        ("arn:aws:secretsmanager:r:1:secret:short", "short"),
+        ("plain", "plain"),
+    ],
+)
+def test_the_name_in_an_arn_loses_only_its_random_end(arn, name):
+    assert secret_name(arn) == name
+
+
+_json = st.sampled_from([None, True, 7, 1e400, "", "x", "arn:aws:x", [], ["x"], {}, {"secretId": 5}, {"arn": []}])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    source=st.sampled_from(["aws.secretsmanager", "aws.ssm", "aws.ecr"]) | _json,
+    kind=st.sampled_from(["AWS API Call via CloudTrail", "Parameter Store Change", "ECR Image Action"]) | _json,
+    detail=st.dictionaries(
+        st.sampled_from(["eventName", "requestParameters", "responseElements", "name", "result", "action-type"]),
+        st.sampled_from(["PutSecretValue", "SUCCESS", {"secretId": 3}]) | _json,
+    )
+    | _json,
+    rest=st.dictionaries(st.sampled_from(["account", "region", "time", "resources", "id"]), _json),
+)
+def test_any_json_is_a_change_or_none_or_malformed(source, kind, detail, rest):
+    try:
+        found = parse(json.dumps({**BASE, "source": source, "detail-type": kind, "detail": detail, **rest}))
+    except Malformed:
+        return
+    assert found is None or isinstance(found.name, str)
