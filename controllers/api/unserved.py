@@ -22,10 +22,12 @@ UNSERVED: dict[str, tuple[str, ...]] = {
     "SecretStore": (
         "spec.provider.!aws",
         "spec.provider.aws.service=CertificateManager",
+        "spec.retrySettings",
     ),
     "ClusterSecretStore": (
         "spec.provider.!aws",
         "spec.provider.aws.service=CertificateManager",
+        "spec.retrySettings",
     ),
     "ExternalSecret": tuple(f"spec.{path}" for path in _EXTERNAL_SECRET),
     "ClusterExternalSecret": ("spec",),
@@ -39,7 +41,8 @@ UNSERVED: dict[str, tuple[str, ...]] = {
         "spec.git.push.refspec",
     ),
     "GitRepository": (
-        "spec.provider=azure|github",
+        "spec.provider=aws|azure|github",
+        "spec.proxySecretRef",
         "spec.recurseSubmodules",
         "spec.include",
         "spec.verify",
