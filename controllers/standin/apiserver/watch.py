@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from .crd import CRDS
 from .http import JSON_TYPE, number, truth
 from .reading import Shaper, select, selector_of
 from .rest import Rest, Target
@@ -121,6 +122,7 @@ class Watch:
         response = web.StreamResponse(headers={"Content-Type": JSON_TYPE, "Cache-Control": "no-cache, private"})
         response.enable_chunked_encoding()
         stop = self._rest.memory.listen(self._target.type.table, self._heard)
+        stop_crds = self._rest.memory.listen(CRDS, lambda event: self._wake.set())
         waiter = asyncio.ensure_future(closing.wait())
         waiter.add_done_callback(lambda _: self._wake.set())
         try:
@@ -137,6 +139,7 @@ class Watch:
                 raise
         finally:
             stop()
+            stop_crds()
             waiter.cancel()
         return response
 

@@ -1,0 +1,37 @@
+"""The full set of plug-ins: tokens, RBAC, tables, garbage collection, namespaces and simulated workloads."""
+
+from __future__ import annotations
+
+from . import gc, namespaces, rollout
+from .authn import Authentication
+from .authz import Rbac
+from .reviews import virtual_types
+from .seams import Plugins, ServerIdentity
+from .tables import Renderer
+from .tokens import DISCOVERY, JWKS, Tokens
+
+
+def default_plugins(identity: ServerIdentity) -> Plugins:
+    """A seams.PluginFactory: what a cluster has beside its REST core."""
+    rbac = Rbac()
+    tokens = Tokens(identity.directory, identity.url)
+    authentication = Authentication(tokens, rbac, identity.admin_token)
+    return Plugins(
+        authenticator=authentication,
+        authorizer=rbac,
+        tables=Renderer(),
+        admission=[namespaces.admit, rbac.guard],
+        subresources={("POST", "", "serviceaccounts", "token"): tokens.request},
+        virtual=virtual_types(rbac, tokens),
+        raw={DISCOVERY: tokens.serve_discovery, JWKS: tokens.serve_jwks},
+        # AWS's facade fetches the keys without credentials, as STS fetches those of an EKS cluster
+        anonymous={DISCOVERY, JWKS},
+        controllers=[
+            rbac.bind,
+            authentication.bind,
+            namespaces.furnish(lambda: identity.ca_pem),
+            namespaces.lifecycle,
+            gc.collect,
+            rollout.simulate,
+        ],
+    )
