@@ -34,7 +34,7 @@ _SUFFIXES = (
     r"csp\.hci\.ic\.gov",
 )
 _PRIVATE = re.compile(
-    rf"(\d{{12}})\.dkr\.ecr(-fips)?\.([a-z]{{2,3}}(?:-[a-z]+)+-\d)\.(?:{'|'.join(_SUFFIXES)})", re.ASCII
+    rf"(\d{{12}})\.dkr\.ecr(-fips)?\.([a-z]{{2,4}}(?:-[a-z]+)+-\d)\.(?:{'|'.join(_SUFFIXES)})", re.ASCII
 )
 _DUAL_STACK = re.compile(
     r"(\d{12})\.dkr-ecr(-fips)?\.([a-z]{2,4}(?:-[a-z]+)+-\d)\.on\.(?:aws|amazonwebservices\.(?:com\.cn|eu))", re.ASCII
