@@ -2,8 +2,8 @@
 
 Manifests come from people, from Git and from API servers whose CRD files may be newer or older than ours. So a model
 keeps fields that it does not know, and a field that is wrong is reported as `InvalidSpec` with its path, what was found
-and what was expected: text that goes into a condition as it stands. Values may be secret, so they are never part of it:
-what was found is named by its JSON type.
+and what was expected: text that goes into a condition as it stands. Values may be secret, so what was found is named by
+its JSON type; only a short word where one of a few or a form was expected is quoted, unless it could be a URL.
 
 Models are the single source of the CRDs' schemas too: `crdgen` walks them, and the metadata classes below say what JSON
 types and pydantic's constraints cannot (list types, CEL rules, untyped objects).
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, PlainValidator, Strict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -27,6 +27,16 @@ Json = Any
 """A value of any shape: `x-kubernetes-preserve-unknown-fields` in the schema."""
 JsonObject = dict[str, Any]
 """An object of any shape."""
+
+
+def _int_or_string(value: Any) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise PydanticCustomError("int_or_string", "an integer or a string")
+    return value
+
+
+IntOrString = Annotated[int | str, PlainValidator(_int_or_string)]
+"""`x-kubernetes-int-or-string` in the schema."""
 
 
 class InvalidSpec(Exception):
@@ -138,11 +148,16 @@ def _first(error: ValidationError, path: str) -> InvalidSpec:
     for part in detail["loc"]:
         field += f"[{part}]" if isinstance(part, int) else f".{part}"
     kind, context = detail["type"], cast(Mapping[str, Any], detail.get("ctx") or {})
-    found = "nothing" if kind == "missing" else _name(detail["input"])
+    found = "nothing" if kind == "missing" else _quoted(kind, detail["input"]) or _name(detail["input"])
     return InvalidSpec(field, found, _expected(kind, context, detail["msg"]))
 
 
 _NAMES = {dict: "an object", list: "a list", tuple: "a list", bool: "a boolean", int: "an integer", float: "a number"}
+
+
+def _quoted(kind: str, value: Any) -> str:
+    is_word = kind in ("literal_error", "string_pattern_mismatch") and isinstance(value, str) and 0 < len(value) <= 40
+    return repr(value) if is_word and "@" not in value and "://" not in value else ""
 
 
 def _name(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import Bool, Fields, Format, Implied, Int, JsonObject, OneOf
+from .base import Bool, Fields, Format, Implied, Int, IntOrString, JsonObject, OneOf
 from .meta import DnsLabel, LabelSelector, SecretKeySelector, ServiceAccountSelector, Strings, Time
 
 
@@ -140,7 +140,7 @@ class SecretStoreSpec(Fields):
     """Which controller serves the store; empty: any."""
     provider: SecretStoreProvider
     retry_settings: RetrySettings | None = None
-    refresh_interval: Int | str | None = None
+    refresh_interval: IntOrString | None = None
     """How often the store is validated again: seconds, or a Go duration."""
     conditions: tuple[StoreCondition, ...] = ()
 

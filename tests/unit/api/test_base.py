@@ -14,6 +14,7 @@ from controllers.api.bitnami import SealedSecretSpec
 from controllers.api.crdgen import KINDS
 from controllers.api.external_secrets import ExternalSecretSpec, SecretStoreSpec
 from controllers.api.kustomize import KustomizationSpec
+from controllers.api.source import GitRepositorySpec
 
 KUSTOMIZATION = {"interval": "1m", "prune": True, "sourceRef": {"kind": "GitRepository", "name": "platform"}}
 
@@ -27,14 +28,14 @@ def refused(model: Any, spec: Any) -> InvalidSpec:
 @pytest.mark.parametrize(
     ("change", "field", "found", "expected"),
     [
-        ({"interval": "1 minute"}, "spec.interval", "a string of 8 characters", "text that matches"),
+        ({"interval": "1 minute"}, "spec.interval", "'1 minute'", "text that matches"),
         ({"interval": 60}, "spec.interval", "an integer", "a string"),
         ({"prune": "yes"}, "spec.prune", "a string of 3 characters", "true or false"),
         ({"prune": 1}, "spec.prune", "an integer", "true or false"),
         ({"sourceRef": {"kind": "GitRepository"}}, "spec.sourceRef.name", "nothing", "the field is required"),
         ({"sourceRef": None}, "spec.sourceRef", "nothing", "the field is required"),
         ({"sourceRef": []}, "spec.sourceRef", "a list", "an object"),
-        ({"sourceRef": {"kind": "Helm", "name": "a"}}, "spec.sourceRef.kind", "a string of 4 characters", "one of "),
+        ({"sourceRef": {"kind": "Helm", "name": "a"}}, "spec.sourceRef.kind", "'Helm'", "one of "),
         ({"patches": {}}, "spec.patches", "an object", "a list"),
         ({"patches": [{"patch": "a"}, {"target": {}}]}, "spec.patches[1].patch", "nothing", "the field is required"),
         ({"postBuild": {"substitute": {"a": 1}}}, "spec.postBuild.substitute.a", "an integer", "a string"),
@@ -66,6 +67,17 @@ def test_a_value_is_never_part_of_an_error() -> None:
     error = refused(SealedSecretSpec, {"encryptedData": {"password": ["hunter2"]}})
     assert "hunter2" not in str(error) and "hunter2" not in repr(error)
     assert error.__cause__ is None and error.__suppress_context__
+
+
+def test_a_url_that_may_hold_a_password_is_not_quoted() -> None:
+    error = refused(GitRepositorySpec, {"interval": "1m", "url": "git://bot:hunter2@host/x"})
+    assert error.field == "spec.url" and "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize("value", [[], 1.5, True, {}])
+def test_an_interval_that_is_neither_number_nor_text_is_named_as_one_field(value: Any) -> None:
+    error = refused(SecretStoreSpec, {"provider": {"fake": {}}, "refreshInterval": value})
+    assert (error.field, error.expected) == ("spec.refreshInterval", "an integer or a string")
 
 
 def test_unknown_fields_are_kept() -> None:
