@@ -35,7 +35,7 @@ class Drafts(Protocol):
 
 
 class SealedSecretReconciler:
-    """`known` gives the metadata of a Secret that our watch has seen; `refuse`, why a Secret type may not be written."""
+    """`known` gives the metadata of a Secret that our watch has seen; `refuse`: why a type may not be written."""
 
     def __init__(
         self, kube: KubeClient, pools: Pools, keys: KeyBook, *, drafts: Callable[[], Drafts],

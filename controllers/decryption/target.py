@@ -99,8 +99,9 @@ def decide(sealed: Manifest, wanted: Manifest, existing: Manifest | None) -> Wri
             "Immutable", f'Secret "{name}" is immutable and holds other data: delete it to have it made anew'
         )
     if wanted.get("type") and wanted["type"] != existing.get("type", "Opaque"):
-        return Refusal("TypeChanged", f'Secret "{name}" has type {existing.get("type", "Opaque")}, wanted {wanted["type"]}: '
-                       "a Secret's type cannot change; delete it to have it made anew")  # fmt: skip
+        found = existing.get("type", "Opaque")
+        text = f'Secret "{name}" has type {found}, wanted {wanted["type"]}: delete it to have it made anew'
+        return Refusal("TypeChanged", text)
     return Write("replace", body)
 
 
