@@ -181,6 +181,7 @@ def test_every_reference_of_a_binding_exists() -> None:
         ("image-automation", "get", "secrets", ""),
         ("kustomization", "impersonate", "serviceaccounts", ""),
         ("kustomization", "watch", "kustomizations", "kustomize.toolkit.fluxcd.io"),
+        ("kustomization", "watch", "configmaps", ""),
         *((name, "create", "events", "events.k8s.io") for name in sorted(CONTROLLERS)),
         *((name, "watch", "tenantpolicies", "inhaul.dev") for name in sorted(CONTROLLERS)),
     ],
@@ -194,8 +195,11 @@ def test_a_controller_may_do_its_work(account: str, verb: str, resource: str, gr
     [
         *(
             (name, verb, "secrets", "")
-            for name in ("image-automation", "kustomization")
-            for verb in ("list", "watch", "create", "patch")
+            for name, verbs in {
+                "image-automation": ("list", "watch", "create", "patch", "delete"),
+                "kustomization": ("create", "update", "patch", "delete"),
+            }.items()
+            for verb in verbs
         ),
         ("decryption", "delete", "secrets", ""),
         *((name, "impersonate", "serviceaccounts", "") for name in sorted(CONTROLLERS - {"kustomization"})),
