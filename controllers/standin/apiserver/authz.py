@@ -1,5 +1,5 @@
-"""Who may do what: RBAC over the roles and bindings that are stored now, the roles every cluster has, and the guard against
-granting more than one holds. Reads storage at each question, so a binding counts from the next request on."""
+"""Who may do what: RBAC over the roles and bindings that are stored now, the roles every cluster has, and the guard
+against granting more than one holds. Reads storage at each question, so a binding counts from the next request on."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class Rbac:
         return Decision(False)
 
     def rules(self, user: User, namespace: str) -> list[tuple[Rule, str]]:
-        """All rules that hold for a user in a namespace ("": cluster-wide ones alone), each with where it comes from."""
+        """All rules that hold for a user in a namespace ("": cluster-wide ones alone), each with where it comes
+        from.
+        """
         found: list[tuple[Rule, str]] = []
         scopes = [("clusterrolebindings", "")] + ([("rolebindings", namespace)] if namespace else [])
         for plural, scope in scopes:
@@ -101,7 +103,9 @@ class Rbac:
     # --- escalation
 
     def guard(self, admission: Admission, storage: Storage) -> Manifest | None:
-        """An AdmissionHook: nobody writes a role or binding that grants more than they hold (or may `escalate`/`bind`)."""
+        """An AdmissionHook: nobody writes a role or binding that grants more than they hold (or may
+        `escalate`/`bind`).
+        """
         if admission.kind.group != GROUP or admission.object is None or MASTERS in admission.user.groups:
             return None
         if admission.kind.plural in _ROLES:

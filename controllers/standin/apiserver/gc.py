@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 _GRACE = 0.2
-"""Seconds to wait before an absent owner counts as gone: it may be created right after its child, by uid known before."""
+"""Seconds to wait before an absent owner counts as gone: it may be created right after its child, by uid known
+before.
+"""
 
 
 @dataclass(frozen=True, slots=True)

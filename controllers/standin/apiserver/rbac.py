@@ -1,4 +1,6 @@
-"""Role-based access control as rules on values: does a set of rules allow a request, does one set cover another. Pure."""
+"""Role-based access control as rules on values: does a set of rules allow a request, does one set cover another.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -196,7 +198,9 @@ AGGREGATED_ROLES: dict[str, tuple[str, list[Manifest]]] = {
     "edit": ("rbac.authorization.k8s.io/aggregate-to-edit", _EDIT),
     "admin": ("rbac.authorization.k8s.io/aggregate-to-admin", _ADMIN),
 }
-"""Roles that collect the rules of all cluster roles with a label; the second part is their own `system:aggregate-to-X`."""
+"""Roles that collect the rules of all cluster roles with a label; the second part is their own
+`system:aggregate-to-X`.
+"""
 
 DEFAULT_BINDINGS: dict[str, tuple[str, ...]] = {
     "cluster-admin": (MASTERS,),

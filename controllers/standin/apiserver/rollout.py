@@ -1,8 +1,9 @@
-"""Simulated workloads: Deployments, ReplicaSets, StatefulSets, DaemonSets and Jobs roll out, and their pods run nothing.
+"""Simulated workloads: Deployments, ReplicaSets, StatefulSets, DaemonSets and Jobs roll out, and their pods run
+nothing.
 
-One dirty set, worked a few hundredths of a second after a change; every step reads what is there and writes what differs,
-so that nothing is written when nothing changed. Images that do not run stand in the ConfigMap kube-system/standin-images,
-key `images`, as lines of `glob ImagePullBackOff|CrashLoopBackOff`.
+One dirty set, worked a few hundredths of a second after a change; every step reads what is there and writes what
+differs, so that nothing is written when nothing changed. Images that do not run stand in the ConfigMap
+kube-system/standin-images, key `images`, as lines of `glob ImagePullBackOff|CrashLoopBackOff`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Server-side printing: `meta.k8s.io/v1 Table` as kubectl asks for it, for built-in kinds and by the columns of CRDs."""
+"""Server-side printing: `meta.k8s.io/v1 Table` as kubectl asks for it, for built-in kinds and by the columns of
+CRDs.
+"""
 
 from __future__ import annotations
 

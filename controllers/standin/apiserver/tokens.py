@@ -1,5 +1,5 @@
-"""Service account tokens: signed RS256 with a key of the server's directory, verified against it and against the account
-that must still exist, published as OIDC discovery documents so that others (AWS) can verify them too."""
+"""Service account tokens: signed RS256 with a key of the server's directory, verified against it and against the
+account that must still exist, published as OIDC discovery documents so that others (AWS) can verify them too."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def pod_status(body: Manifest, faults: Faults, now: str, *, finished: bool = Fal
     good = not broken and not finished
     statuses = []
     for item in containers:
-        reason = broken.get(item["name"])
+        reason = broken.get(item["name"], "")
         crashing = reason == "CrashLoopBackOff"
         if reason:
             state: Manifest = {
