@@ -1,7 +1,7 @@
 """The built-in resource types: names, verbs and subresources, as data.
 
-Each row: plural, Kind, type of the table in `schema/`, then flags: `c` cluster-scoped, `s` status subresource, `k` scale,
-`g` generation is kept, and short names and categories.
+Each row: plural, Kind, type of the table in `schema/`, then flags: `c` cluster-scoped, `s` status subresource, `k`
+scale, `g` generation is kept, and short names and categories.
 """
 
 from __future__ import annotations
@@ -135,9 +135,10 @@ CRD_SCHEMA = {
         },
     },
 }
-RETURNS_OBJECT = frozenset(
-    "pods services serviceaccounts persistentvolumeclaims persistentvolumes resourcequotas podtemplates".split()
+_RETURNS_OBJECT_WORDS = (
+    "pods services serviceaccounts persistentvolumeclaims persistentvolumes resourcequotas podtemplates"
 )
+RETURNS_OBJECT = frozenset(_RETURNS_OBJECT_WORDS.split())
 """Types whose deletion answers with the object instead of a Status."""
 
 SHARED = {("events.k8s.io", "events"): ("", "events")}

@@ -1,7 +1,7 @@
 """CustomResourceDefinitions: checked on their way in, accepted at once, served from then on.
 
-A CRD is Established in the same write that stores it, and its routes are there when the answer is. Deleting one deletes its
-objects; while any of them waits for a finalizer the CRD is Terminating and takes no new ones.
+A CRD is Established in the same write that stores it, and its routes are there when the answer is. Deleting one
+deletes its objects; while any of them waits for a finalizer the CRD is Terminating and takes no new ones.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from controllers.api.resource import Manifest
 from . import meta
 from .builtin import VERBS
 from .registry import ResourceType, ScalePaths, Served, version_order
-from .rest import Options, Rest, Target
+from .rest import Rest
 from .schema.compile import compile_schema
 from .seams import KindInfo, PrinterColumn
 from .status_errors import Cause, StatusError, invalid_value, not_supported, required
 from .storage import Item, StoredEvent
+from .target import Options, Target
 
 CRDS = ("apiextensions.k8s.io", "customresourcedefinitions")
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"

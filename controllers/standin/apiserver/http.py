@@ -1,7 +1,7 @@
 """From bytes to a request that the rules understand, and back: paths, parameters, media types, bodies.
 
-Hostile input ends here: bodies are limited in bytes and depth, YAML in nodes (aliases expand), and every refusal names what
-was found.
+Hostile input ends here: bodies are limited in bytes and depth, YAML in nodes (aliases expand), and every refusal
+names what was found.
 """
 
 from __future__ import annotations

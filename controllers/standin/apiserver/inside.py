@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from controllers.api.resource import Manifest
 
-from .rest import Options, Rest, Target
+from .rest import Rest
 from .seams import SYSTEM, Change, KindInfo
 from .selectors import Selector
 from .status_errors import StatusError, page_not_found
 from .storage import StoredEvent
+from .target import Options, Target
 
 
 class Inside:
@@ -129,7 +130,7 @@ class Inside:
             closing.cancel()
             stop()
 
-    def _present(self, wanted: dict[tuple[str, str], KindInfo]) -> list[Change]:
+    def _present(self, wanted: dict[tuple[str, str], KindInfo]) -> Sequence[Change]:
         tables = wanted or {(kind.group, kind.plural): kind for kind in self.kinds()}
         items = [(item, kind) for key, kind in tables.items() for item in self._rest.memory.table(key).items.values()]
         items.sort(key=lambda pair: pair[0].version)

@@ -40,13 +40,15 @@ def key(namespace: str, name: str) -> str:
 
 
 def check_body(kind: KindInfo, body: Any, namespace: str) -> Manifest:
-    """The body as an object of this kind with a metadata object, its namespace that of the path. Raises StatusError 400."""
+    """The body as an object of this kind with a metadata object, its namespace that of the path. Raises
+    StatusError 400.
+    """
     if not isinstance(body, dict):
         raise bad_request(f"the body must be an object of kind {kind.kind}")
     version, found = body.get("apiVersion"), body.get("kind")
     if kind.custom and not found:
         raise bad_request("Object 'Kind' is missing in the body")
-    if found and found != kind.kind or version and version != kind.api_version:
+    if (found and found != kind.kind) or (version and version != kind.api_version):
         if version and version != kind.api_version and found == kind.kind:
             why = (
                 f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
@@ -110,9 +112,11 @@ def validate(kind: KindInfo, meta: Manifest) -> list[Cause]:
             why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.'"
             causes.append(invalid_value("metadata.labels", value, why))
     annotations = meta.get("annotations") or {}
-    for annotation in annotations:
-        if why := _qualified_problem(annotation.lower()):
-            causes.append(invalid_value("metadata.annotations", annotation, why))
+    causes.extend(
+        invalid_value("metadata.annotations", name, why)
+        for name in annotations
+        if (why := _qualified_problem(name.lower()))
+    )
     size = sum(len(name.encode()) + len(str(value).encode()) for name, value in annotations.items())
     if size > ANNOTATIONS_LIMIT:
         causes.append(too_long("metadata.annotations", ANNOTATIONS_LIMIT))
@@ -124,12 +128,11 @@ def validate(kind: KindInfo, meta: Manifest) -> list[Cause]:
 
 
 def _owner_causes(owners: list[Manifest]) -> list[Cause]:
-    causes = []
+    causes: list[Cause] = []
     for index, owner in enumerate(owners):
         path = f"metadata.ownerReferences[{index}]"
-        for name in ("apiVersion", "kind", "name", "uid"):
-            if not owner.get(name):
-                causes.append(invalid_value(f"{path}.{name}", owner.get(name, ""), "must not be empty"))
+        missing = [name for name in ("apiVersion", "kind", "name", "uid") if not owner.get(name)]
+        causes.extend(invalid_value(f"{path}.{name}", owner.get(name, ""), "must not be empty") for name in missing)
     controllers = [owner for owner in owners if owner.get("controller")]
     if len(controllers) > 1:
         why = "Only one reference can have Controller set to true"
@@ -139,10 +142,11 @@ def _owner_causes(owners: list[Manifest]) -> list[Cause]:
 
 def validate_update(new: Manifest, old: Manifest) -> list[Cause]:
     """What an update may not change in metadata."""
-    causes = []
-    for name in ("name", "namespace", "uid", "creationTimestamp"):
-        if name in new and new[name] != old.get(name):
-            causes.append(invalid_value(f"metadata.{name}", new[name], "field is immutable"))
+    causes = [
+        invalid_value(f"metadata.{name}", new[name], "field is immutable")
+        for name in ("name", "namespace", "uid", "creationTimestamp")
+        if name in new and new[name] != old.get(name)
+    ]
     if old.get("deletionTimestamp"):
         added = [item for item in new.get("finalizers") or [] if item not in (old.get("finalizers") or [])]
         if added:

@@ -1,7 +1,7 @@
 """OpenAPI, as far as kubectl asks for it: `explain`, and whether a type's PATCH knows `fieldValidation`.
 
-Strategic merge is not offered in the document: kubectl then takes its compiled-in types, as it does for older servers. The
-second version of the document has no schemas; kubectl asks for it only where the third is missing.
+Strategic merge is not offered in the document: kubectl then takes its compiled-in types, as it does for older
+servers. The second version of the document has no schemas; kubectl asks for it only where the third is missing.
 """
 
 from __future__ import annotations

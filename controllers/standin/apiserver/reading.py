@@ -9,11 +9,12 @@ from controllers.api.resource import Manifest
 
 from . import convert
 from .http import number
-from .rest import Rest, Target
+from .rest import Rest
 from .seams import TableRenderer
 from .selectors import Selector
 from .status_errors import StatusError, bad_request, gone
 from .storage import Item, dump
+from .target import Target
 
 
 class Shaper:

@@ -1,7 +1,7 @@
 """Which resource types are served, in which versions, with which schemas.
 
-Built-in types are added at start (`builtin.py`), custom ones as their CRDs come and go (`crd.py`). Look-ups are by plural
-(paths) and by kind (bodies, owner references).
+Built-in types are added at start (`builtin.py`), custom ones as their CRDs come and go (`crd.py`). Look-ups are by
+plural (paths) and by kind (bodies, owner references).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from .builtin import RETURNS_OBJECT
 from .http import answer, truth
 from .reading import Shaper, list_page, select, selector_of
 from .registry import Registry
-from .rest import Options, Rest, Target
+from .rest import Rest
 from .scale import read_scale, with_replicas
 from .seams import Attributes, Call, Plugins, User
 from .status_errors import (
@@ -28,8 +28,10 @@ from .status_errors import (
     not_supported,
     page_not_found,
     required,
+    unsupported_media_type,
 )
 from .storage import dump
+from .target import Options, Target
 from .watch import Watch
 
 Allow = Callable[[Attributes], None]
@@ -200,8 +202,7 @@ class Resources:
             raise invalid("meta.k8s.io", "PatchOptions", "", causes)
         if kind == "strategic" and target.served.info.custom:
             accepted = [media for media, name in http.PATCH_TYPES.items() if name != "strategic"]
-            message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
-            raise StatusError(415, "UnsupportedMediaType", message)
+            raise unsupported_media_type(body.media, accepted)
         if kind == "apply":
             values = {name: getattr(attributes, name) for name in ("group", "version", "resource", "namespace", "name")}
             options.may_create = lambda: allow(Attributes("create", **values))

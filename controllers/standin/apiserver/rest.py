@@ -1,11 +1,11 @@
 """The rules of writing: what happens between a request's body and a stored object.
 
-Every write goes one way: shape → unknown fields → what the server keeps → defaults → admission → validation → generation →
-managedFields → store, or stop before the last step for a dry run. A write that changes nothing is not stored, so it wakes no
-watch. All of it is synchronous: read, check and write are one step of the event loop.
+Every write goes one way: shape → unknown fields → what the server keeps → defaults → admission → validation →
+generation → managedFields → store, or stop before the last step for a dry run. A write that changes nothing is not
+stored, so it wakes no watch. All of it is synchronous: read, check and write are one step of the event loop.
 
-Objects in `Memory` are in the type's storage version and are never changed in place; what a method returns is in the version
-that was asked for.
+Objects in `Memory` are in the type's storage version and are never changed in place; what a method returns is in the
+version that was asked for.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ import datetime
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from controllers.api.resource import Manifest
 
 from . import convert, meta, strategies
 from .builtin import TRAITS
+from .deletion import NAMESPACES, delete, removable
+from .differences import keep, last_applied, set_generation, unchanged
 from .patch import json_patch, merge_patch
-from .registry import Registry, ResourceType, Served
+from .registry import Registry
 from .schema.cel import rule_causes
 from .schema.decode import decode_error
 from .schema.prune import apply_defaults, drop_nulls, prune
 from .schema.validate import validate
-from .seams import SYSTEM, Admission, Plugins, User
+from .seams import Admission, Plugins
 from .ssa import managed
-from .ssa.typed import BadList, field_set, same
+from .ssa.typed import BadList
 from .status_errors import (
     Cause,
     StatusError,
@@ -38,51 +39,14 @@ from .status_errors import (
     conflict,
     forbidden,
     invalid,
-    invalid_value,
     modified,
     not_found,
 )
 from .storage import Item, Memory
 from .strategic import strategic_merge
+from .target import Options, Target
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-NAMESPACES = ("", "namespaces")
 TERMINATING = "because it is being terminated"
-
-
-@dataclass(slots=True)
-class Options:
-    """How a write is meant. `warnings` collects what the answer's Warning headers say."""
-
-    user: User = SYSTEM
-    manager: str = "unknown"
-    dry_run: bool = False
-    validation: str = "Warn"
-    force: bool = False
-    duplicates: tuple[str, ...] = ()
-    warnings: list[str] = field(default_factory=list)
-    may_create: Callable[[], None] | None = None
-    """Asked before an apply creates; raises StatusError 403."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a request is about."""
-
-    type: ResourceType
-    served: Served
-    namespace: str = ""
-    name: str = ""
-    subresource: str = ""
-
-    @property
-    def key(self) -> str:
-        """Where the object stands in its table."""
-        return meta.key(self.namespace, self.name)
-
-    def missing(self) -> StatusError:
-        """404 of this object."""
-        return not_found(self.type.group, self.type.plural, self.name)
 
 
 DeleteHook = Callable[[Target, Item], Manifest | None]
@@ -280,9 +244,9 @@ class Rest:
     ) -> Manifest:
         """Stores `obj` (a copy of its own) over `item`, if anything is different."""
         old, head = item.object, obj["metadata"]
-        self._preconditions(target, old, str(head.get("uid") or ""), str(head.get("resourceVersion") or ""))
+        self.preconditions(target, old, str(head.get("uid") or ""), str(head.get("resourceVersion") or ""))
         given_managers = head.get("managedFields")
-        self._keep(target, obj, old)
+        keep(target, obj, old)
         obj = self._finish(target, obj, old, options)
         head = obj["metadata"]
         if managers is None:
@@ -292,77 +256,29 @@ class Rest:
             )
         head["managedFields"] = managers
         head["resourceVersion"] = old["metadata"].get("resourceVersion")
-        self._generation(target, obj, old)
+        set_generation(target, obj, old)
         meta.tidy(head)
-        if _unchanged(obj, old):
+        if unchanged(obj, old):
             return self._maybe_remove(target, old, options)
         if options.dry_run:
             return obj
-        if self._removable(target, obj):
+        if removable(target, obj):
             return self.memory.remove(target.type.table, target.key, obj).object
         return self.memory.put(target.type.table, target.key, obj).object
 
     def _maybe_remove(self, target: Target, old: Manifest, options: Options) -> Manifest:
-        if not options.dry_run and self._removable(target, old):
+        if not options.dry_run and removable(target, old):
             return self.memory.remove(target.type.table, target.key, old).object
         return old
 
-    @staticmethod
-    def _removable(target: Target, obj: Manifest) -> bool:
-        head = obj["metadata"]
-        if not head.get("deletionTimestamp") or head.get("finalizers"):
-            return False
-        return not (target.type.key == NAMESPACES and (obj.get("spec") or {}).get("finalizers"))
-
-    def _preconditions(self, target: Target, old: Manifest, uid: str, version: str) -> None:
+    def preconditions(self, target: Target, old: Manifest, uid: str, version: str) -> None:
+        """Raises 409 where uid or resourceVersion (where given) are not the object's."""
         head = old["metadata"]
         if uid and uid != head["uid"]:
             why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {head['uid']}"
             raise conflict(target.type.group, target.type.plural, target.name, why)
         if version and version != "0" and version != head["resourceVersion"]:
             raise modified(target.type.group, target.type.plural, target.name)
-
-    @staticmethod
-    def _keep(target: Target, obj: Manifest, old: Manifest) -> None:
-        """What this door does not change stays as it was."""
-        if target.subresource in ("status", "finalize"):
-            own = obj.get("status") if target.subresource == "status" else obj.get("spec")
-            obj.clear()
-            obj.update(json.loads(json.dumps(old)))
-            part = "status" if target.subresource == "status" else "spec"
-            obj[part] = own
-            if own is None:
-                del obj[part]
-            return
-        if target.served.status:
-            if "status" in old:
-                obj["status"] = old["status"]
-            else:
-                obj.pop("status", None)
-        head = obj["metadata"]
-        for name in meta.KEPT:
-            if name in old["metadata"]:
-                head.setdefault(name, old["metadata"][name])
-                if name not in ("uid", "creationTimestamp"):
-                    head[name] = old["metadata"][name]
-            else:
-                head.pop(name, None)
-        head["name"] = head.get("name") or target.name
-        if "generateName" in old["metadata"]:
-            head.setdefault("generateName", old["metadata"]["generateName"])
-
-    @staticmethod
-    def _generation(target: Target, obj: Manifest, old: Manifest) -> None:
-        before = old["metadata"].get("generation")
-        if before is None:
-            return
-        if target.served.info.custom:
-            skipped = ("metadata", "apiVersion", *(("status",) if target.served.status else ()))
-        else:
-            skipped = ("metadata", "apiVersion", "status")
-        left = {name: value for name, value in obj.items() if name not in skipped}
-        right = {name: value for name, value in old.items() if name not in skipped}
-        obj["metadata"]["generation"] = before if same(left, right) else before + 1
 
     # --- patch ---
 
@@ -421,7 +337,7 @@ class Rest:
             try:
                 return managed.apply(schema, live, config, by, force=options.force)
             except managed.Conflicts as conflicts:
-                if options.manager == "kubectl" and conflicts.fields <= _last_applied(target, live):
+                if options.manager == "kubectl" and conflicts.fields <= last_applied(target, live):
                     return managed.apply(schema, live, config, by, force=True)
                 raise conflicts.status(target.type.group, target.type.plural, target.name) from None
         except BadList as problem:
@@ -431,91 +347,5 @@ class Rest:
     # --- delete ---
 
     def delete(self, target: Target, body: Any, options: Options) -> tuple[Manifest, bool]:
-        """Deletes, or marks as being deleted where finalizers are left. Returns the last state and whether it is gone."""
-        item = self.item(target)
-        wish = body if isinstance(body, dict) else {}
-        conditions = wish.get("preconditions") or {}
-        self._preconditions(
-            target, item.object, str(conditions.get("uid") or ""), str(conditions.get("resourceVersion") or "")
-        )
-        for hook in self.plugins.admission:
-            kind = target.served.info
-            hook(
-                Admission(
-                    "DELETE", options.user, kind, target.namespace, target.name, None, item.object, "", options.dry_run
-                ),
-                self.storage,
-            )
-        if options.dry_run:
-            return item.object, not self._finalizers(target, item.object, wish)
-        hook_result = self.delete_hooks.get(target.type.key)
-        if hook_result is not None:
-            changed = hook_result(target, item)
-            if changed is not None:
-                return changed, False
-        finalizers = self._finalizers(target, item.object, wish)
-        if not finalizers and not (target.type.key == NAMESPACES and item.object.get("spec", {}).get("finalizers")):
-            return self.memory.remove(target.type.table, target.key).object, True
-        return self._mark(target, item, finalizers), False
-
-    @staticmethod
-    def _finalizers(target: Target, old: Manifest, wish: Manifest) -> list[str]:
-        finalizers = [n for n in old["metadata"].get("finalizers") or [] if n not in ("orphan", "foregroundDeletion")]
-        policy = wish.get("propagationPolicy") or ("Orphan" if wish.get("orphanDependents") else "")
-        if policy not in ("", "Orphan", "Background", "Foreground"):
-            raise invalid(
-                "meta.k8s.io",
-                "DeleteOptions",
-                "",
-                [invalid_value("propagationPolicy", policy, "must be Orphan, Background or Foreground")],
-            )
-        extra = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}.get(policy)
-        if not policy:
-            kept = [n for n in old["metadata"].get("finalizers") or [] if n in ("orphan", "foregroundDeletion")]
-            return finalizers + kept
-        return [*finalizers, extra] if extra else finalizers
-
-    def _mark(self, target: Target, item: Item, finalizers: list[str]) -> Manifest:
-        old = item.object
-        head = {**old["metadata"]}
-        if head.get("deletionTimestamp") and sorted(head.get("finalizers") or []) == sorted(finalizers):
-            return old
-        if not head.get("deletionTimestamp"):
-            head["deletionTimestamp"] = meta.now_text(self.clock())
-            head["deletionGracePeriodSeconds"] = 0
-            if "generation" in head:
-                head["generation"] += 1
-        head["finalizers"] = finalizers
-        meta.tidy(head)
-        obj = {**old, "metadata": head}
-        if target.type.key == NAMESPACES:
-            head.pop("deletionGracePeriodSeconds", None)
-            obj["status"] = {**(old.get("status") or {}), "phase": "Terminating"}
-        return self.memory.put(target.type.table, target.key, obj).object
-
-
-def _unchanged(new: Manifest, old: Manifest) -> bool:
-    """Whether only the times of managedFields differ, if anything."""
-    if new.keys() != old.keys():
-        return False
-    if any(not same(new[name], old[name]) for name in new if name != "metadata"):
-        return False
-    return same(_timeless(new["metadata"]), _timeless(old["metadata"]))
-
-
-def _timeless(head: Manifest) -> Manifest:
-    entries = [{n: v for n, v in entry.items() if n != "time"} for entry in head.get("managedFields") or []]
-    entries.sort(key=lambda entry: json.dumps(entry, sort_keys=True))
-    return {**head, "managedFields": entries}
-
-
-def _last_applied(target: Target, live: Manifest | None) -> frozenset[tuple[str, ...]]:
-    """The fields that client-side apply set: server-side apply by kubectl may take them over."""
-    text = ((live or {}).get("metadata", {}).get("annotations") or {}).get(LAST_APPLIED)
-    try:
-        config = json.loads(text) if text else None
-        if not isinstance(config, dict):
-            return frozenset()
-        return field_set(target.served.schema, managed.owned_part(config))
-    except (ValueError, BadList):
-        return frozenset()
+        """Deletes or marks; see `deletion.delete`."""
+        return delete(self, target, body, options)

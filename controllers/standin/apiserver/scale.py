@@ -7,8 +7,8 @@ from typing import Any
 from controllers.api.resource import Manifest
 
 from .registry import ScalePaths
-from .rest import Target
 from .status_errors import bad_request, invalid, invalid_value
+from .target import Target
 
 Path = tuple[str, ...]
 

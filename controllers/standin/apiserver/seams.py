@@ -1,14 +1,15 @@
 """What the parts of the API server promise each other.
 
-The REST core (`server`, `rest`, `storage`, …) knows nothing of tokens, RBAC, printed tables, garbage collection or the
-simulated workloads: each plugs in here. With no plug-in at all the server works and allows everything to everyone, which is
-what the core's own tests use.
+The REST core (`server`, `rest`, `storage`, …) knows nothing of tokens, RBAC, printed tables, garbage collection or
+the simulated workloads: each plugs in here. With no plug-in at all the server works and allows everything to
+everyone, which is what the core's own tests use.
 
-Everything but HTTP and waiting is synchronous: one request's read-check-write is one step of the event loop, so no two
-writes interleave and no plug-in needs a lock. A plug-in must therefore be quick; what takes long belongs in a `Controller`.
+Everything but HTTP and waiting is synchronous: one request's read-check-write is one step of the event loop, so no
+two writes interleave and no plug-in needs a lock. A plug-in must therefore be quick; what takes long belongs in a
+`Controller`.
 
-**Objects are shared and must never be changed in place.** What `Storage` returns or an event carries is the stored object
-itself: `copy.deepcopy` (or rebuild the path you change) before you alter it.
+**Objects are shared and must never be changed in place.** What `Storage` returns or an event carries is the stored
+object itself: `copy.deepcopy` (or rebuild the path you change) before you alter it.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class User:
 class Attributes:
     """What is asked, as RBAC sees it. For paths that are no resource (`/version`) only `verb` and `path` are set.
 
-    `verb` is get, list, watch, create, update, patch, delete or deletecollection for resources; the lower-case HTTP method
-    for others.
+    `verb` is get, list, watch, create, update, patch, delete or deletecollection for resources; the lower-case HTTP
+    method for others.
     """
 
     verb: str
@@ -126,7 +127,9 @@ class KindInfo:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One event of `Storage.watch`. `object` is the new state (of DELETED: the last one); `old` the one before, if any."""
+    """One event of `Storage.watch`. `object` is the new state (of DELETED: the last one); `old` the one before, if
+    any.
+    """
 
     type: Literal["ADDED", "MODIFIED", "DELETED"]
     kind: KindInfo
@@ -253,7 +256,9 @@ AdmissionHook = Callable[[Admission, Storage], Manifest | None]
 """Returns the object to go on with (a changed copy), or None to leave it. Raises StatusError to refuse."""
 
 Controller = Callable[[Storage], Awaitable[None]]
-"""A background task; started with the server, cancelled when it stops. If it raises, the server logs it with a traceback."""
+"""A background task; started with the server, cancelled when it stops. If it raises, the server logs it with a
+traceback.
+"""
 
 
 @dataclass(slots=True)
@@ -261,8 +266,9 @@ class Plugins:
     """All plug-ins of one server. `ApiServer(plugins=…)`; what is None or empty has the allow-all default.
 
     `subresources` is keyed by (method, group, plural, subresource): `("POST", "", "serviceaccounts", "token")`.
-    `virtual` are types that hold no objects, only answer POST: access reviews, TokenReview; their handler gets the body.
-    `raw` paths are served after authentication and authorization of the path, those in `anonymous` without either.
+    `virtual` are types that hold no objects, only answer POST: access reviews, TokenReview; their handler gets the
+    body. `raw` paths are served after authentication and authorization of the path, those in `anonymous` without
+    either.
     """
 
     authenticator: Authenticator | None = None
@@ -284,8 +290,9 @@ SYSTEM = User("system:apiserver", ("system:masters",))
 class ServerIdentity:
     """What plug-ins need to know of the server: made before them, handed to the function that makes `Plugins`.
 
-    `directory` is 0700 and holds keys; `url` is what tokens name as issuer; `ca_pem` and `admin_token` are set up by the
-    core (`admin_token` is a bearer token of user `kubernetes-admin`, group `system:masters`: the Authenticator must take it).
+    `directory` is 0700 and holds keys; `url` is what tokens name as issuer; `ca_pem` and `admin_token` are set up
+    by the core (`admin_token` is a bearer token of user `kubernetes-admin`, group `system:masters`: the
+    Authenticator must take it).
     """
 
     directory: Any
@@ -295,4 +302,6 @@ class ServerIdentity:
 
 
 PluginFactory = Callable[[ServerIdentity], Plugins]
-"""`ApiServer(directory, plugins=factory)`; `controllers/standin/apiserver/plugins.py: default_plugins` is the full set."""
+"""`ApiServer(directory, plugins=factory)`; `controllers/standin/apiserver/plugins.py: default_plugins` is the full
+set.
+"""

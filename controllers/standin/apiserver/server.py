@@ -1,12 +1,13 @@
-"""The embedded API server: a Kubernetes API over TLS in this process, for trying and for tests, never for production.
+"""The embedded API server: a Kubernetes API over TLS in this process, for trying and for tests, never for
+production.
 
     server = ApiServer(directory)
     await server.start()
     …  server.url, server.ca_pem, server.admin_kubeconfig(), server.storage
     await server.stop()
 
-What can go wrong: a port that is taken (OSError), a directory that cannot be written (OSError). A fault inside a request is
-logged with its traceback and answered with 500; it never ends the server.
+What can go wrong: a port that is taken (OSError), a directory that cannot be written (OSError). A fault inside a
+request is logged with its traceback and answered with 500; it never ends the server.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from .inside import Inside
 from .openapi import OpenApi
 from .registry import Registry
 from .resources import Resources
-from .rest import Options, Rest, Target
+from .rest import Rest
 from .seams import Attributes, PluginFactory, Plugins, ServerIdentity, Storage, User
 from .status_errors import StatusError, forbidden, internal, page_not_found, unauthorized
 from .storage import Memory, dump
+from .target import Options, Target
 
 log = logging.getLogger(__name__)
 VERSION = {
@@ -120,7 +122,7 @@ class ApiServer:
         self._certificates = tls.ensure(self._directory)
         self._token = self._admin_token()
         self._closing = asyncio.Event()
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.5)  # type: ignore[arg-type]
+        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, port, ssl_context=self._certificates.server_context(), backlog=512)
         await site.start()

@@ -1,7 +1,7 @@
 """Failures as the API server words them: an HTTP code and a `Status` body with reason, details and causes.
 
-Clients branch on `reason` and on `details.causes`, people read `message`; both are part of the interface. Every refusal in
-this package is a `StatusError` made by one of the functions below, so that a wording stands in one place.
+Clients branch on `reason` and on `details.causes`, people read `message`; both are part of the interface. Every
+refusal in this package is a `StatusError` made by one of the functions below, so that a wording stands in one place.
 """
 
 from __future__ import annotations
@@ -47,10 +47,8 @@ class StatusError(Exception):
 
     def body(self) -> dict[str, Any]:
         """The `Status` object that is sent."""
-        details: dict[str, Any] = {}
-        for key, value in (("name", self.name), ("group", self.group), ("kind", self.kind), ("uid", self.uid)):
-            if value:
-                details[key] = value
+        about = {"name": self.name, "group": self.group, "kind": self.kind, "uid": self.uid}
+        details: dict[str, Any] = {key: value for key, value in about.items() if value}
         if self.causes:
             details["causes"] = [cause.body() for cause in self.causes]
         if self.retry_after:
@@ -147,7 +145,9 @@ def unsupported_media_type(found: str, accepted: Sequence[str]) -> StatusError:
 
 
 def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> StatusError:
-    """422: `Widget.example.org "x" is invalid: spec.size: Invalid value: …`. Here `kind` is the Kind, not the plural."""
+    """422: `Widget.example.org "x" is invalid: spec.size: Invalid value: …`. Here `kind` is the Kind, not the
+    plural.
+    """
     shown = [f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in causes]
     text = shown[0] if len(shown) == 1 else "[" + ", ".join(shown) + "]"
     message = f'{qualified(kind, group)} "{name}" is invalid: {text}'

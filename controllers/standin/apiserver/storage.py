@@ -1,8 +1,9 @@
-"""The objects, in memory: one table per resource type, one counter of resourceVersions, a bounded history for watches.
+"""The objects, in memory: one table per resource type, one counter of resourceVersions, a bounded history for
+watches.
 
-Nothing here takes time in proportion to all objects but a list that asks for them: keys are kept sorted, each object keeps
-its JSON once it was sent, and a paged list keeps the rest of its pages as references (objects are never changed in place),
-so all pages are of one moment. History and snapshots are bounded; what fell out is answered with 410.
+Nothing here takes time in proportion to all objects but a list that asks for them: keys are kept sorted, each object
+keeps its JSON once it was sent, and a paged list keeps the rest of its pages as references (objects are never changed
+in place), so all pages are of one moment. History and snapshots are bounded; what fell out is answered with 410.
 """
 
 from __future__ import annotations

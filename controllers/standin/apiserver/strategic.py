@@ -1,7 +1,8 @@
-"""Strategic merge patch of built-in types: lists of objects merge by key, as kubectl's edit, apply, set and scale expect.
+"""Strategic merge patch of built-in types: lists of objects merge by key, as kubectl's edit, apply, set and scale
+expect.
 
-The merge key of a list is the first of its schema's keys, sets merge by value. Directives: `$patch` (replace, delete, merge),
-`$deleteFromPrimitiveList/<field>`, `$setElementOrder/<field>`, `$retainKeys`. Nothing is changed in place.
+The merge key of a list is the first of its schema's keys, sets merge by value. Directives: `$patch` (replace, delete,
+merge), `$deleteFromPrimitiveList/<field>`, `$setElementOrder/<field>`, `$retainKeys`. Nothing is changed in place.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def strategic_merge(node: Node, target: Any, patch: Any) -> Any:
 def _merge_map(node: Node, target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     directive = patch.get(PATCH)
     if directive == "replace":
-        return _clean({name: value for name, value in patch.items() if name != PATCH})
+        return {name: _clean(value) for name, value in patch.items() if name != PATCH and value is not None}
     if directive == "delete":
         return {}
     if directive not in (None, "merge"):

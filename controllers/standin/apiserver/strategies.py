@@ -1,7 +1,7 @@
 """What single built-in types do on their way in: fill in, refuse, keep.
 
-Only what the suite's controllers and kubectl meet; the defaulting of pods and workloads is in `workload_defaults.py`. A
-`prepare` may change the object (a copy of its own), a `check` only looks.
+Only what the suite's controllers and kubectl meet; the defaulting of pods and workloads is in `workload_defaults.py`.
+A `prepare` may change the object (a copy of its own), a `check` only looks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A certificate authority of its own for one server, and the server's certificate.
 
-kubectl sends no bearer token over plain HTTP, so there is no server without TLS. Keys are ECDSA P-256, live in the server's
-directory (0600 in a 0700 directory) and are made anew where they are absent or near their end.
+kubectl sends no bearer token over plain HTTP, so there is no server without TLS. Keys are ECDSA P-256, live in the
+server's directory (0600 in a 0700 directory) and are made anew where they are absent or near their end.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Watches over HTTP: what happened since a resourceVersion, then what happens.
 
-One listener per watch puts events into its buffer; one writer sends all that has gathered in one go. A client that does not
-read is cut off when its buffer is full (it lists again, as after any broken watch). Bookmarks carry the newest
-resourceVersion, as every event up to it has been sent by then.
+One listener per watch puts events into its buffer; one writer sends all that has gathered in one go. A client that
+does not read is cut off when its buffer is full (it lists again, as after any broken watch). Bookmarks carry the
+newest resourceVersion, as every event up to it has been sent by then.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from aiohttp import web
 from .crd import CRDS
 from .http import JSON_TYPE, number, truth
 from .reading import Shaper, select, selector_of
-from .rest import Rest, Target
+from .rest import Rest
 from .selectors import Selector
 from .status_errors import Cause, StatusError, invalid
 from .storage import Item, StoredEvent, dump
+from .target import Target
 
 BUFFER = 20_000
 BOOKMARK_SECONDS = 30.0

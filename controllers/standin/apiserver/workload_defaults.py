@@ -1,4 +1,6 @@
-"""Pods and what makes pods: the defaults that kubectl and the rollout simulator lean on, and the checks people run into."""
+"""Pods and what makes pods: the defaults that kubectl and the rollout simulator lean on, and the checks people run
+into.
+"""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ async def test_a_crd_is_served_at_once_and_takes_its_objects_along(api: Api, wid
     conditions = {item["type"]: item["status"] for item in crd["status"]["conditions"]}
     assert conditions == {"NamesAccepted": "True", "Established": "True"}
     await api.post(widgets, {**widget(), "metadata": {"name": "w", "finalizers": ["example.org/hold"]}})
-    code, body = await api.delete(f"{crds}/widgets.example.org")
+    _, body = await api.delete(f"{crds}/widgets.example.org")
     assert body["metadata"]["deletionTimestamp"]
     assert (await api.post(widgets, widget("late")))[0] == 405
     await api.patch(f"{widgets}/w", {"metadata": {"finalizers": None}})

@@ -154,5 +154,5 @@ def test_field_selectors() -> None:
     assert not selected(fields="metadata.name!=n")
     event = {"involvedObject": {"kind": "Pod", "name": "p"}}
     assert selected(fields="involvedObject.kind=Pod,involvedObject.name=p", key=("", "events"), **event)
-    with pytest.raises(StatusError, match="field label not supported: spec.x"):
+    with pytest.raises(StatusError, match=r"field label not supported: spec\.x"):
         selected(fields="spec.x=1")

@@ -1,7 +1,8 @@
 """CEL rules of custom types (`x-kubernetes-validations`), checked after everything else.
 
-Rules see `self`, and on updates `oldSelf` where the old value can be found: through fields, map keys, and lists of objects by
-their keys. A rule that names `oldSelf` is skipped where there is no old value. Expressions are compiled once per text.
+Rules see `self`, and on updates `oldSelf` where the old value can be found: through fields, map keys, and lists of
+objects by their keys. A rule that names `oldSelf` is skipped where there is no old value. Expressions are compiled
+once per text.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ SKIPPED = (
     "correct the existing errors to complete validation"
 )
 _OLD = re.compile(r"\boldSelf\b")
-_RESERVED = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var void"
-    " while".split()
+_RESERVED_WORDS = (
+    "true false null in as break const continue else for function if import let loop package namespace return var "
+    "void while"
 )
+_RESERVED = frozenset(_RESERVED_WORDS.split())
 _ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
 
 

@@ -11,10 +11,11 @@ from typing import Any
 from .loader import table
 from .node import ANYTHING, MISSING, Node
 
-CONSTRAINTS = frozenset(
-    "enum pattern format minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength minItems maxItems"
-    " uniqueItems minProperties maxProperties allOf anyOf oneOf not".split()
+_CONSTRAINTS_WORDS = (
+    "enum pattern format minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength "
+    "minItems maxItems uniqueItems minProperties maxProperties allOf anyOf oneOf not"
 )
+CONSTRAINTS = frozenset(_CONSTRAINTS_WORDS.split())
 MAX_DEPTH = 128
 
 

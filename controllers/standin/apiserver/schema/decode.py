@@ -1,7 +1,7 @@
 """What a typed decoder would refuse: a value of another JSON type than its field has.
 
-Built-in types and every object's metadata are checked by this before anything else looks at them, so the rules further in
-may rely on types. The answer is a 400, as it is from a decoder, and not a 422.
+Built-in types and every object's metadata are checked by this before anything else looks at them, so the rules
+further in may rely on types. The answer is a 400, as it is from a decoder, and not a 422.
 """
 
 from __future__ import annotations

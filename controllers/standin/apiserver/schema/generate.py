@@ -1,10 +1,10 @@
 """Makes `builtin_types.txt` out of the schema table that ships with Kubernetes' Go client.
 
-    python -m controllers.standin.apiserver.schema.generate PATH/applyconfigurations/internal/internal.go > builtin_types.txt
+    python -m controllers.standin.apiserver.schema.generate applyconfigurations/internal/internal.go > builtin_types.txt
 
-The table is data: for every built-in type its fields, their types and how lists and maps merge. We keep those reachable
-from the kinds that we serve, in one line per field (`loader.py` describes the notation), so that a newer Kubernetes is one
-run of this module away. Descriptions are not in it.
+The table is data: for every built-in type its fields, their types and how lists and maps merge. We keep those
+reachable from the kinds that we serve, in one line per field (`loader.py` describes the notation), so that a newer
+Kubernetes is one run of this module away. Descriptions are not in it.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ import yaml
 
 SCALARS = {"string": "s", "boolean": "b", "numeric": "n", "untyped": "?"}
 PREFIXES = ("io.k8s.api.", "io.k8s.apimachinery.pkg.apis.", "io.k8s.apimachinery.pkg.")
-ROOTS = (
-    "core.v1.Namespace core.v1.Secret core.v1.ConfigMap core.v1.Service core.v1.ServiceAccount core.v1.Pod core.v1.Node "
-    "core.v1.PersistentVolumeClaim core.v1.PersistentVolume core.v1.ResourceQuota core.v1.LimitRange core.v1.Endpoints "
-    "core.v1.Event core.v1.PodTemplate core.v1.ReplicationController events.v1.Event "
-    "coordination.v1.Lease discovery.v1.EndpointSlice apps.v1.Deployment "
-    "apps.v1.StatefulSet apps.v1.DaemonSet apps.v1.ReplicaSet apps.v1.ControllerRevision batch.v1.Job batch.v1.CronJob "
-    "networking.v1.Ingress networking.v1.IngressClass networking.v1.NetworkPolicy rbac.v1.Role rbac.v1.RoleBinding "
-    "rbac.v1.ClusterRole rbac.v1.ClusterRoleBinding policy.v1.PodDisruptionBudget autoscaling.v2.HorizontalPodAutoscaler "
+_ROOTS_WORDS = (
+    "core.v1.Namespace core.v1.Secret core.v1.ConfigMap core.v1.Service core.v1.ServiceAccount core.v1.Pod "
+    "core.v1.Node core.v1.PersistentVolumeClaim core.v1.PersistentVolume core.v1.ResourceQuota core.v1.LimitRange "
+    "core.v1.Endpoints core.v1.Event core.v1.PodTemplate core.v1.ReplicationController events.v1.Event "
+    "coordination.v1.Lease discovery.v1.EndpointSlice apps.v1.Deployment apps.v1.StatefulSet apps.v1.DaemonSet "
+    "apps.v1.ReplicaSet apps.v1.ControllerRevision batch.v1.Job batch.v1.CronJob networking.v1.Ingress "
+    "networking.v1.IngressClass networking.v1.NetworkPolicy rbac.v1.Role rbac.v1.RoleBinding rbac.v1.ClusterRole "
+    "rbac.v1.ClusterRoleBinding policy.v1.PodDisruptionBudget autoscaling.v2.HorizontalPodAutoscaler "
     "autoscaling.v1.Scale admissionregistration.v1.ValidatingWebhookConfiguration "
     "admissionregistration.v1.MutatingWebhookConfiguration admissionregistration.v1.ValidatingAdmissionPolicy "
     "admissionregistration.v1.ValidatingAdmissionPolicyBinding storage.v1.StorageClass storage.v1.CSIDriver "
     "scheduling.v1.PriorityClass meta.v1.ObjectMeta meta.v1.Condition"
-).split()
+)
+ROOTS = _ROOTS_WORDS.split()
 
 
 def main(path: Path) -> None:
     """Prints the table of the Go file at `path`."""
     text = path.read_text(encoding="utf-8")
-    document = yaml.load(text.split("YAMLObject(`", 1)[1].split("`)", 1)[0], Loader=yaml.CSafeLoader)  # noqa: S506
+    document = yaml.load(text.split("YAMLObject(`", 1)[1].split("`)", 1)[0], Loader=yaml.CSafeLoader)
     types = {_short(item["name"]): item for item in document["types"]}
     wanted: list[str] = []
     queue = [name for name in ROOTS if name in types]

@@ -1,11 +1,11 @@
 """Schemas of the built-in types, read from `builtin_types.txt`.
 
-Notation, one field per line under its `@type`: `name TYPE [=DEFAULT]`. TYPE is `s` string, `b` boolean, `n` number, `?` any
-scalar, `*` anything, `[T` a list that is replaced, `<T` a set, `{k,…}T` a list of objects merged by keys, `%T` a map, or a
-type's name; `!` before a type, or after the name of one, makes it replaced as a whole.
+Notation, one field per line under its `@type`: `name TYPE [=DEFAULT]`. TYPE is `s` string, `b` boolean, `n` number,
+`?` any scalar, `*` anything, `[T` a list that is replaced, `<T` a set, `{k,…}T` a list of objects merged by keys,
+`%T` a map, or a type's name; `!` before a type, or after the name of one, makes it replaced as a whole.
 
-The table's defaults are those of Go's zero values and of list keys; they are kept for list keys (a container port without
-`protocol` is the TCP one) and to tell which objects are always there, and not written into objects.
+The table's defaults are those of Go's zero values and of list keys; they are kept for list keys (a container port
+without `protocol` is the TCP one) and to tell which objects are always there, and not written into objects.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def table() -> dict[str, Node]:
 
 
 def _type_node(name: str, flag: str) -> Node:
-    if name == INT_OR_STRING or name == QUANTITY:
+    if name in (INT_OR_STRING, QUANTITY):
         return Node("", name=name, int_or_string=True)
     if flag == "?":
         return Node("string", name=name, nullable=True)

@@ -1,7 +1,7 @@
 """One schema for built-in and custom types: what a value may be, and how two writers' values merge.
 
-`Node` is a structural schema compiled once per type. Built-in types come from a table (`loader.py`), custom ones from the
-`openAPIV3Schema` of their CRD (`compile.py`). Pruning, defaulting, validation and server-side apply all walk it.
+`Node` is a structural schema compiled once per type. Built-in types come from a table (`loader.py`), custom ones from
+the `openAPIV3Schema` of their CRD (`compile.py`). Pruning, defaulting, validation and server-side apply all walk it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ MISSING: Final = object()
 class Node:
     """The schema of one value. Recursive types refer to themselves, so nodes compare by identity.
 
-    `type` is object, array, string, integer, number, boolean, or "" for anything. `constraints` holds the value checks of
-    JSON Schema as the CRD has them; the fields beside it are what is asked for often.
+    `type` is object, array, string, integer, number, boolean, or "" for anything. `constraints` holds the value
+    checks of JSON Schema as the CRD has them; the fields beside it are what is asked for often.
     """
 
     type: str = ""

@@ -1,7 +1,8 @@
 """Checks a custom object against its structural schema, with the causes that an API server names.
 
-Values are checked after pruning and defaulting. Patterns run on RE2, so a hostile pattern costs linear time; a pattern that
-RE2 refuses was refused with the CRD. CEL rules are `cel.py`'s, and run only on objects that this module found right.
+Values are checked after pruning and defaulting. Patterns run on RE2, so a hostile pattern costs linear time; a
+pattern that RE2 refuses was refused with the CRD. CEL rules are `cel.py`'s, and run only on objects that this module
+found right.
 """
 
 from __future__ import annotations
@@ -67,9 +68,7 @@ def _validate(node: Node, value: Any, path: str, causes: list[Cause]) -> None:
 
 
 def _validate_object(node: Node, value: dict[str, Any], path: str, causes: list[Cause]) -> None:
-    for name in node.required:
-        if name not in value:
-            causes.append(required(f"{path}.{name}" if path else name))
+    causes.extend(required(f"{path}.{name}" if path else name) for name in node.required if name not in value)
     for name, item in value.items():
         child = node.properties.get(name)
         if child is not None:

@@ -1,11 +1,12 @@
 """Reads the protobuf bodies that kubectl's typed commands send, as JSON objects.
 
-A body is the four bytes `k8s\\0`, then an envelope (apiVersion, kind, raw object). `wire_types.txt` has each message's fields:
-`NUMBER name TYPE` with `s` string, `y` bytes, `b` boolean, `i` integer, `d` double or a message; `*` repeated, `%` a map from
-strings.
+A body is the four bytes `k8s\\0`, then an envelope (apiVersion, kind, raw object). `wire_types.txt` has each
+message's fields: `NUMBER name TYPE` with `s` string, `y` bytes, `b` boolean, `i` integer, `d` double or a message;
+`*` repeated, `%` a map from strings.
 
-Go writes every field that is not a pointer, zero or not, and the wire does not say which are pointers: empty strings, zeros
-and false are dropped but for the names in POINTERS, where they are a wish. Answers are always JSON, which clients accept.
+Go writes every field that is not a pointer, zero or not, and the wire does not say which are pointers: empty strings,
+zeros and false are dropped but for the names in POINTERS, where they are a wish. Answers are always JSON, which
+clients accept.
 """
 
 from __future__ import annotations
@@ -34,17 +35,18 @@ GROUP_PACKAGES = {
     "authentication.k8s.io": "authentication",
     "authorization.k8s.io": "authorization",
 }
-POINTERS = frozenset(
-    (
-        "replicas parallelism completions backoffLimit terminationGracePeriodSeconds partition defaultMode mode runAsUser "
-        "runAsGroup fsGroup automountServiceAccountToken runAsNonRoot allowPrivilegeEscalation readOnlyRootFilesystem "
-        "optional immutable suspend enableServiceLinks controller blockOwnerDeletion privileged revisionHistoryLimit "
-        "ttlSecondsAfterFinished successfulJobsHistoryLimit failedJobsHistoryLimit expirationSeconds"
-    ).split()
+_POINTERS_WORDS = (
+    "replicas parallelism completions backoffLimit terminationGracePeriodSeconds partition defaultMode mode "
+    "runAsUser runAsGroup fsGroup automountServiceAccountToken runAsNonRoot allowPrivilegeEscalation "
+    "readOnlyRootFilesystem optional immutable suspend enableServiceLinks controller blockOwnerDeletion "
+    "privileged revisionHistoryLimit ttlSecondsAfterFinished successfulJobsHistoryLimit failedJobsHistoryLimit "
+    "expirationSeconds"
 )
-INLINE = frozenset(
-    "localObjectReference volumeSource persistentVolumeSource ephemeralContainerCommon handler ingressRuleValue".split()
+POINTERS = frozenset(_POINTERS_WORDS.split())
+_INLINE_WORDS = (
+    "localObjectReference volumeSource persistentVolumeSource ephemeralContainerCommon handler ingressRuleValue"
 )
+INLINE = frozenset(_INLINE_WORDS.split())
 """Structs that Go embeds: a message of their own on the wire, no object of their own in JSON."""
 
 FieldTable = dict[int, tuple[str, str]]

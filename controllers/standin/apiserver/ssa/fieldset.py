@@ -1,8 +1,8 @@
 """Sets of fields: what `managedFields.fieldsV1` says, as plain Python sets.
 
 A path is a tuple of elements as FieldsV1 writes them: `f:name` for a field, `k:{"name":"x"}` for an item of a list of
-objects, `v:"x"` for an item of a set, `i:0` for an index. A set holds the paths that are members; in FieldsV1 a member with
-members below it has the key ".".
+objects, `v:"x"` for an item of a set, `i:0` for an index. A set holds the paths that are members; in FieldsV1 a
+member with members below it has the key ".".
 """
 
 from __future__ import annotations

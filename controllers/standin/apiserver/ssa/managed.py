@@ -1,11 +1,12 @@
 """Who owns which field: `metadata.managedFields`, kept at every write, and server-side apply.
 
-Each entry is one writer: a manager's name, Apply or Update, the version it wrote in, the subresource. A write other than an
-apply takes what it changed from everyone and notes it under its own name. An apply names all the fields it wants: those of
-others that it would change are conflicts (unless forced), those it named last time and names no more are removed where
-nobody else owns them. The pure parts are in `typed.py` and `fieldset.py`; the clock is passed in.
+Each entry is one writer: a manager's name, Apply or Update, the version it wrote in, the subresource. A write other
+than an apply takes what it changed from everyone and notes it under its own name. An apply names all the fields it
+wants: those of others that it would change are conflicts (unless forced), those it named last time and names no more
+are removed where nobody else owns them. The pure parts are in `typed.py` and `fieldset.py`; the clock is passed in.
 
-A change of version is taken as a change of apiVersion alone: types here are served in several versions without conversion.
+A change of version is taken as a change of apiVersion alone: types here are served in several versions without
+conversion.
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ from .typed import BadList, Comparison, compare, field_set, merge, remove, with_
 MAX_UPDATE_MANAGERS = 10
 BEFORE_FIRST_APPLY = "before-first-apply"
 OLD_UPDATES = "ancient-changes"
-_UNOWNED = frozenset(
-    "name namespace creationTimestamp selfLink uid clusterName generation managedFields resourceVersion".split()
-)
+_UNOWNED_WORDS = "name namespace creationTimestamp selfLink uid clusterName generation managedFields resourceVersion"
+_UNOWNED = frozenset(_UNOWNED_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Owned:
 Managers = dict[Writer, Owned]
 
 
-class Conflicts(Exception):  # noqa: N818
+class Conflicts(Exception):
     """Fields of others that an apply would change."""
 
     def __init__(self, conflicts: Mapping[Writer, FieldSet]) -> None:
@@ -159,7 +159,7 @@ def owned_part(obj: Manifest) -> Manifest:
 
 
 def _filter(paths: Iterable[Path], ignored: tuple[str, ...]) -> FieldSet:
-    return frozenset(path for path in paths if path and not (path[0] in ignored))
+    return frozenset(path for path in paths if path and path[0] not in ignored)
 
 
 def ignored_fields(subresource: str, status_split: bool) -> tuple[str, ...]:
@@ -174,7 +174,9 @@ def ignored_fields(subresource: str, status_split: bool) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Who writes: the manager's name, the version, the subresource, the time (RFC 3339), and which fields do not count."""
+    """Who writes: the manager's name, the version, the subresource, the time (RFC 3339), and which fields do not
+    count.
+    """
 
     manager: str
     api_version: str

@@ -1,7 +1,9 @@
-"""Values under a schema: which fields they set, how two of them merge, what changed, what is left without some fields.
+"""Values under a schema: which fields they set, how two of them merge, what changed, what is left without some
+fields.
 
-The semantics are those of Kubernetes' structured merge: maps and structs merge by key, lists by `list_type`, what is atomic
-is one field. All functions are pure; results share parts with their arguments and must not be changed in place.
+The semantics are those of Kubernetes' structured merge: maps and structs merge by key, lists by `list_type`, what is
+atomic is one field. All functions are pure; results share parts with their arguments and must not be changed in
+place.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from ..schema.node import MISSING, Node
 from .fieldset import FieldSet, Path, key_element, value_element
 
 
-class BadList(Exception):  # noqa: N818
+class BadList(Exception):
     """A list that cannot be merged: an item without its key, or one key twice. Says where."""
 
 

@@ -1,0 +1,89 @@
+"""Deleting: preconditions, finalizers, and what a propagation policy asks of the garbage collector."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from controllers.api.resource import Manifest
+
+from . import meta
+from .seams import Admission
+from .status_errors import invalid, invalid_value
+from .storage import Item
+from .target import Options, Target
+
+if TYPE_CHECKING:
+    from .rest import Rest
+
+COLLECTOR = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}
+"""The finalizers that the garbage collector works on."""
+POLICIES = ("", "Orphan", "Background", "Foreground")
+NAMESPACES = ("", "namespaces")
+
+
+def delete(rest: Rest, target: Target, body: Any, options: Options) -> tuple[Manifest, bool]:
+    """Deletes, or marks as being deleted where finalizers are left. Returns the last state and whether it is gone."""
+    item = rest.item(target)
+    wish = body if isinstance(body, dict) else {}
+    conditions = wish.get("preconditions") or {}
+    uid, version = str(conditions.get("uid") or ""), str(conditions.get("resourceVersion") or "")
+    rest.preconditions(target, item.object, uid, version)
+    kind = target.served.info
+    for hook in rest.plugins.admission:
+        old, dry = item.object, options.dry_run
+        hook(Admission("DELETE", options.user, kind, target.namespace, target.name, None, old, "", dry), rest.storage)
+    finalizers = _finalizers(item.object, wish)
+    if options.dry_run:
+        return item.object, not finalizers
+    own_way = rest.delete_hooks.get(target.type.key)
+    if own_way is not None:
+        changed = own_way(target, item)
+        if changed is not None:
+            return changed, False
+    if not finalizers and not _waiting_namespace(target, item.object):
+        return rest.memory.remove(target.type.table, target.key).object, True
+    return _mark(rest, target, item, finalizers), False
+
+
+def _waiting_namespace(target: Target, obj: Manifest) -> bool:
+    return target.type.key == NAMESPACES and bool((obj.get("spec") or {}).get("finalizers"))
+
+
+def removable(target: Target, obj: Manifest) -> bool:
+    """Whether an object that is being deleted has nothing left to wait for."""
+    head = obj["metadata"]
+    if not head.get("deletionTimestamp") or head.get("finalizers"):
+        return False
+    return not _waiting_namespace(target, obj)
+
+
+def _finalizers(old: Manifest, wish: Manifest) -> list[str]:
+    """The finalizers that a deletion leaves: the object's, with the collector's as the policy wants them."""
+    policy = wish.get("propagationPolicy") or ("Orphan" if wish.get("orphanDependents") else "")
+    if policy not in POLICIES:
+        cause = invalid_value("propagationPolicy", policy, "must be Orphan, Background or Foreground")
+        raise invalid("meta.k8s.io", "DeleteOptions", "", [cause])
+    present = list(old["metadata"].get("finalizers") or [])
+    if not policy:
+        return present
+    kept = [name for name in present if name not in COLLECTOR.values()]
+    return [*kept, COLLECTOR[policy]] if policy in COLLECTOR else kept
+
+
+def _mark(rest: Rest, target: Target, item: Item, finalizers: list[str]) -> Manifest:
+    old = item.object
+    head = {**old["metadata"]}
+    if head.get("deletionTimestamp") and sorted(head.get("finalizers") or []) == sorted(finalizers):
+        return old
+    if not head.get("deletionTimestamp"):
+        head["deletionTimestamp"] = meta.now_text(rest.clock())
+        head["deletionGracePeriodSeconds"] = 0
+        if "generation" in head:
+            head["generation"] += 1
+    head["finalizers"] = finalizers
+    meta.tidy(head)
+    obj = {**old, "metadata": head}
+    if target.type.key == NAMESPACES:
+        head.pop("deletionGracePeriodSeconds", None)
+        obj["status"] = {**(old.get("status") or {}), "phase": "Terminating"}
+    return rest.memory.put(target.type.table, target.key, obj).object

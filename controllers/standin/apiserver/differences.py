@@ -1,0 +1,83 @@
+"""One object against its stored state: what stays, whether anything changed, whether the generation grows. Pure."""
+
+from __future__ import annotations
+
+import json
+
+from controllers.api.resource import Manifest
+
+from . import meta
+from .ssa import managed
+from .ssa.typed import BadList, field_set, same
+from .target import Target
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def keep(target: Target, obj: Manifest, old: Manifest) -> None:
+    """What this door does not change stays as it was."""
+    if target.subresource in ("status", "finalize"):
+        own = obj.get("status") if target.subresource == "status" else obj.get("spec")
+        obj.clear()
+        obj.update(json.loads(json.dumps(old)))
+        part = "status" if target.subresource == "status" else "spec"
+        obj[part] = own
+        if own is None:
+            del obj[part]
+        return
+    if target.served.status:
+        if "status" in old:
+            obj["status"] = old["status"]
+        else:
+            obj.pop("status", None)
+    head = obj["metadata"]
+    for name in meta.KEPT:
+        if name in old["metadata"]:
+            head.setdefault(name, old["metadata"][name])
+            if name not in ("uid", "creationTimestamp"):
+                head[name] = old["metadata"][name]
+        else:
+            head.pop(name, None)
+    head["name"] = head.get("name") or target.name
+    if "generateName" in old["metadata"]:
+        head.setdefault("generateName", old["metadata"]["generateName"])
+
+
+def set_generation(target: Target, obj: Manifest, old: Manifest) -> None:
+    before = old["metadata"].get("generation")
+    if before is None:
+        return
+    if target.served.info.custom:
+        skipped = ("metadata", "apiVersion", *(("status",) if target.served.status else ()))
+    else:
+        skipped = ("metadata", "apiVersion", "status")
+    left = {name: value for name, value in obj.items() if name not in skipped}
+    right = {name: value for name, value in old.items() if name not in skipped}
+    obj["metadata"]["generation"] = before if same(left, right) else before + 1
+
+
+def unchanged(new: Manifest, old: Manifest) -> bool:
+    """Whether only the times of managedFields differ, if anything."""
+    if new.keys() != old.keys():
+        return False
+    if any(not same(new[name], old[name]) for name in new if name != "metadata"):
+        return False
+    return same(_timeless(new["metadata"]), _timeless(old["metadata"]))
+
+
+def _timeless(head: Manifest) -> Manifest:
+    entries = [{n: v for n, v in entry.items() if n != "time"} for entry in head.get("managedFields") or []]
+    entries.sort(key=lambda entry: json.dumps(entry, sort_keys=True))
+    return {**head, "managedFields": entries}
+
+
+def last_applied(target: Target, live: Manifest | None) -> frozenset[tuple[str, ...]]:
+    """The fields that client-side apply set: server-side apply by kubectl may take them over."""
+    text = ((live or {}).get("metadata", {}).get("annotations") or {}).get(LAST_APPLIED)
+    try:
+        config = json.loads(text) if text else None
+        if not isinstance(config, dict):
+            return frozenset()
+        return field_set(target.served.schema, managed.owned_part(config))
+    except (ValueError, BadList):
+        return frozenset()

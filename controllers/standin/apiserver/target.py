@@ -1,0 +1,46 @@
+"""What a request is about, and how it is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from . import meta
+from .registry import ResourceType, Served
+from .seams import SYSTEM, User
+from .status_errors import StatusError, not_found
+
+
+@dataclass(slots=True)
+class Options:
+    """How a write is meant. `warnings` collects what the answer's Warning headers say."""
+
+    user: User = SYSTEM
+    manager: str = "unknown"
+    dry_run: bool = False
+    validation: str = "Warn"
+    force: bool = False
+    duplicates: tuple[str, ...] = ()
+    warnings: list[str] = field(default_factory=list)
+    may_create: Callable[[], None] | None = None
+    """Asked before an apply creates; raises StatusError 403."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request is about."""
+
+    type: ResourceType
+    served: Served
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+    @property
+    def key(self) -> str:
+        """Where the object stands in its table."""
+        return meta.key(self.namespace, self.name)
+
+    def missing(self) -> StatusError:
+        """404 of this object."""
+        return not_found(self.type.group, self.type.plural, self.name)
