@@ -102,6 +102,9 @@ def test_explain_says_why_each_tag_is_out_and_puts_the_pick_first():
     }
 
 
+_TAGS = st.from_regex(r"v?[0-2]\.[0-2]\.[0-2](-rc\.[0-9])?(\+[0-9]{1,2})?", fullmatch=True)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(

@@ -1,0 +1,148 @@
+"""How to log in to a registry: out of a dockerconfigjson Secret, and the TLS part of one. Pure but for TLS contexts.
+
+A credential belongs to the host it is written for: keys of `auths` may be a host, a host with path, or a URL, and the
+longest that covers the repository wins.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import ssl
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controllers.runtime.sensitive import Sensitive
+
+from .errors import Refused
+
+_DOCKER_HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+MAX_CONFIG = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Login:
+    """A login. `identity_token`: a refresh token instead of a password. `pinned`: to no other host than the registry."""
+
+    username: str = ""
+    password: Sensitive | None = None
+    identity_token: Sensitive | None = None
+    pinned: bool = False
+
+    @property
+    def basic(self) -> str:
+        """The Authorization header; "" without a password. Secret."""
+        if self.password is None:
+            return ""
+        pair = f"{self.username}:".encode() + self.password.reveal()
+        return f"Basic {base64.b64encode(pair).decode()}"
+
+    def __repr__(self) -> str:
+        return "Login(…)" if self.password or self.identity_token else "Login(anonymous)"
+
+
+ANONYMOUS = Login()
+
+
+def login_from_configs(configs: Iterable[bytes], host: str, path: str) -> Login:
+    """The login for `host/path` out of `.dockerconfigjson` contents; anonymous where none covers it. Raises Refused."""
+    best: tuple[int, Login] = (-1, ANONYMOUS)
+    for content in configs:
+        for key, entry in _auths(content).items():
+            length = _covers(key, host, path)
+            if length > best[0]:
+                best = (length, _login(key, entry))
+    return best[1]
+
+
+def _auths(content: bytes) -> Mapping[str, Any]:
+    if len(content) > MAX_CONFIG:
+        raise Refused(f"Secret key .dockerconfigjson: found {len(content)} bytes, expected at most {MAX_CONFIG}")
+    try:
+        document = json.loads(content)
+        auths = document.get("auths") or {}
+    except (ValueError, AttributeError, RecursionError):
+        raise Refused("Secret key .dockerconfigjson: found no JSON object, expected one with `auths`") from None
+    if not isinstance(auths, dict):
+        raise Refused("Secret key .dockerconfigjson: auths: found no object, expected one")
+    return auths
+
+
+def _covers(key: str, host: str, path: str) -> int:
+    """How much of `host/path` a key covers, in characters; -1: none of it."""
+    name = key.partition("://")[2] or key
+    key_host, _, key_path = name.strip("/").partition("/")
+    if key_path in ("v1", "v2"):
+        key_path = ""
+    same = key_host == host or (key_host in _DOCKER_HUB and host in _DOCKER_HUB)
+    if not same or not (not key_path or path == key_path or path.startswith(f"{key_path}/")):
+        return -1
+    return len(key_path)
+
+
+def _login(key: str, entry: Any) -> Login:
+    where = f"Secret key .dockerconfigjson: auths[{key[:100]}]"
+    if not isinstance(entry, dict):
+        raise Refused(f"{where}: found no object, expected one")
+    username, password = entry.get("username") or "", entry.get("password") or ""
+    if auth := entry.get("auth"):
+        try:
+            username, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
+        except (TypeError, binascii.Error, UnicodeDecodeError, ValueError):
+            colon = ""
+        if not colon:
+            raise Refused(f"{where}.auth: found text that is not base64 of user:password")
+    token = entry.get("identitytoken") or ""
+    if not all(isinstance(value, str) for value in (username, password, token)):
+        raise Refused(f"{where}: found a value that is no text")
+    if any(ord(character) < 0x20 for character in f"{username}{password}{token}"):
+        raise Refused(f"{where}: found control characters")
+    return Login(username, Sensitive(password) if password else None, Sensitive(token) if token else None)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Tls:
+    """PEM from a Secret: authorities on top of the system's, and a client certificate."""
+
+    ca: bytes = b""
+    certificate: bytes = b""
+    key: Sensitive | None = None
+
+    @classmethod
+    def from_secret(cls, data: Mapping[str, bytes]) -> Tls:
+        """From `ca.crt`, `tls.crt`, `tls.key` (older: caFile, certFile, keyFile). Raises Refused."""
+        ca = data.get("ca.crt") or data.get("caFile") or b""
+        certificate = data.get("tls.crt") or data.get("certFile") or b""
+        key = data.get("tls.key") or data.get("keyFile") or b""
+        if bool(certificate) != bool(key):
+            raise Refused("Secret keys tls.crt and tls.key: found one of them, expected both or none")
+        if not ca and not certificate:
+            raise Refused("Secret of spec.certSecretRef: found neither ca.crt nor tls.crt")
+        return cls(ca, certificate, Sensitive(key) if key else None)
+
+    def context(self) -> ssl.SSLContext:
+        """Raises Refused for what is no PEM."""
+        context = ssl.create_default_context()
+        try:
+            if self.ca:
+                context.load_verify_locations(cadata=self.ca.decode())
+            if self.certificate and self.key is not None:
+                _load_pair(context, self.certificate, self.key)
+        except (ssl.SSLError, ValueError):
+            raise Refused("Secret of spec.certSecretRef: found certificates that do not load") from None
+        return context
+
+
+def _load_pair(context: ssl.SSLContext, certificate: bytes, key: Sensitive) -> None:
+    """ssl reads pairs from files only: one, in a 0700 directory, for a moment."""
+    with tempfile.TemporaryDirectory(prefix="inhaul-tls-") as folder:
+        path = Path(folder, "pair.pem")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(certificate + b"\n" + key.reveal())
+        context.load_cert_chain(path)

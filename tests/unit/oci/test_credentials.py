@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from controllers.oci import Refused, Tls, login_from_configs
+
+
+def _config(**auths) -> bytes:
+    return json.dumps({"auths": auths}).encode()
+
+
+def test_the_longest_key_that_covers_the_repository_wins():
+    config = json.dumps(
+        {
+            "auths": {
+                "https://r.io/v1/": {"username": "host", "password": "p"},
+                "r.io/team": {"auth": base64.b64encode(b"team:p:q").decode()},
+                "r.io/tea": {"username": "no", "password": "p"},
+                "docker.io": {"username": "hub", "password": "p"},
+            }
+        }
+    ).encode()
+    assert login_from_configs([config], "r.io", "team/app").username == "team"
+    assert login_from_configs([config], "r.io", "teams/app").username == "host"
+    assert login_from_configs([config], "index.docker.io", "library/alpine").username == "hub"
+    assert login_from_configs([config], "r.io.evil.com", "team/app").basic == ""
+    password = login_from_configs([config], "r.io", "team/app").password
+    assert password is not None and password.reveal() == b"p:q"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"{", "no JSON object"),
+        (b"[]", "no JSON object"),
+        (_config(**{"r.io": {"auth": "!"}}), r"auths\[r.io\]\.auth"),
+        (_config(**{"r.io": {"username": 1, "password": "p"}}), "no text"),
+        (_config(**{"r.io": {"username": "a\nb", "password": "p"}}), "control characters"),
+        (_config(**{"r.io": "x"}), "no object"),
+    ],
+)
+def test_a_config_that_is_none_names_the_key(content, text):
+    with pytest.raises(Refused, match=text):
+        login_from_configs([content], "r.io", "a")
+
+
+def test_half_a_client_certificate_and_garbage_are_refused():
+    with pytest.raises(Refused, match="expected both"):
+        Tls.from_secret({"tls.crt": b"x"})
+    with pytest.raises(Refused, match="neither"):
+        Tls.from_secret({})
+    with pytest.raises(Refused, match="do not load"):
+        Tls.from_secret({"ca.crt": b"garbage"}).context()
