@@ -88,7 +88,7 @@ class Facade:
     def _do(self, call: Call, identity: Identity, environ: Environ, body: bytes) -> Answer:
         if call.name == "secretsmanager:BatchGetSecretValue":
             return self._batch(call, identity, environ)
-        if call.name == "ecr:GetAuthorizationToken":
+        if call.name in ("ecr:GetAuthorizationToken", "ecr-public:GetAuthorizationToken"):
             return aws_ecr.authorization_token(call, identity, self.ecr_key, self.registry)
         if call.name == "ecr:PutImage":
             body = json.dumps(aws_ecr.with_digest(call.params)).encode()

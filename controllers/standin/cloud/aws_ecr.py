@@ -33,8 +33,10 @@ def authorization_token(call: Call, identity: Identity, key: bytes, endpoint: st
     """GetAuthorizationToken. `endpoint` empty: the host name ECR would have."""
     token = base64.b64encode(f"AWS:{login_token(key, identity.account)}".encode()).decode()
     host = f"https://{identity.account}.dkr.ecr.{call.region}.amazonaws.com"
-    data = {"authorizationToken": token, "expiresAt": time.time() + TOKEN_SECONDS, "proxyEndpoint": endpoint or host}
-    return answer_json({"authorizationData": [data]})
+    data: dict[str, Any] = {"authorizationToken": token, "expiresAt": time.time() + TOKEN_SECONDS}
+    if call.service == "ecr-public":
+        return answer_json({"authorizationData": data})
+    return answer_json({"authorizationData": [{**data, "proxyEndpoint": endpoint or host}]})
 
 
 def with_digest(params: dict[str, Any]) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 
 import pytest
 
-from controllers.aws.ecr import Ecr, EcrLogins, EcrRegistry, tags_of
-from controllers.aws.errors import NotFound
+from controllers.aws.ecr import Ecr, EcrLogins, EcrRegistry, parse_host, tags_of
+from controllers.aws.errors import AccessDenied, NotFound
 from controllers.aws.events import parse
 from controllers.aws.sqs import Consumer, Message, Poison, queue_url
 from tests.integration.aws.conftest import REGION, service_account
@@ -45,6 +46,17 @@ async def test_a_login_is_shared_until_it_ages(aws, identities, ops):
     assert first.password.reveal_text() not in repr(first)
     logins.forget(ops, HERE)
     assert await logins.login(ops, HERE) is not first
+
+
+async def test_the_public_registry_has_a_login_of_its_own(aws, identities, ops):
+    found = await EcrLogins(identities).login(ops, parse_host("public.ecr.aws"))
+    assert found.username == "AWS" and found.expires > dt.datetime.now(dt.UTC)
+
+
+async def test_a_tenant_without_the_right_gets_no_login(aws, identities):
+    tenant = service_account(aws.irsa_role("a", subject="team-a:eso", allow=[("ecr:DescribeImages", "*")]))
+    with pytest.raises(AccessDenied, match="ecr:GetAuthorizationToken"):
+        await EcrLogins(identities).login(tenant, HERE)
 
 
 @contextlib.asynccontextmanager
