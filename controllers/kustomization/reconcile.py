@@ -1,8 +1,8 @@
 """Kustomization: source → render → inventory → apply as the tenant → health → prune → Ready.
 
 Two facts carry it through a crash at any point. The inventory names everything that is owned or will be before the
-first object is written, and applying what is applied changes nothing. All else is memory that may be lost: a run after a
-restart does the whole once more and finds it done.
+first object is written, and applying what is applied changes nothing. All else is memory that may be lost: a run after
+a restart does the whole once more and finds it done.
 
 No run waits for health. It looks, says what is missing, ends, and is woken by the next change of one of its objects; a
 new revision simply is the next run.
