@@ -82,7 +82,7 @@ class Controller:
         self._writer, self._events, self._metrics, self._style = writer, events, metrics, style
         self._clock = clock
         self._drafts: dict[Key, Draft] = {}
-        self._contended: dict[Key, str] = {}
+        self._contended: dict[Key, tuple[str, datetime]] = {}
 
     def draft(self, key: Key) -> Draft:
         """The draft of the reconcile that runs for this key. Outside of one: KeyError."""
@@ -119,9 +119,14 @@ class Controller:
             return
         since = max(self.leading_since, self._clock() - _CONTENTION)
         if other := contended(manifest, since=since):
-            self._contended[key] = other
-        else:
-            self._contended.pop(key, None)
+            if not self._rival(key):
+                self.queue.add(key)  # to say so, once
+            self._contended[key] = (other, self._clock())
+
+    def _rival(self, key: Key) -> str:
+        """Who else wrote this status lately. Our saying so takes their fields over, so their trace is remembered."""
+        other, seen = self._contended.get(key, ("", None))
+        return other if seen is not None and self._clock() - seen < _CONTENTION else ""
 
     # The one exit
 
@@ -143,7 +148,7 @@ class Controller:
         return verdict
 
     async def _outcome(self, key: Key) -> Outcome:
-        if other := self._contended.get(key):
+        if other := self._rival(key):
             message = f"another controller ({other}) writes this object's status; exactly one may run for it"
             return Outcome("contended", Verdict(after=_CONTENTION.total_seconds()), False, "Contended", message)
         try:

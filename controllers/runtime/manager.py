@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from controllers.api.core import NAMESPACES
 from controllers.api.resource import Manifest, Resource, key_of
 
 from . import claim
@@ -75,7 +76,7 @@ class Manager:
         self._web = WebServer(settings.web, self._health, self.metrics)
         self._scope = "inhaul"
         self._controllers: dict[Resource, tuple[Controller, str]] = {}
-        self._stores: dict[Resource, Store] = {}
+        self._stores: dict[Resource, Store] = {NAMESPACES: self.policies.names}
         self._watches: list[Watch] = list(self.policies.watches)
         self._tasks: list[tuple[str, TaskFunction, bool, str]] = []
         self._elections = Elections(settings.lease, self.config, self.identity, self.namespace, self.metrics)
@@ -130,13 +131,14 @@ class Manager:
         )
         self._controllers[resource] = (controller, self._scope)
         self._informer.add(resource, controller.on_event, label_selector=controller.label_selector)
+        if not controller.label_selector:  # a store that was asked for before needs no watch of its own any more
+            self._watches = [watch for watch in self._watches if watch.resource != resource]
         return controller
 
     def store(self, resource: Resource) -> Store:
-        """A store for look-ups: a controller's own where the kind has one, else one that a watch fills.
+        """A store for look-ups: a controller's own where the kind has one, else one that a watch of objects fills.
 
-        Kinds with a controller must be registered first, or the kind is watched twice. Custom kinds are awaited like
-        those of controllers; a store of a built-in kind is filled by a watch of whole objects.
+        `store.synced` is True before the first reconcile. A kind that is not served leaves its store empty.
         """
         if resource not in self._stores:
             store = self._stores[resource] = Store(resource)

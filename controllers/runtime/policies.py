@@ -11,10 +11,11 @@ import logging
 
 from controllers.api.core import NAMESPACES
 from controllers.api.inhaul import TENANT_POLICIES
-from controllers.api.resource import Key, Manifest, key_of
+from controllers.api.resource import Key, key_of
 from controllers.api.tenancy import Decision, Policy, Request, allowed, policy_of
 
 from .kube import KubeClient, WatchEvent
+from .store import Store
 from .watch import Watch
 
 log = logging.getLogger(__name__)
@@ -25,10 +26,11 @@ class PolicyBook:
 
     def __init__(self, kube: KubeClient, *, timeout: float = 300.0) -> None:
         self._policies: dict[str, Policy] = {}
-        self._labels: dict[str, dict[str, str]] = {}
+        self.names = Store(NAMESPACES)
+        """The namespaces; the manager's store of them is this one."""
         self._warned = False
         self.policies = Watch(kube, TENANT_POLICIES, self._see_policy, metadata_only=False, timeout=timeout)
-        self.namespaces = Watch(kube, NAMESPACES, self._see_namespace, timeout=timeout)
+        self.namespaces = Watch(kube, NAMESPACES, self._see_namespace, metadata_only=False, timeout=timeout)
 
     @property
     def watches(self) -> tuple[Watch, Watch]:
@@ -45,7 +47,8 @@ class PolicyBook:
         if not self._policies and not self._warned:
             self._warned = True
             log.warning("no TenantPolicy exists: every namespace may use every role, key, repository and registry")
-        labels = self._labels.get(namespace, {})
+        known = self.names.get(Key("", namespace))
+        labels = known["metadata"].get("labels") or {} if known else {}
         return allowed(self._policies.values(), namespace=namespace, namespace_labels=labels, request=request)
 
     def _no_kind(self) -> bool:
@@ -62,12 +65,7 @@ class PolicyBook:
         self._policies[name] = policy
 
     def _see_namespace(self, event: WatchEvent) -> None:
-        key: Key = key_of(event.object)
         if event.type == "DELETED":
-            self._labels.pop(key.name, None)
+            self.names.drop(key_of(event.object))
         else:
-            self._labels[key.name] = _labels(event.object)
-
-
-def _labels(manifest: Manifest) -> dict[str, str]:
-    return dict(manifest["metadata"].get("labels") or {})
+            self.names.put(event.object)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections import Counter
 
 import aiohttp
 import pytest
 
-from controllers.api.core import CRDS, DEPLOYMENTS, EVENTS, LEASES
+from controllers.api.core import CRDS, DEPLOYMENTS, EVENTS, LEASES, SECRETS
 from controllers.api.resource import Key
 from controllers.runtime.conditions import find
 from controllers.runtime.manager import Manager
@@ -253,6 +255,80 @@ async def test_labelled_claims_see_only_what_names_us(cluster: Cluster) -> None:
         await cluster.ready(A)
         assert runs == {"a": 1}
         assert controller.store.get(B) is None
+
+
+async def test_another_writer_of_the_status_is_named_and_never_fought(cluster: Cluster) -> None:
+    await cluster.create_kind(WIDGETS)
+    await cluster.kube.create(WIDGETS, widget("a"))
+    manager = cluster.manager()
+    recorder = Recorder(manager)
+    async with running(manager):
+        await cluster.ready(A)
+        await asyncio.sleep(1.1)  # managedFields have whole seconds
+        theirs = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Theirs"}]}}
+        await cluster.kube.patch(
+            WIDGETS, "a", "default", body=theirs, subresource="status", field_manager="other-controller"
+        )
+        contended = await cluster.ready(A, "False")
+        condition = find(contended["status"], "Ready") or {}
+        assert condition["reason"] == "Contended"
+        assert "other-controller" in condition["message"]
+        await cluster.kube.patch(WIDGETS, "a", "default", body={"spec": {"size": 9}})
+        await asyncio.sleep(0.4)
+        assert recorder.runs["a"] == 1  # we keep our hands off
+
+
+async def test_a_silent_watch_fails_the_liveness_probe(cluster: Cluster) -> None:
+    await cluster.create_kind(WIDGETS)
+    manager = cluster.manager("--watch-stale=0.4")
+    Recorder(manager)
+    async with running(manager):
+        await cluster.until(lambda: _answers(manager, "/healthz", 503, "widgets: no event or bookmark for"))
+        await cluster.kube.create(WIDGETS, widget("a"))
+        await cluster.until(lambda: _answers(manager, "/healthz", 200, "ok"))
+
+
+async def test_sigterm_ends_it_cleanly_and_what_runs_is_unwound(cluster: Cluster) -> None:
+    await cluster.create_kind(WIDGETS)
+    await cluster.kube.create(WIDGETS, widget("a"))
+    manager = cluster.manager()
+    begun, unwound = asyncio.Event(), asyncio.Event()
+
+    async def reconcile(key: Key) -> Result:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            unwound.set()
+        return Result()
+
+    manager.controller(WIDGETS, reconcile)
+    task = asyncio.create_task(manager.run())
+    await asyncio.wait_for(begun.wait(), 10)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(task, 10)
+    assert unwound.is_set()
+
+
+async def test_a_rooms_task_begins_again_after_a_bug_and_its_watch_may_come_late(cluster: Cluster) -> None:
+    await cluster.create_kind(WIDGETS)
+    manager = cluster.manager()
+    Recorder(manager)
+    tries, seen = 0, asyncio.Event()
+
+    async def task() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise RuntimeError("bug")
+        manager.watch(SECRETS, lambda event: seen.set(), label_selector="owner=us")
+
+    manager.task("reader", task)
+    async with running(manager):
+        secret = {"metadata": {"name": "s", "namespace": "default", "labels": {"owner": "us"}}}
+        await cluster.kube.create(SECRETS, {"apiVersion": "v1", "kind": "Secret", **secret})
+        await asyncio.wait_for(seen.wait(), 10)
+        assert tries == 2
 
 
 async def _true(value: bool) -> bool:
