@@ -10,7 +10,7 @@ from . import meta
 from .seams import Admission
 from .status_errors import invalid, invalid_value
 from .storage import Item
-from .target import Options, Target
+from .target import NAMESPACES, Options, Target
 
 if TYPE_CHECKING:
     from .rest import Rest
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 COLLECTOR = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}
 """The finalizers that the garbage collector works on."""
 POLICIES = ("", "Orphan", "Background", "Foreground")
-NAMESPACES = ("", "namespaces")
 
 
 def delete(rest: Rest, target: Target, body: Any, options: Options) -> tuple[Manifest, bool]:

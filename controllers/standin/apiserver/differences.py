@@ -9,7 +9,7 @@ from controllers.api.resource import Manifest
 from . import meta
 from .ssa import managed
 from .ssa.typed import BadList, field_set, same
-from .target import Target
+from .target import NAMESPACES, Target
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -30,6 +30,8 @@ def keep(target: Target, obj: Manifest, old: Manifest) -> None:
             obj["status"] = old["status"]
         else:
             obj.pop("status", None)
+    if target.type.key == NAMESPACES and "spec" in old:
+        obj["spec"] = old["spec"]
     head = obj["metadata"]
     for name in meta.KEPT:
         if name in old["metadata"]:

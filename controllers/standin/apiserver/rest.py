@@ -20,7 +20,7 @@ from controllers.api.resource import Manifest
 
 from . import convert, meta, strategies
 from .builtin import TRAITS
-from .deletion import NAMESPACES, delete, removable
+from .deletion import delete, removable
 from .differences import keep, last_applied, set_generation, unchanged
 from .patch import json_patch, merge_patch
 from .registry import Registry
@@ -44,7 +44,7 @@ from .status_errors import (
 )
 from .storage import Item, Memory
 from .strategic import strategic_merge
-from .target import Options, Target
+from .target import NAMESPACES, Options, Target
 
 TERMINATING = "because it is being terminated"
 

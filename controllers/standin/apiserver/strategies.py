@@ -116,8 +116,6 @@ def prepare_namespace(obj: Manifest, old: Manifest | None) -> None:
     if old is None:
         obj["spec"] = {**(obj.get("spec") or {}), "finalizers": ["kubernetes"]}
         obj["status"] = {"phase": "Active"}
-    else:
-        obj["spec"] = {**(obj.get("spec") or {}), **(old.get("spec") or {})}
 
 
 class ServiceAddresses:

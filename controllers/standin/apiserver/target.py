@@ -10,6 +10,8 @@ from .registry import ResourceType, Served
 from .seams import SYSTEM, User
 from .status_errors import StatusError, not_found
 
+NAMESPACES = ("", "namespaces")
+
 
 @dataclass(slots=True)
 class Options:

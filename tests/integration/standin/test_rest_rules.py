@@ -240,3 +240,15 @@ async def test_writes_at_the_same_time_do_not_lose_each_other(api: Api) -> None:
     assert all(code == 200 for code, _ in await asyncio.gather(*patches))
     _, found = await api.get(f"{MAPS}/c")
     assert len(found["data"]) == 40
+
+
+async def test_a_namespace_goes_when_its_own_finalizers_are_gone(api: Api) -> None:
+    await api.post("/api/v1/namespaces", {"metadata": {"name": "n"}})
+    _, marked = await api.delete("/api/v1/namespaces/n")
+    assert (marked["status"]["phase"], marked["spec"]["finalizers"]) == ("Terminating", ["kubernetes"])
+    code, body = await api.post("/api/v1/namespaces/n/configmaps", config_map())
+    assert (code, body["details"]["causes"][0]["reason"]) == (403, "NamespaceTerminating")
+    code, kept = await api.put("/api/v1/namespaces/n", {**marked, "spec": {"finalizers": []}})
+    assert kept["spec"]["finalizers"] == ["kubernetes"]
+    await api.put("/api/v1/namespaces/n/finalize", {**marked, "spec": {"finalizers": []}})
+    assert (await api.get("/api/v1/namespaces/n"))[0] == 404
