@@ -120,6 +120,7 @@ class EcrLogins:
             return login
         if key not in self._asked:
             self._asked[key] = asyncio.create_task(self._fetch(key))
+            self._asked[key].add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._asked[key])
 
     def forget(self, identity: Identity, registry: EcrRegistry) -> None:

@@ -231,6 +231,7 @@ class Identities:
         if held is None or held.until <= self._clock():
             if entry.fetch is None:
                 entry.fetch = asyncio.create_task(self._fetch(identity, region, entry))
+                entry.fetch.add_done_callback(_seen)
             held = await asyncio.shield(entry.fetch)
         if held.error is not None:
             raise held.error.with_traceback(None)
@@ -347,6 +348,12 @@ class Identities:
             max_pool_connections=self.settings.connections,
             user_agent_extra="inhaul",
         )
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Marks a failure as seen: whoever asked may have been cancelled meanwhile."""
+    if not task.cancelled():
+        task.exception()
 
 
 def session_name(*parts: str) -> str:

@@ -101,6 +101,8 @@ class Facade:
 
     def _batch(self, call: Call, identity: Identity, environ: Environ) -> Answer:
         ids = call.params.get("SecretIdList") or []
+        if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
+            raise AwsError("SerializationException", "SecretIdList: expected a list of strings")
         if len(ids) > _BATCH:
             message = "1 validation error detected: Value at 'secretIdList' failed to satisfy constraint: "
             raise AwsError("ValidationException", f"{message}Member must have length less than or equal to {_BATCH}")
