@@ -133,18 +133,17 @@ class Watch:
                 self._pending.append(dump({"type": "ERROR", "object": error.body()}) + b"\n")
                 self._broken = True
             await response.prepare(request)
-            await self._send(response, closing)
+            await self._send(request, response, closing)
             await response.write_eof()
-        except (ConnectionError, asyncio.CancelledError):
-            if closing.is_set():
-                raise
+        except ConnectionError:
+            pass  # the client is gone: there is nobody to tell
         finally:
             stop()
             stop_crds()
             waiter.cancel()
         return response
 
-    async def _send(self, response: web.StreamResponse, closing: asyncio.Event) -> None:
+    async def _send(self, request: web.BaseRequest, response: web.StreamResponse, closing: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._timeout
         bookmark_at = loop.time() + BOOKMARK_SECONDS
@@ -155,7 +154,8 @@ class Watch:
                 await response.write(data)
                 continue
             now = loop.time()
-            if self._broken or closing.is_set() or now >= end or self._type_gone():
+            client_gone = request.transport is None or request.transport.is_closing()
+            if self._broken or closing.is_set() or now >= end or client_gone or self._type_gone():
                 return
             if self._bookmarks and now >= bookmark_at:
                 bookmark_at = now + BOOKMARK_SECONDS
