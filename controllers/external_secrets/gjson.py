@@ -126,6 +126,7 @@ def _object(raw: str, path: str, depth: int) -> _Found:
     if depth > MAX_DEPTH:
         raise PathTooDeep(f"property nests more than {MAX_DEPTH} levels")
     part = _object_part(path)
+    pipe = part.pipe  # also where nothing is found: a modifier or a literal then works on nothing
     for key, _, value in members(raw):
         if not (query.glob(key, part.name) if part.wild else key == part.name):
             continue
@@ -135,7 +136,8 @@ def _object(raw: str, path: str, depth: int) -> _Found:
             found = (_object if value.is_object else _array)(value.raw, part.rest, depth + 1)
             if found.value is not None:
                 return found
-    return _Found(None)
+            pipe = found.pipe if found.pipe is not None else pipe
+    return _Found(None, pipe)
 
 
 def _array(raw: str, path: str, depth: int) -> _Found:
@@ -150,7 +152,7 @@ def _array(raw: str, path: str, depth: int) -> _Found:
     if part.name == "#":
         return _Found(Value("number", str(sum(1 for _ in elements(raw)))), part.pipe)
     if not part.name.isascii() or not part.name.isdigit() or len(part.name) > 9:
-        return _Found(None)
+        return _Found(None, part.pipe)
     for index, value in enumerate(elements(raw)):
         if index == int(part.name):
             if not part.more:
@@ -158,7 +160,7 @@ def _array(raw: str, path: str, depth: int) -> _Found:
             if value.kind == "json":
                 return (_object if value.is_object else _array)(value.raw, part.rest, depth + 1)
             break
-    return _Found(None)
+    return _Found(None, part.pipe)
 
 
 def _collect(raw: str, path: str, depth: int) -> _Found:
@@ -185,6 +187,7 @@ def _query(raw: str, path: str, depth: int) -> _Found:
     if more:
         below, pipe = query.split_pipe(below)
     collected: list[str] = []
+    matched = False
     for value in elements(raw):
         if value.kind == "json":
             compared = _get(value.raw, asked.path, depth + 1)
@@ -195,10 +198,12 @@ def _query(raw: str, path: str, depth: int) -> _Found:
         if not query.matches(asked, compared):
             continue
         found = _get(value.raw, below, depth + 1) if more else value
+        matched = True
         if not every:
             return _Found(found, pipe)
         if found is not None and found.raw:
             collected.append(found.raw)
+    pipe = pipe if matched or not more else None  # a pipe behind a path is seen with the first match only
     return _Found(Value("json", f"[{','.join(collected)}]"), pipe) if every else _Found(None, pipe)
 
 
@@ -207,12 +212,11 @@ def _static(path: str) -> tuple[str, str] | None:
     body = path[1:]
     if body[:1] in tuple('{["+-0123456789'):
         if body[0] == '"':
-            end = string_end(body, 0)
-        elif body[0] in "{[":
+            return body[: string_end(body, 0)], ""  # the reference takes the rest of the path for part of the literal
+        if body[0] in "{[":
             end = nested_end(body, 0)
-        else:
-            end = value_at(body, 0)[1]
-        return body[:end], body[end:]
+            return body[:end], body[end:]
+        return value_at(body, 0)[0].raw, ""
     at = next((position for position, char in enumerate(body) if char in ".|"), len(body))
     name = body[:at]
     return (name, body[at:]) if name.lower() in ("true", "false", "null", "nan", "inf") else None

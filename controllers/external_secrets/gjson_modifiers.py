@@ -71,7 +71,7 @@ def keys(raw: str, _: str) -> str:
         return "[]"
     if value.is_object:
         return f"[{','.join(key for _, key, _ in members(value.raw))}]"
-    count = sum(1 for _ in elements(value.raw)) if value.is_array else 0
+    count = sum(1 for _ in elements(value.raw)) if value.is_array else 1
     return f"[{','.join(['null'] * count)}]"
 
 
@@ -81,7 +81,7 @@ def values(raw: str, _: str) -> str:
         return "[]"
     if value.is_array:
         return raw
-    return f"[{','.join(item.raw for _, _, item in members(value.raw))}]" if value.is_object else "[]"
+    return f"[{','.join(item.raw for _, _, item in members(value.raw))}]" if value.is_object else f"[{value.raw}]"
 
 
 def valid(raw: str, _: str) -> str:

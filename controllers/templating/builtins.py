@@ -46,8 +46,9 @@ def index(item: Value, *keys: Value) -> Value:
 def _map_index(mapping: dict[Value, Value], key: Value) -> Value:
     if key is None or key is NOTHING:
         raise FunctionError("value is nil; should be of type string")
-    if mapping and not isinstance(key, type(next(iter(mapping)))):
-        raise FunctionError(f"value has type {type_name(key)}; should be {type_name(next(iter(mapping)))}")
+    kind = next(iter(mapping), "")
+    if type_name(key) != type_name(kind):
+        raise FunctionError(f"value has type {type_name(key)}; should be {type_name(kind)}")
     return mapping.get(key, "" if isinstance(mapping, StringMap) else None)
 
 
@@ -79,13 +80,18 @@ def length(item: Value) -> int:
     raise FunctionError(f"len of type {type_name(item)}")
 
 
+def _printed(values: tuple[Value, ...]) -> str:
+    """What html, js and urlquery escape: a missing value reads as it prints."""
+    return sprint(tuple("<no value>" if value is None or value is NOTHING else value for value in values))
+
+
 def html(*values: Value) -> str:
-    return "".join(_HTML.get(char, char) for char in sprint(values))
+    return "".join(_HTML.get(char, char) for char in _printed(values))
 
 
 def js(*values: Value) -> str:
     out = []
-    for char in sprint(values):
+    for char in _printed(values):
         if char in _JS:
             out.append(_JS[char])
         elif char < " ":
@@ -98,7 +104,7 @@ def js(*values: Value) -> str:
 
 
 def urlquery(*values: Value) -> str:
-    return quote_plus(to_bytes(sprint(values)), safe="-_.~")
+    return quote_plus(to_bytes(_printed(values)), safe="-_.~")
 
 
 def call(function: Value, *arguments: Value) -> Value:

@@ -232,7 +232,7 @@ class Evaluator:
             case n.Field() | n.Chain() | n.Variable():
                 return self.path(dot, first, command.args[1:], final)
             case n.Identifier():
-                return self.function(dot, first, command.args, final)
+                return self.function(dot, first, command.args, final, command)
             case n.Nil():
                 self.node = first
                 raise self.error("nil is not a command")
@@ -312,14 +312,16 @@ class Evaluator:
 
     # --- functions
 
-    def function(self, dot: Value, node: n.Identifier, args: list[n.Node], final: Value) -> Value:
+    def function(
+        self, dot: Value, node: n.Identifier, args: list[n.Node], final: Value, command: n.Node | None = None
+    ) -> Value:
         self.node = node
         function = self.functions.get(node.name)
         if function is None:
             raise self.error(f'"{node.name}" is not a defined function')
         if node.name in ("and", "or"):
             return self.short_circuit(dot, node, args[1:], final)
-        return self.call(dot, function, args[1:], final)
+        return self.call(dot, function, args[1:], final, command)
 
     def short_circuit(self, dot: Value, node: n.Identifier, args: list[n.Node], final: Value) -> Value:
         if not args and final is _MISSING:
@@ -331,7 +333,9 @@ class Evaluator:
                 return value
         return value if final is _MISSING else final
 
-    def call(self, dot: Value, function: Function, args: list[n.Node], final: Value) -> Value:
+    def call(
+        self, dot: Value, function: Function, args: list[n.Node], final: Value, command: n.Node | None = None
+    ) -> Value:
         at = self.node
         count = len(args) + (final is not _MISSING)
         fixed = len(function.fixed)
@@ -343,6 +347,7 @@ class Evaluator:
         self.node = at
         if final is not _MISSING:
             values.append(self.checked(final, function.parameter(len(args))))
+        self.node = command or at
         try:
             result = function.call(*values)
         except FunctionError as error:

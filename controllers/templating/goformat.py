@@ -45,6 +45,7 @@ class Flags:
     zero: bool = False
     width: int | None = None
     precision: int | None = None
+    named: bool = False  # %+v: fields with their names, and no sign for numbers
 
 
 def float_text(value: float, verb: str = "g", precision: int = -1) -> str:
@@ -116,11 +117,11 @@ def quote(text: str, *, ascii_only: bool = False) -> str:
 def _v(value: Value, flags: Flags, verb: str = "v") -> str:
     """One operand under a verb that fits every kind (v), or an element of a collection under `verb`."""
     if value is None or value is NOTHING:
-        return "<nil>" if verb == "v" else f"%!{verb}(<nil>)"
+        return "<nil>"
     if isinstance(value, Struct) and value.text is not None and verb in "vsqxX":
         return _string(value.text, "s" if verb == "v" else verb, flags)
     if isinstance(value, bool):
-        return ("true" if value else "false") if verb in "vt" else _bad(verb, value)
+        return _pad("true" if value else "false", flags) if verb in "vt" else _bad(verb, value, flags)
     if isinstance(value, int):
         return _integer(value, "d" if verb == "v" else verb, flags)
     if isinstance(value, float):
@@ -146,7 +147,7 @@ def _collection(value: Value, flags: Flags, verb: str) -> str:
             return f"{type_name(value)}{{{', '.join(pairs)}}}"
         return f"map[{' '.join(pairs)}]"
     if isinstance(value, Struct):
-        named = flags.plus and verb == "v"
+        named = flags.named and verb == "v"
         parts = [
             f"{key}:{_v(item, flags, verb)}" if named else _v(item, flags, verb) for key, item in value.fields.items()
         ]
@@ -154,8 +155,8 @@ def _collection(value: Value, flags: Flags, verb: str) -> str:
     raise FunctionError(f"can't print value of type {type_name(value)}")
 
 
-def _bad(verb: str, value: Value) -> str:
-    return f"%!{verb}({type_name(value)}={_v(value, Flags())})"
+def _bad(verb: str, value: Value, flags: Flags) -> str:
+    return f"%!{verb}({type_name(value)}={_v(value, flags)})"
 
 
 def _pad(text: str, flags: Flags, *, numeric: bool = False) -> str:
@@ -180,7 +181,7 @@ def _integer(value: int, verb: str, flags: Flags) -> str:
     if verb == "U":
         return _pad(f"U+{value:04X}" + (f" '{chr(value)}'" if flags.sharp else ""), flags)
     if verb not in "dbox" + "OX":
-        return _bad(verb, value)
+        return _bad(verb, value, flags)
     digits = format(abs(value), "o" if verb == "O" else verb)
     if flags.precision is not None:
         digits = "" if flags.precision == 0 and value == 0 else digits.rjust(flags.precision, "0")
@@ -199,8 +200,10 @@ def _without_zero(flags: Flags) -> Flags:
 
 
 def _float(value: float, verb: str, flags: Flags) -> str:
+    if verb in "xX" and math.isfinite(value) and flags.precision is None:
+        return _pad(_hexadecimal(value, verb), flags, numeric=True)
     if verb not in "veEfFgG":
-        return _bad(verb, value)
+        return _bad(verb, value, flags)
     default = -1 if verb in "vgG" else 6
     precision = default if flags.precision is None else flags.precision
     text = float_text(value, "g" if verb == "v" else verb, precision)
@@ -208,6 +211,15 @@ def _float(value: float, verb: str, flags: Flags) -> str:
         text = ("+" if flags.plus else " ") + text
     finite = not (math.isinf(value) or math.isnan(value))
     return _pad(text, flags if finite else _without_zero(flags), numeric=True)
+
+
+def _hexadecimal(value: float, verb: str) -> str:
+    """Go's %x of a float: 5 → 0x1.4p+02."""
+    mantissa, _, exponent = value.hex().partition("p")
+    head, dot, fraction = mantissa.partition(".")
+    fraction = fraction.rstrip("0")
+    text = f"{head}{dot if fraction else ''}{fraction}p{exponent[0]}{int(exponent[1:]):02d}"
+    return text.upper() if verb == "X" else text
 
 
 def _string(value: str, verb: str, flags: Flags) -> str:
@@ -218,7 +230,7 @@ def _string(value: str, verb: str, flags: Flags) -> str:
         text = (" " + lead).join(pairs) if flags.space else "".join(pairs)
         return _pad((lead if pairs else "") + text, flags)
     if verb not in "sq":
-        return _bad(verb, value)
+        return _bad(verb, value, flags)
     if flags.precision is not None:
         value = value[: flags.precision]
     if verb == "q":
@@ -331,9 +343,11 @@ def _operand(value: Value, verb: str, flags: Flags) -> str:
     if verb not in "vtbcdoOqxXUeEfFgGsp":
         if value is None or value is NOTHING:
             return f"%!{verb}(<nil>)"
-        return _bad(verb, value)
+        return _bad(verb, value, flags)
     if value is None or value is NOTHING:
         return _pad("<nil>", flags) if verb == "v" else f"%!{verb}(<nil>)"
+    if verb == "v" and flags.plus:
+        flags.plus, flags.named = False, True
     if verb == "t" and isinstance(value, bool):
         return _pad("true" if value else "false", flags)
     if verb == "v" and isinstance(value, bool):

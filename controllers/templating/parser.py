@@ -306,6 +306,7 @@ class _Parser:
             names.append(self.next().value[1:])
         if isinstance(node, n.Field | n.Variable):
             node.names.extend(names)
+            node.position = first.position
             return node
         if isinstance(node, _NOT_EXECUTABLE):
             raise self.fail(f'unexpected . after term "{node}"')

@@ -114,7 +114,8 @@ def _find(pattern: str, text: str) -> str:
 def _split(pattern: str, text: str, limit: int) -> list[str]:
     if limit == 0:
         return []
-    out, at = [], 0
+    out: list[str] = []
+    at = 0
     for match in _matches(compile_re2(pattern), text):
         if 0 < limit <= len(out) + 1:
             break

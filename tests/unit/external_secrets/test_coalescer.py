@@ -111,7 +111,8 @@ async def test_a_key_that_broke_a_batch_is_asked_alone_from_then_on() -> None:
     provider = Provider(**names(5))
     provider.denied = {"k3"}
     coalescer = Coalescer(provider)
-    answers = await asyncio.gather(*(coalescer.get(SM, key(k), since=now()) for k in provider.values), return_exceptions=True)
+    asked = [coalescer.get(SM, key(name), since=now()) for name in provider.values]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
     assert [isinstance(answer, EntryError) for answer in answers] == [False, False, False, True, False]
     provider.calls.clear()
     with pytest.raises(EntryError):
