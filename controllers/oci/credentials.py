@@ -27,7 +27,7 @@ MAX_CONFIG = 1 << 20
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Login:
-    """A login. `identity_token`: a refresh token instead of a password. `pinned`: to no other host than the registry."""
+    """A login. `identity_token`: a refresh token, no password. `pinned`: to no other host than the registry."""
 
     username: str = ""
     password: Sensitive | None = None

@@ -1,0 +1,307 @@
+"""ImageUpdateAutomation: writes what policies chose into Git.
+
+Reads the automation, its GitRepository and its policies, asks what the namespace may, joins the batch of its branch,
+and says what came of it. The work itself is in `work.py`, on the git pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from controllers.api.base import InvalidSpec, parse
+from controllers.api.core import SECRETS
+from controllers.api.duration import parse_duration
+from controllers.api.image import ImageUpdateAutomationSpec
+from controllers.api.resource import Key, Manifest, key_of
+from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
+from controllers.api.tenancy import ReadGit, WriteGit
+from controllers.api.unserved import unsupported
+from controllers.git import GitAuth, GitError, Mirrors, Person, Remote
+from controllers.runtime.conditions import timestamp
+from controllers.runtime.draft import Draft
+from controllers.runtime.egress import Egress, EgressDenied
+from controllers.runtime.kube import KubeClient, NotFound
+from controllers.runtime.pools import Pools
+from controllers.runtime.result import NotReady, Result, Stalled
+from controllers.runtime.store import REQUESTED_AT, Store
+
+from .batches import Batches
+from .message import BadMessage, RemovedTemplateField, push_summary
+from .policy_reconcile import ref_fields, ref_of, refs_of
+from .push_config import BadPushConfig, PolicyView, PushConfig, push_config, select_policies
+from .reference import Ref
+from .sources import Policies, secret_data
+from .work import Job, Outcome, visit
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a batch goes."""
+
+    remote: Remote
+    config: PushConfig
+
+
+class AutomationReconciler:
+    def __init__(
+        self,
+        kube: KubeClient,
+        mirrors: Mirrors,
+        *,
+        pools: Pools,
+        egress: Egress,
+        policies: Policies,
+        image_policies: Callable[[], Store],
+        draft: Callable[[Key], Draft],
+        window: float = 0.3,
+        cap: float = 5.0,
+        cross_namespace: bool = True,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._kube, self._mirrors, self._pools, self._egress = kube, mirrors, pools, egress
+        self._policies, self._image_policies, self._draft = policies, image_policies, draft
+        self._cross_namespace, self._clock = cross_namespace, clock
+        self._batches: Batches[Place] = Batches(self._visit, window=window, cap=cap)
+
+    async def __call__(self, key: Key) -> Result:
+        draft = self._draft(key)
+        manifest = draft.manifest
+        if manifest is None or manifest["metadata"].get("deletionTimestamp"):
+            draft.written_by_hand = True
+            return Result()
+        spec = _spec(manifest)
+        if spec.suspend:
+            draft.written_by_hand = True
+            return Result()
+        if paths := unsupported(manifest):
+            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
+        source_key, source = await self._source(key, spec)
+        config = _config(spec, source)
+        self._allow_read(key.namespace, source, config)
+        chosen = self._chosen(key.namespace, spec)
+        outcome = await self._write(key, manifest, spec, source_key, source, config, chosen)
+        self._record(draft, manifest, config, chosen, outcome)
+        self._judge(draft, outcome)
+        return Result(parse_duration(spec.interval))
+
+    # --- reading
+
+    async def _source(self, key: Key, spec: ImageUpdateAutomationSpec) -> tuple[Key, GitRepositorySpec]:
+        reference = spec.source_ref
+        found = Key(reference.namespace or key.namespace, reference.name)
+        if found.namespace != key.namespace and not self._cross_namespace:
+            raise Stalled("AccessDenied", f"spec.sourceRef: GitRepository {found} is in another namespace")
+        try:
+            manifest = await self._kube.get(GIT_REPOSITORIES, found.name, found.namespace)
+        except NotFound:
+            raise NotReady("SourceManagerFailed", f"spec.sourceRef: GitRepository {found} not found") from None
+        if paths := unsupported(manifest):
+            raise Stalled("InvalidSourceConfiguration", f"GitRepository {found}: not served yet: {', '.join(paths)}")
+        try:
+            return found, parse(GitRepositorySpec, manifest)
+        except InvalidSpec as error:
+            raise Stalled("InvalidSourceConfiguration", f"GitRepository {found}: {error}") from None
+
+    def _allow_read(self, namespace: str, source: GitRepositorySpec, config: PushConfig) -> None:
+        branch = config.checkout.branch if config.checkout is not None and config.checkout.branch else config.branch
+        decision = self._policies.allowed(namespace, ReadGit(source.url, branch))
+        if not decision:
+            raise NotReady("AccessDenied", decision.reason)
+
+    def _chosen(self, namespace: str, spec: ImageUpdateAutomationSpec) -> list[PolicyView]:
+        views = [policy_view(manifest) for manifest in self._image_policies().list(namespace)]
+        return select_policies(views, namespace=namespace, selector=spec.policy_selector)
+
+    async def _remote(self, source_key: Key, source: GitRepositorySpec, timeout: float) -> Remote:
+        """Raises NotReady, Stalled."""
+        try:
+            await self._egress.check_url(source.url, schemes=("https", "ssh"))
+        except EgressDenied as error:
+            raise NotReady("SourceManagerFailed", f"spec.url of GitRepository {source_key}: {error}") from None
+        if source.secret_ref is None:
+            return Remote(source.url, timeout=timeout)
+        where = f"Secret {source_key.namespace}/{source.secret_ref.name}"
+        try:
+            data = secret_data(await self._kube.get(SECRETS, source.secret_ref.name, source_key.namespace))
+            return Remote(source.url, GitAuth.from_secret(data, source.url), timeout=timeout)
+        except NotFound:
+            raise NotReady("SourceManagerFailed", f"{where} of GitRepository {source_key} not found") from None
+        except ValueError:
+            raise NotReady("SourceManagerFailed", f"{where}: found data that is not base64") from None
+        except GitError as error:
+            raise NotReady("InvalidSourceConfiguration", f"{where}: {error.message}") from None
+
+    # --- writing
+
+    async def _write(
+        self,
+        key: Key,
+        manifest: Manifest,
+        spec: ImageUpdateAutomationSpec,
+        source_key: Key,
+        source: GitRepositorySpec,
+        config: PushConfig,
+        chosen: Sequence[PolicyView],
+    ) -> Outcome:
+        if not chosen:
+            return Outcome()
+        remote = await self._remote(source_key, source, config.timeout)
+        job = self._job(key, manifest, spec, source, config, chosen)
+        place = Place(remote, config)
+        ref = config.checkout.model_dump_json() if config.checkout is not None else ""
+        options = tuple(sorted(config.options.items()))
+        name = (source.url, remote.auth.fingerprint, ref, config.branch, config.refspec, options)
+        try:
+            return await self._batches.join(name, place, job)
+        except GitError as error:
+            raise _unready(error) from None
+
+    def _job(
+        self,
+        key: Key,
+        manifest: Manifest,
+        spec: ImageUpdateAutomationSpec,
+        source: GitRepositorySpec,
+        config: PushConfig,
+        chosen: Sequence[PolicyView],
+    ) -> Job:
+        commit = spec.git.commit if spec.git is not None else None
+        if commit is None:
+            raise Stalled("InvalidSourceConfiguration", "spec.git.commit: found nothing, expected an author")
+        loop = asyncio.get_running_loop()
+        return Job(
+            key=key,
+            path=spec.update.path,
+            policies={f"{one.namespace}:{one.name}": one.latest for one in chosen if one.latest is not None},
+            previous={f"{one.namespace}:{one.name}": one.previous for one in chosen if one.previous is not None},
+            author=Person(commit.author.name, commit.author.email),
+            template=commit.message_template,
+            values=dict(commit.message_template_values),
+            allow=partial(self._refusals, loop, key.namespace, source.url, config),
+            settled=_settled(manifest, chosen, spec),
+        )
+
+    def _refusals(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        namespace: str,
+        url: str,
+        config: PushConfig,
+        paths: Sequence[str],
+    ) -> Mapping[str, str]:
+        """Why paths may not be written. Called from a thread; the book of policies belongs to the loop."""
+
+        async def ask() -> dict[str, str]:
+            branches = [config.branch, *([config.refspec[1]] if config.refspec else [])]
+            found: dict[str, str] = {}
+            for path in paths:
+                for branch in branches:
+                    decision = self._policies.allowed(namespace, WriteGit(url, branch, path))
+                    if not decision:
+                        found[path] = decision.reason
+            return found
+
+        return asyncio.run_coroutine_threadsafe(ask(), loop).result(30)
+
+    async def _visit(self, place: Place, jobs: list[Job]) -> dict[Key, Outcome]:
+        return await self._pools.run("git", visit, self._mirrors, place.remote, place.config, jobs, now=self._clock)
+
+    # --- saying what came of it
+
+    def _record(
+        self, draft: Draft, manifest: Manifest, config: PushConfig, chosen: Sequence[PolicyView], outcome: Outcome
+    ) -> None:
+        now, status = timestamp(self._clock()), draft.status
+        status["lastAutomationRunTime"] = now
+        requested = (manifest["metadata"].get("annotations") or {}).get(REQUESTED_AT)
+        if requested:
+            status["lastHandledReconcileAt"] = requested
+        pushed = outcome.commit or outcome.recovered
+        if pushed and status.get("lastPushCommit") != pushed:
+            status["lastPushCommit"], status["lastPushTime"] = pushed, now
+        if outcome.commit:
+            summary = push_summary(
+                branch=config.branch,
+                commit=outcome.commit,
+                message=outcome.message,
+                refspecs=[":".join(config.refspec)] if config.refspec else (),
+            )
+            draft.event("Succeeded", summary)
+        if outcome.error is None and not outcome.refused:
+            status["observedPolicies"] = {one.name: ref_fields(one.latest) for one in chosen if one.latest is not None}
+            if outcome.revision:
+                status["observedSourceRevision"] = outcome.revision
+
+    def _judge(self, draft: Draft, outcome: Outcome) -> None:
+        """Ready, or why not."""
+        match outcome.error:
+            case RemovedTemplateField() as error:
+                raise Stalled("RemovedTemplateField", str(error))
+            case BadMessage() as error:
+                raise Stalled("UpdateFailed", str(error))
+            case GitError() as error:
+                raise _unready(error, "UpdateFailed")
+        if outcome.refused:
+            path, why = outcome.refused[0]
+            more = f" (and {len(outcome.refused) - 1} more)" if len(outcome.refused) > 1 else ""
+            raise NotReady("AccessDenied", f"{path}{more}: {why}")
+        reports = self._reports(draft.key.namespace, outcome)
+        text = "repository up-to-date"
+        if reports:
+            shown = "; ".join(reports[:_SHOWN])
+            more = f"; and {len(reports) - _SHOWN} more" if len(reports) > _SHOWN else ""
+            text += f". Not updated: {shown}{more}"
+        draft.ready("Succeeded", text)
+
+    @staticmethod
+    def _reports(namespace: str, outcome: Outcome) -> list[str]:
+        """Problem files, and markers that mean nothing. Markers of other namespaces are not ours to judge."""
+        ours = [one for one in outcome.unresolved if one.marker.startswith(("#", f"{namespace}:"))]
+        return [
+            *(f"{path}: {problem}" for path, problem in outcome.problems),
+            *(f"{one.path}:{one.line}: {one.why}" for one in ours),
+        ]
+
+
+def policy_view(manifest: Manifest) -> PolicyView:
+    """What an automation sees of an ImagePolicy."""
+    key, refs = key_of(manifest), refs_of(manifest.get("status") or {})
+    labels = manifest["metadata"].get("labels") or {}
+    return PolicyView(key.namespace, key.name, labels, refs.latest, refs.previous)
+
+
+def _spec(manifest: Manifest) -> ImageUpdateAutomationSpec:
+    strategy = ((manifest.get("spec") or {}).get("update") or {}).get("strategy", "Setters")
+    if strategy != "Setters":
+        raise Stalled("InvalidUpdateStrategy", f"spec.update.strategy: found {strategy!r}, expected Setters")
+    return parse(ImageUpdateAutomationSpec, manifest)
+
+
+def _config(spec: ImageUpdateAutomationSpec, source: GitRepositorySpec) -> PushConfig:
+    try:
+        return push_config(spec, source)
+    except BadPushConfig as error:
+        raise Stalled("InvalidSourceConfiguration", str(error)) from None
+
+
+def _settled(manifest: Manifest, chosen: Sequence[PolicyView], spec: ImageUpdateAutomationSpec) -> str:
+    """The commit at which this automation, with these policies, was done; "" where anything changed since."""
+    status: Mapping[str, Any] = manifest.get("status") or {}
+    generation = manifest["metadata"].get("generation")
+    observed = {name: ref_of(value) for name, value in (status.get("observedPolicies") or {}).items()}
+    now: dict[str, Ref | None] = {one.name: one.latest for one in chosen}
+    if observed != now or status.get("observedGeneration") != generation or spec.git is None:
+        return ""
+    return str(status.get("observedSourceRevision") or "").rpartition(":")[2]
+
+
+def _unready(error: GitError, reason: str = "") -> NotReady | Stalled:
+    kind = NotReady if error.retryable else Stalled
+    return kind(reason or error.reason, error.message)

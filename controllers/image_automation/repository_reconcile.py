@@ -1,0 +1,128 @@
+"""ImageRepository: look which tags a repository has, keep them, and say so in the status.
+
+One scan per repository, identity and exclusion list is under way at a time, whoever asks. A partial answer never counts
+as a scan: a page that fails fails the whole, and what was stored stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from controllers.api.base import parse
+from controllers.api.duration import parse_duration
+from controllers.api.image import ImageRepositorySpec
+from controllers.api.resource import Key, Manifest
+from controllers.api.unserved import unsupported
+from controllers.runtime.conditions import timestamp
+from controllers.runtime.draft import Draft
+from controllers.runtime.result import Result, Stalled
+from controllers.runtime.store import REQUESTED_AT
+
+from .reference import InvalidReference, parse_repository
+from .scan import BadExclusion, Decision, Observed, Scan, scanned, should_scan
+from .sources import Source, Sources
+from .tagstore import TagStore, pack
+
+
+class RepositoryReconciler:
+    def __init__(
+        self,
+        sources: Sources,
+        tags: TagStore,
+        *,
+        draft: Callable[[Key], Draft],
+        on_new_tags: Callable[[Key], None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._sources, self._tags, self._draft, self._clock = sources, tags, draft, clock
+        self._on_new_tags = on_new_tags
+        self._running: dict[tuple[str, str], asyncio.Task[list[str]]] = {}
+
+    async def __call__(self, key: Key) -> Result:
+        draft = self._draft(key)
+        manifest = draft.manifest
+        if manifest is None or manifest["metadata"].get("deletionTimestamp"):
+            self._tags.drop(key)
+            draft.written_by_hand = True
+            return Result()
+        spec = parse(ImageRepositorySpec, manifest)
+        if spec.suspend:
+            draft.written_by_hand = True  # tags found so far stay usable
+            return Result()
+        if paths := unsupported(manifest):
+            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
+        decision = self._decide(key, manifest, spec)
+        if decision.scan:
+            source = await self._sources.open(key.namespace, spec)
+            self._store(draft, source, spec, await self._scan(source, spec))
+            draft.status["lastHandledReconcileAt"] = _requested(manifest)
+            if not draft.status["lastHandledReconcileAt"]:
+                draft.status.pop("lastHandledReconcileAt")
+        last = draft.status.get("lastScanResult") or {}
+        text = f"successful scan: found {last.get('tagCount', 0)} tags with checksum {last.get('revision', '')}"
+        draft.ready("Succeeded", text)
+        return Result(decision.next_scan)
+
+    def _decide(self, key: Key, manifest: Manifest, spec: ImageRepositorySpec) -> Decision:
+        try:
+            name = parse_repository(spec.image).name
+        except InvalidReference as error:
+            raise Stalled("ImageURLInvalid", str(error)) from None
+        status = manifest.get("status") or {}
+        return should_scan(
+            canonical_name=name,
+            interval=parse_duration(spec.interval),
+            exclusions=spec.exclusion_list,
+            requested=_requested(manifest),
+            observed=Observed(
+                canonical_name=str(status.get("canonicalImageName") or ""),
+                exclusions=status.get("observedExclusionList") or (),
+                handled_request=str(status.get("lastHandledReconcileAt") or ""),
+                scanned_ago=self._ago((status.get("lastScanResult") or {}).get("scanTime")),
+                stored_tags=self._tags.count(key),
+            ),
+        )
+
+    def _ago(self, text: Any) -> float | None:
+        try:
+            return (self._clock() - datetime.fromisoformat(str(text))).total_seconds() if text else None
+        except (ValueError, TypeError):
+            return None
+
+    async def _scan(self, source: Source, spec: ImageRepositorySpec) -> Scan:
+        """The tags that are kept, from a scan that is shared with whoever asks for the same now."""
+        found = await self._shared(source)
+        try:
+            return await asyncio.to_thread(scanned, found, spec.exclusion_list)
+        except BadExclusion as error:
+            raise Stalled("ReadOperationFailed", str(error)) from None
+
+    async def _shared(self, source: Source) -> list[str]:
+        name = (source.repository.name, source.identity)
+        task = self._running.get(name)
+        if task is None:
+            task = self._running[name] = asyncio.create_task(source.tags())
+            task.add_done_callback(lambda _: self._running.pop(name, None))
+        return await asyncio.shield(task)
+
+    def _store(self, draft: Draft, source: Source, spec: ImageRepositorySpec, scan: Scan) -> None:
+        revision = scan.revision
+        known = self._tags.get(draft.key)
+        self._tags.put(draft.key, pack(scan.tags, revision))
+        if known is None or known.revision != revision:
+            self._on_new_tags(draft.key)
+        draft.status["canonicalImageName"] = source.repository.name
+        draft.status["observedExclusionList"] = list(spec.exclusion_list)
+        draft.status["lastScanResult"] = {
+            "revision": revision,
+            "tagCount": len(scan.tags),
+            "scanTime": timestamp(self._clock()),
+            "latestTags": list(scan.latest),
+        }
+
+
+def _requested(manifest: Manifest) -> str:
+    return str((manifest["metadata"].get("annotations") or {}).get(REQUESTED_AT) or "")

@@ -1,0 +1,206 @@
+"""One visit to a Git host for all automations of a branch: fetch, splice, commit, push; again when the branch moved.
+
+Blocking; runs on the git pool. Edits are computed from what the host has now, never merged: when another writer was
+faster, everything is computed again on the new head, so nothing is lost, doubled or forced. A crash before the push
+leaves objects that nothing names; after it, the next visit finds the values already there and reads from the commit's
+trailers that it was ours.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from controllers.api.resource import Key
+from controllers.git import (
+    ABSENT,
+    CommitInfo,
+    Found,
+    GitError,
+    LeaseLost,
+    Mirror,
+    Mirrors,
+    NewCommit,
+    NonFastForward,
+    NotFound,
+    Person,
+    PushRef,
+    Refused,
+    Remote,
+    branch_ref,
+    clean_path,
+    commit_tree,
+    push,
+    target,
+    trailers,
+    with_trailers,
+)
+
+from .edit import MAX_FILE, TreeEdit, Unresolved, edit_tree, has_marker, is_candidate
+from .message import Automation, BadMessage, Picked, commit_trailers, render
+from .push_config import PushConfig
+from .reference import Ref
+
+ATTEMPTS = 12
+_OURS = "Image-Update-Automation"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one automation wants written. `policies` and `previous`: `namespace:name` → ref."""
+
+    key: Key
+    path: str
+    policies: Mapping[str, Ref]
+    previous: Mapping[str, Ref]
+    author: Person
+    template: str
+    values: Mapping[str, str]
+    allow: Callable[[Sequence[str]], Mapping[str, str]]
+    """Paths → why each of them may not be written; those that may be are left out. Called from the pool's thread."""
+    settled: str = ""
+    """The commit at which this very job had nothing to do; "" where it may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job. `commit` is the pushed one, "" for none; `head` is where the branch stands now."""
+
+    head: str = ""
+    revision: str = ""
+    commit: str = ""
+    recovered: str = ""
+    """A commit of ours that an earlier process pushed and could not note."""
+    message: str = ""
+    changes: int = 0
+    unresolved: tuple[Unresolved, ...] = ()
+    problems: tuple[tuple[str, str], ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class _Plan:
+    tip: str
+    outcomes: dict[Key, Outcome] = field(default_factory=dict)
+
+
+def visit(
+    mirrors: Mirrors, remote: Remote, config: PushConfig, jobs: Sequence[Job], *, now: Callable[[], datetime]
+) -> dict[Key, Outcome]:
+    """The outcome of each job. Raises GitError for what concerns all of them."""
+    branch = branch_ref(config.branch)
+    with mirrors.use(remote) as mirror:
+        for attempt in range(1, ATTEMPTS + 1):
+            start, base, lease = _base(mirror, config, branch)
+            plan = _plan(mirror, base, jobs, now())
+            if plan.tip != base:
+                try:
+                    push(mirror, _refs(config, plan.tip, branch, lease), options=config.options)
+                except (NonFastForward, LeaseLost):
+                    if attempt == ATTEMPTS:
+                        raise
+                    time.sleep(random.uniform(0.02, 0.1) * attempt)  # noqa: S311 jitter
+                    continue
+            return {key: _finished(one, start, plan.tip, config) for key, one in plan.outcomes.items()}
+    raise NonFastForward(f"{config.branch} of {remote.url} moved {ATTEMPTS} times in a row")
+
+
+def _refs(config: PushConfig, tip: str, branch: str, lease: str | None) -> list[PushRef]:
+    refs = [PushRef(tip, branch, lease)]
+    if config.refspec is not None:
+        source, destination = config.refspec
+        if source not in ("HEAD", branch):
+            raise Refused(f"spec.git.push.refspec: found source {source}, expected HEAD or {branch}")
+        if destination == branch:
+            raise Refused(f"spec.git.push.refspec: found {destination}, which is the push branch already")
+        refs.append(PushRef(tip, destination))
+    return refs
+
+
+def _base(mirror: Mirror, config: PushConfig, branch: str) -> tuple[Found, str, str | None]:
+    """What is checked out, the commit to work on, and the lease for the push: the push branch goes on where it is."""
+    start = mirror.resolve(target(config.checkout))
+    if not config.switch:
+        return start, mirror.fetch(start), None
+    standing = mirror.ls_remote([branch]).get(branch)
+    if standing is None:
+        return start, mirror.fetch(start), ABSENT
+    return start, mirror.fetch(Found(standing, branch)), None
+
+
+def _plan(mirror: Mirror, base: str, jobs: Sequence[Job], now: datetime) -> _Plan:
+    """Commits of all jobs, one upon the other, not pushed."""
+    plan = _Plan(base)
+    head = mirror.objects.commit(base)
+    files: dict[str, bytes] | None = None
+    for job in sorted(jobs, key=lambda one: one.key):
+        if job.settled == base and plan.tip == base:
+            plan.outcomes[job.key] = Outcome(head=base)
+            continue
+        if files is None:
+            files = _marked_files(mirror, base)
+        try:
+            plan.outcomes[job.key] = _one(mirror, plan, job, files, head, now)
+        except (GitError, BadMessage) as error:
+            plan.outcomes[job.key] = Outcome(head=base, error=error)
+    return plan
+
+
+def _marked_files(mirror: Mirror, commit: str) -> dict[str, bytes]:
+    """Every file that may hold markers and does. Symlinks and submodules are no files."""
+    entries = [
+        entry
+        for entry in mirror.objects.list_tree(commit)
+        if entry.is_file and is_candidate(entry.path) and entry.size <= MAX_FILE
+    ]
+    blobs = mirror.objects.read_blobs(entry.id for entry in entries)
+    return {entry.path: blobs[entry.id] for entry in entries if has_marker(blobs[entry.id])}
+
+
+def _one(mirror: Mirror, plan: _Plan, job: Job, files: dict[str, bytes], head: CommitInfo, now: datetime) -> Outcome:
+    below = clean_path(job.path)
+    chosen = {path: text for path, text in files.items() if not below or path.startswith(f"{below}/") or path == below}
+    if below and not chosen:
+        _check_path(mirror, plan.tip, below)
+    edit = edit_tree(chosen, job.policies)
+    refused = job.allow(sorted(edit.contents)) if edit.contents else {}
+    granted = TreeEdit(tuple(one for one in edit.files if one.path not in refused))
+    report = Outcome(unresolved=edit.unresolved, problems=edit.problems, refused=tuple(sorted(refused.items())))
+    if not granted.contents:
+        ours = (_OURS, str(job.key)) in trailers(head.message)
+        return replace(report, head=plan.tip, recovered=head.id if ours and plan.tip == head.id else "")
+    automation = Automation(job.key.namespace, job.key.name)
+    images = _written(granted, job)
+    message = render(job.template, automation=automation, changed=granted, values=job.values, images=images)
+    full = with_trailers(message, commit_trailers(automation, images))
+    plan.tip = commit_tree(mirror.objects, NewCommit(plan.tip, granted.contents, full, job.author, now))
+    files.update(granted.contents)
+    changes = sum(len(one.changes) for one in granted.files)
+    return replace(report, head=plan.tip, commit=plan.tip, message=message, changes=changes)
+
+
+def _check_path(mirror: Mirror, commit: str, path: str) -> None:
+    """Raises NotFound where `spec.update.path` is no directory: a typing error should not look like success."""
+    kinds = [kind for kind, _ in mirror.objects.read_objects([f"{commit}:{path}"])]
+    if kinds != ["tree"]:
+        raise NotFound(f"spec.update.path {path!r}: not a directory of the repository")
+
+
+def _written(edit: TreeEdit, job: Job) -> list[Picked]:
+    """The images this commit writes, by the markers that changed."""
+    names = {":".join(change.setter.split(":")[:2]) for one in edit.files for change in one.changes}
+    return [
+        Picked(name.replace(":", "/"), job.policies[name], job.previous.get(name))
+        for name in sorted(names)
+        if name in job.policies
+    ]
+
+
+def _finished(outcome: Outcome, start: Found, tip: str, config: PushConfig) -> Outcome:
+    """The same with where things stand after the push: a chain of commits is one head for all."""
+    source = start if config.switch else Found(tip, start.ref)
+    return replace(outcome, head=tip, revision=source.revision)
