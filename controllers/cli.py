@@ -23,7 +23,7 @@ CONTROLLERS = {
     "image-automation": "controllers.image_automation.handlers",
     "kustomization": "controllers.kustomization.handlers",
 }
-"""Name on the command line → module with `register(manager)` and, where it has knobs, `SETTINGS` (their group)."""
+"""Name on the command line → module with `register(manager)` and, where it has knobs, `SETTINGS` (their groups)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +63,7 @@ def _run(words: Sequence[str]) -> int:
     from .runtime.settings import Settings, SettingsError
 
     modules = {name: importlib.import_module(module) for name, module in CONTROLLERS.items()}
-    groups = [module.SETTINGS for module in modules.values() if hasattr(module, "SETTINGS")]
+    groups = [group for module in modules.values() for group in getattr(module, "SETTINGS", ())]
     parser = argparse.ArgumentParser(prog="inhaul run")
     Settings.add_arguments(parser, *groups)
     options = parser.parse_args(words)

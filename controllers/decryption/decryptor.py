@@ -22,7 +22,7 @@ from .errors import SopsError
 from .keyring import Keyring
 from .limits import Limits
 from .reader import Decrypted, KeyPolicy, allow_every_key, decrypt_object
-from .stores import format_for_path, is_encrypted, write
+from .stores import format_for_path, is_encrypted, read, write
 from .tool import decrypt_any
 
 SKIP_ANNOTATION = "kustomize.toolkit.fluxcd.io/decrypt"
@@ -49,17 +49,28 @@ class Decryptor:
     ) -> None:  # fmt: skip
         self._keys, self._policy, self._audit, self._limits, self._sops = keys, policy, audit, limits or Limits(), sops
 
-    def decrypt_file(self, path: str, data: bytes, form: str = "") -> bytes:
+    def decrypt_file(self, path: str, data: bytes, form: str = "", *, mark: str = "") -> bytes:
         """The file's plaintext, or the same bytes where it is none that is encrypted. `form` "" means: by the name."""
         form = form or format_for_path(path)
-        if not is_encrypted(data, form):
+        if not is_encrypted(data, form) or (form in ("yaml", "json") and self._skipped(data, form)):
             return data
-        return self._file(path, data, form).plaintext
+        decrypted = self._file(path, data, form)
+        if mark and decrypted.documents and form in ("yaml", "json"):
+            return write([_marked(document, mark) for document in decrypted.documents], form)
+        return decrypted.plaintext
+
+    def _skipped(self, data: bytes, form: str) -> bool:
+        """Does an object in the file ask to be left encrypted? A file that does not parse is refused when decrypted."""
+        try:
+            documents = read(data, form, self._limits).documents
+        except SopsError:
+            return False
+        return any(_is_skipped(document) for document in documents)
 
     def decrypt_object(self, manifest: Manifest) -> Manifest:
         """The object in plaintext. Raises SopsError whose message names the object and field."""
         meta = manifest.get("metadata") or {}
-        if str((meta.get("annotations") or {}).get(SKIP_ANNOTATION, "")).lower() == "disabled":
+        if _is_skipped(manifest):
             return manifest
         subject = f"{manifest.get('kind', '')}/{meta.get('namespace', '')}/{meta.get('name', '')}"
         if is_encrypted_object(manifest):
@@ -112,6 +123,23 @@ class Decryptor:
     def _report(self, subject: str, form: str, decrypted: Decrypted) -> None:
         report = decrypted.report
         self._audit(Audit(subject, form, decrypted.key_ids, tuple(report.fields), tuple(report.empty_fields)))
+
+
+def _is_skipped(document: Any) -> bool:
+    meta = document.get("metadata") if isinstance(document, dict) else None
+    annotations = meta.get("annotations") if isinstance(meta, dict) else None
+    return isinstance(annotations, dict) and str(annotations.get(SKIP_ANNOTATION, "")).lower() == "disabled"
+
+
+def _marked(document: Any, mark: str) -> Any:
+    """A Kubernetes object with one more annotation; anything else as it is."""
+    if not isinstance(document, dict) or not document.get("kind"):
+        return document
+    meta = document.get("metadata") or {}
+    annotations = meta.get("annotations") if isinstance(meta, dict) else None
+    if not isinstance(meta, dict) or not isinstance(annotations or {}, dict):
+        return document
+    return {**document, "metadata": {**meta, "annotations": {**(annotations or {}), mark: "true"}}}
 
 
 def is_encrypted_object(manifest: Manifest) -> bool:

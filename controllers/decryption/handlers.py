@@ -22,7 +22,7 @@ from .ring import newest
 from .settings import DecryptionSettings
 from .target import LABEL
 
-SETTINGS = DecryptionSettings
+SETTINGS = (DecryptionSettings,)
 
 
 def register(manager: Manager) -> None:

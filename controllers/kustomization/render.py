@@ -1,7 +1,8 @@
 """From a tree and a spec to objects: plain manifests in process, or kustomize over the read-set.
 
-Decryption is injected (`Decrypt`): encrypted files that generators read are opened before the build, encrypted objects
-after it. Substitution follows, then common metadata, as upstream orders them.
+Decryption is injected (`Decrypt`): encrypted files are opened as they lie in Git, before anything is built from them,
+for their MAC covers the raw bytes; objects that only the build made are opened after it. Substitution follows, then
+common metadata, as upstream orders them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -32,10 +33,16 @@ SPEC_FIELDS = (
 """Fields of a spec that a render depends on, beside the files and the values of variables."""
 
 
+_OPENED = "internal.inhaul.dev/decrypted"
+"""Annotation on what came out of an encrypted file, up to the end of the render: its values are masked everywhere."""
+
+
 class Decrypt(Protocol):
     """What a render needs of SOPS. `form` is "" where the name of the file tells it."""
 
-    def decrypt_file(self, path: str, data: bytes, form: str = "") -> bytes: ...
+    def decrypt_file(self, path: str, data: bytes, form: str = "", *, mark: str = "") -> bytes:
+        """The plaintext, or the bytes as they are; `mark` is an annotation that objects of the file are given."""
+        ...
 
     def decrypt_object(self, manifest: Manifest) -> Manifest: ...
 
@@ -118,7 +125,7 @@ def render(
     Blocking: run it on a thread.
     """
     if source.reads is None:
-        contents = tree.read(source.plain)
+        contents = _opened(tree.read(source.plain), decrypt)
         objects = [manifest for path in source.plain for manifest in read_manifests(path, contents[path])]
     else:
         objects = _built(tree, source, source.reads, decrypt)
@@ -132,9 +139,7 @@ def _built(tree: Tree, source: Source, reads: ReadSet, decrypt: Decrypt | None) 
     files = dict(contents)
     for exported, real in reads.aliases.items():
         files[exported] = contents[real]
-    if decrypt is not None:
-        for path in reads.env_files:
-            files[path] = decrypt.decrypt_file(path, files[path])
+    files = _opened(files, decrypt, reads.env_files)
     files |= {path: text.encode() for path, text in reads.texts.items()}
     if not source.generated or not _lists_anything(source.generated.content):
         return []
@@ -143,6 +148,20 @@ def _built(tree: Tree, source: Source, reads: ReadSet, decrypt: Decrypt | None) 
         return [document for document in load_all(output) if document]
     except BadYaml as error:
         raise BadSource(f"kustomize's output: {error}") from None
+
+
+def _opened(files: Mapping[str, bytes], decrypt: Decrypt | None, generators: Collection[str] = ()) -> dict[str, bytes]:
+    """The files in plaintext; objects of those that were encrypted carry the mark.
+
+    What `generators` read is content and no object: it gets no mark, and what is generated from it is a Secret or of
+    the tenant's own choice.
+    """
+    if decrypt is None:
+        return dict(files)
+    return {
+        path: decrypt.decrypt_file(path, data, mark="" if path in generators else _OPENED)
+        for path, data in files.items()
+    }
 
 
 def _lists_anything(content: Mapping[str, Any]) -> bool:
@@ -174,12 +193,24 @@ def _finished(
     done: list[Manifest] = []
     common = spec.get("commonMetadata") or {}
     for manifest in objects:
+        manifest, from_file = _unmarked(manifest)
         opened = decrypt.decrypt_object(manifest) if decrypt is not None else manifest
         result = postbuild.substitute_object(opened, variables.values) if variables.wanted else opened
-        if opened is not manifest or (variables.from_secret and result is not opened):
+        if from_file or opened is not manifest or (variables.from_secret and result is not opened):
             masked.add(entry_of(result).id)
         done.append(normalize(with_metadata(result, common.get("labels"), common.get("annotations"))))
     return Rendered(tuple(_checked(done)), frozenset(masked))
+
+
+def _unmarked(manifest: Manifest) -> tuple[Manifest, bool]:
+    """The object without the mark, and whether it had it."""
+    meta = manifest["metadata"]
+    annotations = meta.get("annotations")
+    if not isinstance(annotations, dict) or _OPENED not in annotations:
+        return manifest, False
+    kept = {name: value for name, value in annotations.items() if name != _OPENED}
+    rest = {name: value for name, value in meta.items() if name != "annotations"}
+    return {**manifest, "metadata": {**rest, "annotations": kept} if kept else rest}, True
 
 
 def render_files(files: Mapping[str, bytes], directory: str, spec: Mapping[str, Any]) -> list[Manifest]:
