@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 
 from controllers.api.external_secrets import EXTERNAL_SECRETS
 from controllers.api.resource import Key, Manifest
@@ -30,7 +30,7 @@ class EventHandler:
     def __init__(
         self,
         kube: KubeClient,
-        interests: Mapping[Key, tuple[Interest, ...]],
+        interests: Callable[[], Iterable[tuple[Key, tuple[Interest, ...]]]],
         lookup: Callable[[Key], Manifest | None],
         coalescer: Coalescer,
         meters: Meters,
@@ -49,7 +49,7 @@ class EventHandler:
             self._meters.messages.labels("other").inc()
             return
         self._coalescer.invalidate(lambda source, key: concerns(change, key, region=source.region))
-        keys = [key for key, wants in list(self._interests.items()) if interested(change, wants)]
+        keys = [key for key, wants in self._interests() if interested(change, wants)]
         await asyncio.gather(*(self._force(key, mark(change)) for key in keys))
         self._meters.messages.labels("matched" if keys else "unmatched").inc()
         log.info("%s %s: %d ExternalSecrets concerned", change.action, change.name, len(keys))

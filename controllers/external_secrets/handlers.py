@@ -94,7 +94,7 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
         reconcilers[kind] = StoreReconciler(resolver, identities, wake_users, controller=find)
     manager.watch(SECRETS, targets.on_event, label_selector=f"{MANAGED}=true")
     if knobs.queue_url:
-        handler = EventHandler(manager.kube, reconciler.interests, controller.store.get, coalescer, meters)
+        handler = EventHandler(manager.kube, reconciler.all_interests, controller.store.get, coalescer, meters)
         consumer = Consumer(identities, OWN, knobs.queue_url, handler, region=knobs.queue_region, wait=knobs.queue_wait)
         manager.task("secret events", consumer.run)
 

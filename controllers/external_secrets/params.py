@@ -10,7 +10,7 @@ Service = Literal["SecretsManager", "ParameterStore"]
 _ARN = re.compile(r"arn:[^:]*:(secretsmanager|ssm):([^:]*):([^:]*):(?:secret:|parameter)(.+)\Z", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class RemoteKey:
     """One value at the provider: what a fetch is asked for, and what values are shared by.
 

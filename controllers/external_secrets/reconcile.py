@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from controllers.api.base import parse
 from controllers.api.external_secrets import EXTERNAL_SECRETS, ExternalSecretSpec
-from controllers.api.resource import Key, Manifest
+from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.tenancy import WriteSecretType
 from controllers.api.unserved import unsupported
 from controllers.runtime.conditions import find as find_condition
@@ -61,8 +61,7 @@ class ExternalSecretReconciler:
     ) -> None:
         self._kube, self._refresher, self._targets = kube, refresher, targets
         self._writer, self._meters, self._controller, self._clock = writer, meters, controller, clock
-        self.interests: dict[Key, tuple[Interest, ...]] = {}
-        """What each ExternalSecret reads; asked by the event consumer."""
+        self._interests: dict[Key, tuple[Interest, ...]] = {}
         self._held: dict[Key, tuple[str, Wanted]] = {}
         self._versions: dict[Key, set[str]] = {}
 
@@ -78,12 +77,23 @@ class ExternalSecretReconciler:
             draft.written_by_hand = True  # another controller's: not a word in its status
             return Result()
         self._check(manifest)
-        self.interests[key] = self._refresher.interests(manifest)
+        self._interests[key] = self._refresher.interests(manifest)
         due = await self._due(key, manifest)
         if not due.now:
             _as_it_was(draft)
             return Result(due.wait)
         return await self._sync(draft, manifest, due)
+
+    def all_interests(self) -> list[tuple[Key, tuple[Interest, ...]]]:
+        """What each known ExternalSecret reads, also those that were not reconciled since the start: a message that came
+        while no controller ran must find them."""
+        out = []
+        for manifest in self._controller().store.list():
+            key = key_of(manifest)
+            if key not in self._interests and not manifest["metadata"].get("deletionTimestamp"):
+                self._interests[key] = self._refresher.interests(manifest)
+            out.append((key, self._interests.get(key, ())))
+        return out
 
     # --- deciding
 
@@ -272,7 +282,7 @@ class ExternalSecretReconciler:
         return Result()
 
     def _forget(self, key: Key) -> None:
-        for known in (self.interests, self._held, self._versions):
+        for known in (self._interests, self._held, self._versions):
             known.pop(key, None)
         self._meters.forget(key)
 

@@ -163,6 +163,15 @@ async def test_a_batch_takes_along_what_is_due_soon_and_answers_it_when_it_is() 
     assert len(provider.calls) == 1
 
 
+async def test_keys_that_fall_due_in_the_same_moment_are_all_taken_along() -> None:
+    provider = Provider(**names(4))
+    coalescer, due = Coalescer(provider), now() + 5
+    for name in ("k3", "k1", "k2"):
+        coalescer.expect(SM, key(name), due=due, interval=100.0)
+    await ask(coalescer, "k0")
+    assert provider.calls == [("k0", "k1", "k2", "k3")]
+
+
 async def test_a_value_taken_along_answers_nobody_who_wants_it_fresh() -> None:
     provider = Provider(**names(2))
     coalescer = Coalescer(provider)
