@@ -55,6 +55,8 @@ class Applied:
     live: Manifest | None = field(repr=False, default=None)
     """The object as the server has it now, without managed fields."""
     fields: tuple[Operation, ...] = ()
+    by: str = ""
+    """Who wrote the first of these fields before us, as managedFields tell: `kubectl-edit, Update, 2026-…`."""
 
 
 @dataclass(slots=True)
@@ -198,7 +200,9 @@ class Applier:
         if live is not None and candidate.action != "skipped":
             version = str(live["metadata"].get("resourceVersion") or "")
             self._known[key] = Known(version, digest_of(candidate.sent))
-        return Applied(subject, key, candidate.action, _slim(live), candidate.fields)
+        before = candidate.live or {}
+        by = drift.writer_of(before, candidate.fields[0]["path"], except_for=MANAGER) if candidate.fields else ""
+        return Applied(subject, key, candidate.action, _slim(live), candidate.fields, by)
 
     async def _remove(self, resource: Resource, live: Manifest) -> None:
         """Deletes exactly this object and waits until its name is free."""

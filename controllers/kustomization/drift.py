@@ -187,6 +187,20 @@ def _applied_by_other(existing: Manifest, parts: Sequence[str], manager: str) ->
     )
 
 
+def writer_of(live: Manifest, pointer: str, *, except_for: str) -> str:
+    """Who else holds a field of a live object: `manager, operation, time` of the latest entry; "" where nobody does."""
+    parts = segments(pointer)
+    entries = [
+        entry
+        for entry in (live.get("metadata") or {}).get("managedFields") or []
+        if entry.get("manager") != except_for and owns(entry.get("fieldsV1") or {}, live, parts)
+    ]
+    if not entries:
+        return ""
+    last = max(entries, key=lambda entry: str(entry.get("time") or ""))
+    return ", ".join(str(last[name]) for name in ("manager", "operation", "time") if last.get(name))
+
+
 def owns(fields: Mapping[str, Any], manifest: Any, parts: Sequence[str]) -> bool:
     """Does a set of managed fields hold the field at this path? List members are found by index, key or value."""
     position: Any = fields

@@ -20,12 +20,13 @@ from controllers.api.resource import Key, Manifest
 from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
 from controllers.api.tenancy import Decision, ReadGit, Request
 from controllers.api.unserved import unsupported
-from controllers.git.errors import GitError, Refused
+from controllers.git.errors import GitError
 from controllers.git.objects import CommitInfo
 from controllers.git.process import Remote
 from controllers.git.refs import Found, Target, target
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
+from controllers.runtime.egress import EgressDenied
 from controllers.runtime.kube import ApiError, KubeClient, NotFound
 from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady, Result, Stalled
@@ -104,8 +105,8 @@ class GitReconciler:
         if self._egress is not None:
             try:
                 await self._egress.check_url(spec.url, schemes=("https", "ssh"))
-            except Exception as error:
-                raise Refused(f"spec.url: {error}") from None
+            except EgressDenied as error:  # a name that does not resolve may do so later
+                raise NotReady("URLInvalid", f"spec.url: {error}") from None
         remote = await self.remote(manifest, spec)
         artifact = artifact_of(manifest)
         same_content = not git_spec.content_changed(manifest)

@@ -10,12 +10,16 @@ from controllers.api.core import CONFIGMAPS, SECRETS
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.source import GIT_REPOSITORIES
+from controllers.api.tenancy import DecryptWith
+from controllers.decryption.metadata import MasterKey
+from controllers.decryption.reader import KeyPolicy
 from controllers.git.mirrors import Mirrors
 from controllers.git.process import Git
 from controllers.runtime.conditions import find
 from controllers.runtime.controller import Controller
 from controllers.runtime.kube import WatchEvent
 from controllers.runtime.manager import Manager
+from controllers.runtime.store import Store
 
 from .building import Builder
 from .dependencies import configs_of, dependencies_of, source_of
@@ -50,10 +54,12 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
         on_dirty=lambda key: kustomizations.queue.changed(key),
         on_status=lambda key: kustomizations.queue.changed(key),
     )
-    repositories = manager.controller(GIT_REPOSITORIES, git_reconciler.reconcile, max_concurrent=4)
-    builder = Builder(
-        git_reconciler, sources, repositories.store, pools=manager.pools, settings=settings, decryption=decryption
-    )
+    own = manager.settings.claim.sources == "own"
+    if own:
+        repositories = manager.controller(GIT_REPOSITORIES, git_reconciler.reconcile, max_concurrent=4)
+    store = repositories.store if own else manager.store(GIT_REPOSITORIES)
+    given = decryption or Decryption(policy=partial(_key_policy, manager))
+    builder = Builder(git_reconciler, sources, store, pools=manager.pools, settings=settings, decryption=given)
     reconciler = Reconciler(
         manager.kube,
         builder,
@@ -65,10 +71,23 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
         store=lambda: kustomizations.store,
     )
     kustomizations = manager.controller(KUSTOMIZATIONS, reconciler.reconcile, max_concurrent=settings.concurrent)
-    _wake(manager, repositories, kustomizations)
+    _wake(manager, store, kustomizations)
 
 
-def _wake(manager: Manager, repositories: Controller, kustomizations: Controller) -> None:
+def _key_policy(manager: Manager, namespace: str) -> KeyPolicy:
+    """What TenantPolicies say of a namespace's keys."""
+
+    def refused(key: MasterKey) -> str:
+        if key.kind not in ("age", "kms"):
+            return ""
+        name = {"age": "age_recipient", "kms": "kms_arn"}[key.kind]
+        decision = manager.policies.allowed(namespace, DecryptWith(**{name: key.identifier}))
+        return "" if decision else decision.reason
+
+    return refused
+
+
+def _wake(manager: Manager, repositories: Store, kustomizations: Controller) -> None:
     """A new revision wakes its Kustomizations, a ready dependency its dependants, a watched input its users."""
     store, queue = kustomizations.store, kustomizations.queue
     store.index(_BY_SOURCE, lambda manifest: [_name(*source_of(manifest))])
@@ -90,7 +109,7 @@ def _wake(manager: Manager, repositories: Controller, kustomizations: Controller
             for manifest in store.by_index(_BY_CONFIG, _name(kind, key_of(event.object))):
                 queue.changed(key_of(manifest))
 
-    repositories.store.subscribe(repository_changed)
+    repositories.subscribe(repository_changed)
     store.subscribe(kustomization_changed)
     for resource in (SECRETS, CONFIGMAPS):
         manager.watch(resource, partial(input_changed, resource.kind), label_selector=WATCHED)

@@ -70,8 +70,9 @@ class Run:
         return parse_duration(given) if given else max(30.0, parse_duration(self.spec.interval) - 30.0)
 
     @property
-    def retry(self) -> float:
-        return parse_duration(self.spec.retry_interval or self.spec.interval)
+    def retry_interval(self) -> float | None:
+        """Seconds after a failure, where the spec says; None: the queue's growing pauses."""
+        return parse_duration(self.spec.retry_interval) if self.spec.retry_interval else None
 
 
 class Reconciler:
@@ -131,7 +132,7 @@ class Reconciler:
             run.built = built = await self._builder.build(run.tenant, run.key, run.manifest, run.spec, source)
         except NotReady as error:
             run.draft.status["lastAttemptedRevision"] = source.revision
-            raise NotReady(error.reason, error.message, retry_after=error.retry_after or run.retry) from None
+            raise NotReady(error.reason, error.message, retry_after=error.retry_after or run.retry_interval) from None
         try:
             return await self._advance(run, built, dirty)
         finally:
@@ -146,13 +147,13 @@ class Reconciler:
             rendered = await self._builder.render(built)
         except NotReady as error:
             run.draft.status["lastAttemptedRevision"] = built.revision
-            raise NotReady(error.reason, error.message, retry_after=run.retry) from None
+            raise NotReady(error.reason, error.message, retry_after=run.retry_interval) from None
         applier = self._applier(run, rendered)
         try:
             labelled = [with_metadata(manifest, owner_labels(run.key)) for manifest in rendered.objects]
             run.objects = await applier.scoped(labelled)
         except ApplyFailed as error:
-            raise NotReady("ReconciliationFailed", str(error), retry_after=run.retry) from None
+            raise NotReady("ReconciliationFailed", str(error), retry_after=run.retry_interval) from None
         if token == memory.applied and not dirty:
             return await self._finish(run, rendered, token)
         partial = dirty if token in (memory.done, memory.applied) and not due else set()
@@ -203,7 +204,7 @@ class Reconciler:
             self._remember(run, rendered, "ReconciliationFailed")
             done = [f"{each.subject} {each.action}" for each in applier.applied if each.action in _WRITTEN]
             text = f"{error}" + (f"; before that: {', '.join(done[:20])}" if done else "")
-            raise NotReady("ReconciliationFailed", text) from None
+            raise NotReady("ReconciliationFailed", text, retry_after=run.retry_interval) from None
         if not only:
             run.memory.skipped = frozenset(each.identity for each in applier.applied if each.action == "skipped")
             run.memory.known = {each.identity: run.memory.known[each.identity] for each in applier.applied
@@ -255,7 +256,8 @@ class Reconciler:
             for each in applied:
                 if each.action in (CONFIGURED, CREATED):
                     paths = ", ".join(operation["path"] for operation in each.fields[:10])
-                    run.draft.event("DriftReverted", f"{each.subject} {each.action}{': ' + paths if paths else ''}")
+                    detail = (f": {paths}" if paths else "") + (f" (changed by {each.by})" if each.by else "")
+                    run.draft.event("DriftReverted", f"{each.subject} {each.action}{detail}")
         elif lines:
             run.draft.event("Progressing", "\n".join(lines)[:1000])
 
@@ -303,7 +305,11 @@ class Reconciler:
         how = "failed early due to stalled resources" if state is State.FAILED else f"timeout after {run.timeout:g} s"
         run.draft.condition(HEALTHY, "False", "HealthCheckFailed", text)
         self._hold_prune(run)
-        raise NotReady("HealthCheckFailed", f"health check {how}: {text}", retry_after=run.retry)
+        raise NotReady(
+            "HealthCheckFailed",
+            f"health check {how}: {text}",
+            retry_after=run.retry_interval or parse_duration(run.spec.interval),
+        )
 
     async def _progressing(self, run: Run, message: str) -> None:
         run.draft.status = conditions.ready(

@@ -68,7 +68,7 @@ async def _state(kube: KubeClient, entry: Entry, wanted: Manifest | None, exprs:
         try:
             return exprs[entry.group, entry.kind].evaluate(live)
         except ExpressionError as error:
-            return Status(State.FAILED, "InvalidCELExpression", str(error))
+            return Status(State.UNKNOWN, "InvalidCELExpression", str(error))  # a status that is not written yet
     status = compute(live, now=datetime.now(UTC), flux_jobs=True)
     if status.state is State.CURRENT or group_of(live) != "apps":
         return status

@@ -13,16 +13,18 @@ from typing import Any
 import pyrage
 import pytest
 
-from controllers.api.core import CONFIGMAPS, DEPLOYMENTS, ROLE_BINDINGS, SECRETS
+from controllers.api.core import CLUSTER_ROLE_BINDINGS, CONFIGMAPS, CRDS, ROLE_BINDINGS, SECRETS
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Manifest, Resource
 from controllers.kustomization.yamldump import dump
+from controllers.kustomization.yamlload import load
 from controllers.runtime.conditions import find
 from controllers.runtime.kube import NotFound
 from controllers.runtime.manager import Manager
 
 from .conftest import World, configmap, running
 
+STATUS = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 WIDGETS = Resource("example.dev", "v1", "widgets", "Widget")
 
 
@@ -32,8 +34,8 @@ def definition() -> str:
         "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "Value is immutable"}],
     }
     spec = {"type": "object", "properties": {"fixed": fixed, "size": {"type": "integer"}}}
-    version = {"name": "v1", "served": True, "storage": True,
-               "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}}  # fmt: skip
+    schema = {"type": "object", "properties": {"spec": spec, "status": STATUS}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     names = {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"}
     return dump({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -42,22 +44,13 @@ def definition() -> str:
     })  # fmt: skip
 
 
-def widget(fixed: str) -> str:
-    meta = {"name": "w", "namespace": "team-a"}
-    return dump({"apiVersion": "example.dev/v1", "kind": "Widget", "metadata": meta, "spec": {"fixed": fixed}})
-
-
-def deployment(image: str, name: str = "app") -> str:
-    template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "app", "image": image}]}}
-    spec = {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template}
-    meta = {"name": name, "namespace": "team-a"}
-    return dump({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec})
+def widget(fixed: str, size: int = 1) -> str:
+    meta, spec = {"name": "w", "namespace": "team-a"}, {"fixed": fixed, "size": size}
+    return dump({"apiVersion": "example.dev/v1", "kind": "Widget", "metadata": meta, "spec": spec})
 
 
 async def admin(world: World, namespace: str) -> None:
     """Makes the tenant's account cluster-admin, for a test that needs cluster-scoped kinds."""
-    from controllers.api.core import CLUSTER_ROLE_BINDINGS
-
     await world.kube.create(CLUSTER_ROLE_BINDINGS, {
         "metadata": {"name": f"{namespace}-admin"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
@@ -92,61 +85,61 @@ def message(manifest: Manifest) -> str:
 
 
 async def test_old_objects_go_only_when_the_new_are_healthy(world: World) -> None:
-    await start(world, {"app/old.yaml": configmap("old", "team-a")}, wait=True)
-    async with running(world.manager("--web-port=0")):
+    definition_of_widgets = load(definition())
+    definition_of_widgets["spec"]["versions"][0]["subresources"] = {"status": {}}
+    await world.kube.create(CRDS, definition_of_widgets)
+    await world.until(lambda: world.kube.served(WIDGETS))
+    ready = "status.conditions.exists(e, e.type == 'Ready' && e.status == 'True')"
+    stalled = "status.conditions.exists(e, e.type == 'Stalled' && e.status == 'True')"
+    expressions = {"apiVersion": "example.dev/v1", "kind": "Widget", "current": ready, "failed": stalled}
+    files = {"app/old.yaml": configmap("old", "team-a")}
+    await start(world, files, wait=True, healthCheckExprs=[expressions])
+    async with running(world.manager()):
         await world.condition("app", "team-a", "True")
-        await world.push({"app/old.yaml": None, "app/new.yaml": deployment("app:1")}, "team-a")
+        await world.push({"app/old.yaml": None, "app/new.yaml": widget("x", size=1)}, "team-a")
+        await tell(world, 1, "Ready", "False", "Starting")
         waiting = await world.condition("app", "team-a", "Unknown", "Progressing")
-        assert "Deployment/team-a/app: InProgress" in message(waiting)
+        assert "Widget/team-a/w: " in message(waiting)
         assert await world.data("old", "team-a") == {}
-        await roll_out(world)
+        await tell(world, 1, "Ready", "True")
         done = await world.condition("app", "team-a", "True")
         assert await world.data("old", "team-a") is None
-        assert find(done["status"], "Healthy")["status"] == "True"  # type: ignore[index]
+        assert (find(done["status"], "Healthy") or {})["status"] == "True"
 
-        await world.push({"app/new.yaml": deployment("app:2"), "app/more.yaml": configmap("more", "team-a")}, "team-a")
+        await world.push({"app/new.yaml": widget("x", size=2), "app/more.yaml": configmap("more", "team-a")}, "team-a")
+        await tell(world, 2, "Ready", "True")
         await world.until(lambda: _there(world, "more"))
-        commit = await world.push({"app/more.yaml": None}, "team-a")
-        await world.until(lambda: _attempted(world, commit))
-        await roll_out(world, failed=True)
+        await world.push({"app/new.yaml": widget("x", size=3), "app/more.yaml": None}, "team-a")
+        await tell(world, 3, "Stalled", "True", "NoSpace")
         failed = await world.condition("app", "team-a", "False", "HealthCheckFailed")
-        assert "Progress deadline exceeded" in message(failed)
+        assert "Widget/team-a/w: Failed: " in message(failed)
         held = find(failed["status"], "PruneHeld")
         assert held is not None and "ConfigMap/team-a/more" in held["message"]
         assert await world.data("more", "team-a") == {}
-        commit = await world.push({"app/new.yaml": deployment("app:3")}, "team-a")
-        await world.until(lambda: _image(world, "app:3"))
-        await roll_out(world)
+        commit = await world.push({"app/new.yaml": widget("x", size=4)}, "team-a")
+        await tell(world, 4, "Ready", "True")
         done = await world.applied("app", "team-a", commit)
         assert find(done["status"], "PruneHeld") is None
         assert await world.data("more", "team-a") is None
 
 
+async def tell(world: World, size: int, type_: str, status: str, reason: str = "Told") -> None:
+    """What the Widget's own controller says once it sees this size."""
+    live: Manifest = {}
+
+    async def seen() -> bool:
+        nonlocal live
+        live = await world.get(WIDGETS, "w", "team-a") or {}
+        return live.get("spec", {}).get("size") == size
+
+    await world.until(seen)
+    condition = {"type": type_, "status": status, "reason": reason, "message": "no luck"}
+    now = {"observedGeneration": live["metadata"]["generation"], "conditions": [condition]}
+    await world.kube.patch(WIDGETS, "w", "team-a", body={"status": now}, subresource="status")
+
+
 async def _there(world: World, name: str) -> bool:
     return await world.data(name, "team-a") is not None
-
-
-async def _attempted(world: World, commit: str) -> bool:
-    found = await world.kube.get(KUSTOMIZATIONS, "app", "team-a")
-    return str(found["status"].get("lastAttemptedRevision")).endswith(commit)
-
-
-async def _image(world: World, image: str) -> bool:
-    live = await world.kube.get(DEPLOYMENTS, "app", "team-a")
-    return bool(live["spec"]["template"]["spec"]["containers"][0]["image"] == image)
-
-
-async def roll_out(world: World, *, failed: bool = False) -> None:
-    """What the Deployment controller writes when a rollout is through, or stuck."""
-    live = await world.kube.get(DEPLOYMENTS, "app", "team-a")
-    reason = "ProgressDeadlineExceeded" if failed else "NewReplicaSetAvailable"
-    conditions = [
-        {"type": "Progressing", "status": "False" if failed else "True", "reason": reason},
-        {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"},
-    ]
-    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
-    status = {"observedGeneration": live["metadata"]["generation"], "conditions": conditions, **counts}
-    await world.kube.patch(DEPLOYMENTS, "app", "team-a", body={"status": status}, subresource="status")
 
 
 async def test_a_sops_file_is_decrypted_with_the_tenants_key(world: World, tmp_path: Path) -> None:

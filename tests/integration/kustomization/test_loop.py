@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controllers.api.core import CONFIGMAPS, SECRETS
+from controllers.api.core import CONFIGMAPS, EVENTS, SECRETS
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.source import GIT_REPOSITORIES
 from controllers.runtime.conditions import find
@@ -40,6 +40,8 @@ async def test_a_commit_becomes_objects_and_a_deleted_file_deletes_them(world: W
 
         await world.kube.patch(CONFIGMAPS, "a", "team-a", body={"data": {"x": "edited"}}, field_manager="kubectl-edit")
         await world.until(lambda: _is(world, "a", {"x": "2"}))
+        note = await world.until(lambda: _event(world, "DriftReverted"))
+        assert note.startswith("ConfigMap/team-a/a configured: /data/x (changed by kubectl-edit, Update, ")
         await world.kube.delete(CONFIGMAPS, "a", "team-a")
         await world.until(lambda: _is(world, "a", {"x": "2"}))
 
@@ -50,6 +52,12 @@ async def test_a_commit_becomes_objects_and_a_deleted_file_deletes_them(world: W
 
 async def _is(world: World, name: str, data: dict[str, str]) -> bool:
     return await world.data(name, "team-a") == data
+
+
+async def _event(world: World, reason: str) -> str:
+    """The note of an event of this reason; "" while there is none."""
+    events = (await world.kube.list(EVENTS, "team-a")).items
+    return next((str(event["note"]) for event in events if event["reason"] == reason), "")
 
 
 async def _gone(world: World, name: str) -> bool:

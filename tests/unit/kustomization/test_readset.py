@@ -81,7 +81,7 @@ def test_links_are_resolved_inside_the_tree_only() -> None:
 
 def test_a_build_gives_what_kustomize_gives() -> None:
     files = {
-        "app/kustomization.yaml": b"resources: [../base]\nnamePrefix: p-\nsecretGenerator:\n- name: s\n  files: [k=f]\n",
+        "app/kustomization.yaml": b"resources: [../base]\nnamePrefix: p-\nsecretGenerator: [{name: s, files: [k=f]}]",
         "app/f": b"value", "base/kustomization.yaml": b"resources: [cm.yaml]", "base/cm.yaml": CONFIG,
     }  # fmt: skip
     names = sorted(each["metadata"]["name"] for each in render_files(files, "app", {"targetNamespace": "n"}))

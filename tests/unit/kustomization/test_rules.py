@@ -159,9 +159,8 @@ def test_a_source_without_patterns_leaves_out_media_and_with_one_only_git() -> N
 def test_history_keeps_five_builds_and_counts_repetitions() -> None:
     history: list[dict[str, Any]] = []
     for index in (0, 1, 1, 2, 3, 4, 5):
-        history = recorded(
-            history, digest=f"sha256:{index}", status="ReconciliationSucceeded", now=f"t{index}", seconds=0.25, metadata={}
-        )  # fmt: skip
+        digest, done = f"sha256:{index}", "ReconciliationSucceeded"
+        history = recorded(history, digest=digest, status=done, now=f"t{index}", seconds=0.25, metadata={})
     assert [entry["digest"][-1] for entry in history] == ["5", "4", "3", "2", "1"]
     assert history[-1]["totalReconciliations"] == 2 and history[0]["lastReconciledDuration"] == "250ms"
 
