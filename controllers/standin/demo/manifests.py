@@ -14,6 +14,7 @@ import yaml
 from controllers.api.resource import Manifest
 
 SERVICE_ACCOUNT = "inhaul"
+_RBAC = "rbac.authorization.k8s.io"
 _LEFT_OUT = ("Deployment", "NetworkPolicy", "PodDisruptionBudget")
 """The controllers run beside the API server, not in it."""
 
@@ -45,13 +46,13 @@ def bootstrap(git_url: str, system: str) -> list[Manifest]:
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "payments", "labels": {"tenant": "payments"}}},
         account,
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": "platform"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [{"kind": "ServiceAccount", "name": "platform", "namespace": system}],
-        },
+        _binding("platform", "cluster-admin", {"kind": "ServiceAccount", "name": "platform", "namespace": system}),
+        # as EKS publishes the keys of its issuer: STS reads them without credentials
+        _binding(
+            "issuer-discovery",
+            "system:service-account-issuer-discovery",
+            {"apiGroup": _RBAC, "kind": "Group", "name": "system:unauthenticated"},
+        ),
         {
             "apiVersion": "source.toolkit.fluxcd.io/v1",
             "kind": "GitRepository",
@@ -77,6 +78,16 @@ def bootstrap(git_url: str, system: str) -> list[Manifest]:
             },
         },
     ]
+
+
+def _binding(name: str, role: str, subject: dict[str, str]) -> Manifest:
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [subject],
+    }
 
 
 def secret(namespace: str, name: str, data: dict[str, str]) -> Manifest:

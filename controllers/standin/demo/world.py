@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import boto3
 import httpx
@@ -47,12 +47,28 @@ CONTROLLERS = "external-secrets,decryption,image-automation,kustomization"
 _PLATFORM = Path(__file__).parent / "platform"
 
 
-class World:
-    """All parts of the demo. `directory` is ours alone (0700) and holds keys."""
+class Cluster(Protocol):
+    """An API server that the world can start: the stand-in, or a real one (tests)."""
 
-    def __init__(self, directory: Path) -> None:
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def ca_pem(self) -> str: ...
+
+    async def start(self, port: int = 0) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def admin_kubeconfig(self) -> str: ...
+
+
+class World:
+    """All parts of the demo. `directory` is ours alone (0700) and holds keys; `api` None means the stand-in."""
+
+    def __init__(self, directory: Path, *, api: Cluster | None = None) -> None:
         self.directory = directory
-        self.api = ApiServer(directory / "apiserver", plugins=default_plugins)
+        self.api: Cluster = api or ApiServer(directory / "apiserver", plugins=default_plugins)
         self.aws = AwsStandin(region=REGION)
         self.git = GitServer(directory / "git", users=(), anonymous_read=False)
         self.registry = RegistryServer(auth=Authenticator(mode="basic", ecr_login=self.aws.ecr_login))
