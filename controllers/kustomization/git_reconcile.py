@@ -191,24 +191,25 @@ async def drop_finalizer(kube: KubeClient, manifest: Manifest) -> None:
     await _set_finalizers(kube, manifest, [each for each in _finalizers(manifest) if each != FINALIZER])
 
 
-async def add_finalizer(kube: KubeClient, manifest: Manifest) -> None:
-    """Puts our finalizer on exactly this object."""
-    if FINALIZER not in _finalizers(manifest):
-        await _set_finalizers(kube, manifest, [*_finalizers(manifest), FINALIZER])
+async def add_finalizer(kube: KubeClient, manifest: Manifest) -> Manifest | None:
+    """Puts our finalizer on exactly this object; the object as it is then, None where nothing was written."""
+    if FINALIZER in _finalizers(manifest):
+        return None
+    return await _set_finalizers(kube, manifest, [*_finalizers(manifest), FINALIZER])
 
 
 def _finalizers(manifest: Manifest) -> list[str]:
     return list(manifest["metadata"].get("finalizers") or ())
 
 
-async def _set_finalizers(kube: KubeClient, manifest: Manifest, wanted: list[str]) -> None:
+async def _set_finalizers(kube: KubeClient, manifest: Manifest, wanted: list[str]) -> Manifest | None:
     """A merge patch with uid and resourceVersion: a server-side apply would re-create a deleted object."""
     if wanted == _finalizers(manifest):
-        return
+        return None
     meta = manifest["metadata"]
     kind = KUSTOMIZATIONS if manifest["kind"] == KUSTOMIZATIONS.kind else GIT_REPOSITORIES
     body = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"], "finalizers": wanted}}
     try:
-        await kube.patch(kind, meta["name"], meta.get("namespace") or "", body=body)
+        return await kube.patch(kind, meta["name"], meta.get("namespace") or "", body=body)
     except NotFound:
-        return
+        return None

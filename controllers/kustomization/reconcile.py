@@ -103,7 +103,8 @@ class Reconciler:
             self._memories.pop(key, None)
             self._objects.forget(key)
             return Result() if manifest is None else await self._finalizer.run(draft, manifest)
-        await add_finalizer(self._kube, manifest)
+        if (marked := await add_finalizer(self._kube, manifest)) is not None:
+            self._store().put(marked)  # the next run may come before the event of this write
         spec = parse(KustomizationSpec, manifest)
         if spec.suspend:
             draft.written_by_hand = True  # a suspended object keeps its status as it is
