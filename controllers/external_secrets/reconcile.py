@@ -85,8 +85,8 @@ class ExternalSecretReconciler:
         return await self._sync(draft, manifest, due)
 
     def all_interests(self) -> list[tuple[Key, tuple[Interest, ...]]]:
-        """What each known ExternalSecret reads, also those that were not reconciled since the start: a message that came
-        while no controller ran must find them."""
+        """What each known ExternalSecret reads, also those that were not reconciled since the start: a message that
+        came while no controller ran must find them."""
         out = []
         for manifest in self._controller().store.list():
             key = key_of(manifest)
