@@ -105,7 +105,7 @@ class Story:
 
     async def encrypted(self, told: Told) -> str:
         signing, webhook = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-        files = {
+        files: dict[str, bytes | str | None] = {
             f"{_CHECKOUT}/signing.sops.yaml": await self._world.sops_secret("checkout-signing", {"key": signing}),
             f"{_CHECKOUT}/webhook.yaml": await self._world.sealed_secret("checkout-webhook", {"token": webhook}),
             f"{_CHECKOUT}/kustomization.yaml": _resources("deployment", "database", "signing.sops", "webhook"),
@@ -182,7 +182,8 @@ class Story:
         async def gone() -> bool:
             return await self._get(SECRETS, "checkout-webhook") is None and bool(await self._applied(revision))
 
-        await self._until("the SealedSecret and its Secret to go", gone)
+        # a real garbage collector learns of new kinds each 30 s
+        await self._until("the SealedSecret and its Secret to go", gone, patience=75)
         return "SealedSecret pruned, its Secret collected with it; the rest untouched"
 
     async def tenancy(self, told: Told) -> str:

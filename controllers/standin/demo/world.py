@@ -93,7 +93,7 @@ class World:
         await asyncio.gather(self.api.start(), self.aws.start(), self.git.start(), self.registry.start())
         kubeconfig = self.directory / "admin.kubeconfig"
         tools.write_private(kubeconfig, self.api.admin_kubeconfig())
-        self.admin = KubeClient(KubeConfig.from_file(kubeconfig))
+        self.admin = KubeClient(KubeConfig.from_file(str(kubeconfig)))
         tools.write_private(self.directory / "git-ca.pem", self.git.ca_pem.decode())
         await self.aws.trust_issuer(self.api.url, jwks_url=f"{self.api.url}/openid/v1/jwks", ca_pem=self.api.ca_pem)
         await self.aws.use_registry(self.registry.url)

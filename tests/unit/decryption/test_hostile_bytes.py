@@ -15,9 +15,11 @@ from controllers.decryption.sealing import split_item
 from controllers.decryption.stores import FORMATS, is_encrypted
 
 _PIECES = st.sampled_from(
-    [b"sops:", b"  mac: ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]", b"\n", b"a: ", b"- ", b"{", b"}", b"[", b"]",
-     b'"sops"', b":", b'{"data": "x", "sops": {"age": [{"enc": "', b"sops_mac=ENC[", b"[sops]\n", b"sops_age__list_0__map_enc=",
-     b"\xff", b"\x00", b"!!binary ", b"&a", b"*a", b"age:", b"  lastmodified: '2024-01-01T00:00:00Z'\n", b"---\n", b"1e999"]
+    [b"sops:", b"  mac: ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]", b"\n", b"a: ", b"- ", b"{", b"}", b"[",
+     b"]", b'"sops"', b":", b'{"data": "x", "sops": {"age": [{"enc": "', b"sops_mac=ENC[", b"[sops]\n",
+     b"sops_age__list_0__map_enc=",
+     b"\xff", b"\x00", b"!!binary ", b"&a", b"*a", b"age:",
+     b"  lastmodified: '2024-01-01T00:00:00Z'\n", b"---\n", b"1e999"]
 )  # fmt: skip
 
 
