@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
 
-from .markers import TOKEN, BadYaml, Marked, Marker, Scalar, find_markers, scan
+from .markers import TOKEN, BadYaml, Marked, Marker, Scalar, Token, find_markers, scan
 from .plain import is_plain_safe
 from .reference import Ref
 
@@ -139,7 +139,7 @@ def _edit(path: str, text: str, policies: Mapping[str, Ref]) -> tuple[str, tuple
     for one, new in sorted(splices, key=lambda item: -item[0].scalar.start):
         start, end, written = _splice(body, one.scalar, new)
         edited = edited[:start] + written + edited[end:]
-    _check(body, edited, splices)
+    _check(found.tokens, edited, splices)
     changes = tuple(
         Change(one.scalar.value, new, one.marker.setter, owners.at(one.scalar.start), one.line)
         for one, new in sorted(splices, key=lambda item: item[0].scalar.start)
@@ -203,10 +203,10 @@ def _block_content(text: str, scalar: Scalar) -> tuple[int, int]:
     return scalar.start + lines[0].start() + indent, scalar.start + lines[-1].end()
 
 
-def _check(before: str, after: str, splices: list[tuple[Marked, str]]) -> None:
+def _check(old: Sequence[Token], after: str, splices: list[tuple[Marked, str]]) -> None:
     """Only the targeted values differ, or BadYaml."""
     wanted = {one.scalar.start: new for one, new in splices}
-    old, new = scan(before), scan(after)
+    new = scan(after)
     fine = len(old) == len(new)
     for was, now in zip(old, new, strict=False):
         if was.kind != now.kind or was.role != now.role:

@@ -15,10 +15,10 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
@@ -90,6 +90,8 @@ class Misplaced:
 class Found:
     marked: tuple[Marked, ...]
     misplaced: tuple[Misplaced, ...]
+    tokens: Sequence[Token] = ()
+    """The text's tokens, for whoever compares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +143,10 @@ def find_markers(text: str) -> Found:
             misplaced.append(Misplaced(comment.text[:200], line, str(target)))
         else:
             marked.append(Marked(marker, target, line))
-    return _one_each(marked, misplaced)
+    return _one_each(marked, misplaced, tokens)
 
 
-def _one_each(marked: list[Marked], misplaced: list[Misplaced]) -> Found:
+def _one_each(marked: list[Marked], misplaced: list[Misplaced], tokens: list[Token]) -> Found:
     """A line comment wins over one above; the text order decides nothing else."""
     chosen: dict[int, Marked] = {}
     for one in marked:
@@ -152,15 +154,14 @@ def _one_each(marked: list[Marked], misplaced: list[Misplaced]) -> Found:
         if other is not None:
             misplaced.append(Misplaced(other.marker.setter, other.line, "the item has a marker of its own on its line"))
         chosen[one.scalar.start] = one
-    return Found(tuple(chosen.values()), tuple(misplaced))
+    return Found(tuple(chosen.values()), tuple(misplaced), tokens)
 
 
 # --- tokens
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token with width. `role` is what a scalar is there for."""
+class Token(NamedTuple):
+    """A token with width. `role` is what a scalar is there for. (A tuple: a text has hundreds of them.)"""
 
     kind: str
     start: int
@@ -220,19 +221,12 @@ def _roles(tokens: Iterator[Any]) -> Iterator[Token]:
             role, expecting = (expecting if expecting != "none" else ""), "none"
             if not stack or "map" not in root:
                 role = "root"  # a bare scalar or list is no resource and no values file
-        start, end = token.start_mark.index, token.end_mark.index
-        if start == end and kind != "ScalarToken":
-            continue
-        yield Token(
-            kind.removesuffix("Token"),
-            start,
-            end,
-            token.start_mark.line,
-            token.value if kind == "ScalarToken" else "",
-            (token.style or "") if kind == "ScalarToken" else "",
-            role,  # type: ignore[arg-type]
-            bool(stack) and stack[-1].startswith("flow"),
-        )
+        mark, end = token.start_mark, token.end_mark.index
+        if kind == "ScalarToken":
+            flow = bool(stack) and stack[-1].startswith("flow")
+            yield Token("Scalar", mark.index, end, mark.line, token.value, token.style or "", role, flow)  # type: ignore[arg-type]
+        elif mark.index != end:
+            yield Token(kind[:-5], mark.index, end, mark.line)
 
 
 # --- comments
