@@ -35,11 +35,8 @@ UNSERVED: dict[str, tuple[str, ...]] = {
     "ECRAuthorizationToken": ("spec",),
     "Password": ("spec",),
     "ClusterGenerator": ("spec",),
-    "ImageRepository": ("spec.provider=azure|gcp",),
-    "ImageUpdateAutomation": (
-        "spec.git.commit.signingKey",
-        "spec.git.push.refspec",
-    ),
+    "ImageRepository": ("spec.provider=azure|gcp", "spec.proxySecretRef"),
+    "ImageUpdateAutomation": ("spec.git.commit.signingKey",),
     "GitRepository": (
         "spec.provider=aws|azure|github",
         "spec.proxySecretRef",

@@ -100,15 +100,18 @@ async def test_many_automations_of_one_branch_push_once(bench: Bench) -> None:
         assert len(pushed) <= 2
 
 
-async def test_a_push_branch_that_is_not_there_is_made_from_the_checkout(bench: Bench) -> None:
+async def test_a_push_branch_that_is_not_there_is_made_from_the_checkout_and_the_refspec_follows(bench: Bench) -> None:
     await bench.setup()
     await bench.push("v1.1.0")
     await bench.repository()
     await bench.policy()
-    await bench.automation(branch="bot/images", options={"ci.skip": ""})
+    await bench.automation(
+        branch="bot/images", options={"ci.skip": ""}, refspec="refs/heads/bot/images:refs/heads/review"
+    )
     async with bench.run():
         await bench.until_file("v1.1.0", branch="bot/images")
         await bench.until_noted(await bench.git.head("fleet", "bot/images"))
+        assert await bench.git.head("fleet", "review") == await bench.git.head("fleet", "bot/images")
         assert await bench.commits("main") == 1
 
 
