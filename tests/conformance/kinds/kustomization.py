@@ -488,6 +488,11 @@ def git_revision(vector: Given) -> Values:
     return {"want": _OneOf(answers), "wantHash": parsed.hash, "wantPointer": parsed.pointer}
 
 
+def parse_revision(vector: Given) -> Values:
+    found = revision.parse(vector["input"]["revision"]).hash
+    return {"sha": found, "error": not found}
+
+
 def git_commit_format(vector: Given) -> Values:
     given = vector["input"]
     if "input" in given:
@@ -547,7 +552,8 @@ ADAPTERS: dict[str, Callable[[Given], Values]] = {
         secret_mask_patch, diff_spec, diff_metadata, ignore_selector, immutable_error, common_metadata, has_drifted,
         drift_ignore, inventory_id, inventory_set, prune_survivors, deletion_policy, generate_kustomization,
         generate_kustomization_ignore, generate_components, generate_components_missing, generate_images,
-        local_relative_path, sourceignore_pattern, sourceignore_, sourceignore_load, git_revision, git_commit_format,
+        local_relative_path, sourceignore_pattern, sourceignore_, sourceignore_load, git_revision, parse_revision,
+        git_commit_format,
         git_content_config_changed, git_requires_verification, depends_on_sort, apply_order,
     )
 }  # fmt: skip
