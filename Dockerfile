@@ -8,6 +8,7 @@ WORKDIR /
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY pyproject.toml README.md LICENSE src/
 COPY controllers src/controllers
+COPY kustomize src/kustomize
 RUN python -m pip wheel --no-deps --wheel-dir wheels ./src
 RUN python -m venv opt/inhaul && opt/inhaul/bin/python -m pip install "$(ls wheels/inhaul-*.whl)[tools]"
 RUN opt/inhaul/bin/python -m compileall -q opt/inhaul/lib && opt/inhaul/bin/python -m pip uninstall --yes pip
