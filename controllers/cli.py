@@ -63,7 +63,7 @@ def _run(words: Sequence[str]) -> int:
     from .runtime.settings import Settings, SettingsError
 
     modules = {name: importlib.import_module(module) for name, module in CONTROLLERS.items()}
-    groups = [group for module in modules.values() for group in getattr(module, "SETTINGS", ())]
+    groups = list(dict.fromkeys(group for module in modules.values() for group in getattr(module, "SETTINGS", ())))
     parser = argparse.ArgumentParser(prog="inhaul run")
     Settings.add_arguments(parser, *groups)
     options = parser.parse_args(words)

@@ -68,6 +68,9 @@ class TenantPolicySpec(Fields):
     kms_arns: Annotated[tuple[Glob, ...], Field(alias="kmsARNs")] = ()
     """Keys that may open encrypted files."""
     age_recipients: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    key_services: tuple[Glob, ...] = ()
+    """Other key services that may open encrypted files: `hc_vault:vault.example.com:8200/**` (https only),
+    `gcp_kms:…`, `azure_kv:…`, `hckms:…`. Without a grant none is asked, for the file itself names the address."""
     git: tuple[GitGrant, ...] = ()
     registries: tuple[Glob, ...] = ()
     """Image repositories: `123456789012.dkr.ecr.eu-west-1.amazonaws.com/payments/**`."""

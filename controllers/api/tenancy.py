@@ -53,6 +53,19 @@ class DecryptWith:
 
 
 @dataclass(frozen=True, slots=True)
+class AskKeyService:
+    """Open an encrypted file with a key service at an address that the file itself names: `kind:address`.
+
+    The one request that needs a grant even where no policy exists: credentials would go to the address.
+    """
+
+    service: str
+
+    def __str__(self) -> str:
+        return f"key service {self.service}"
+
+
+@dataclass(frozen=True, slots=True)
 class ReadGit:
     """Fetch from a repository. `branch` is a branch's name or a full reference; "" is a bare commit."""
 
@@ -106,7 +119,9 @@ class ApplyKind:
         return f"kind {self.kind}.{self.group}" if self.group else f"kind {self.kind}"
 
 
-Request = UseRole | ReadKey | DecryptWith | ReadGit | WriteGit | PullImage | WriteSecretType | ApplyKind
+Request = (
+    UseRole | ReadKey | DecryptWith | AskKeyService | ReadGit | WriteGit | PullImage | WriteSecretType | ApplyKind
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +159,8 @@ def allowed(
     """Whether the namespace may do what is requested, by all policies of the cluster."""
     policies = tuple(policies)
     if not policies:
+        if isinstance(request, AskKeyService):
+            return Decision(False, f"no TenantPolicy grants {request} (spec.keyServices)")
         return Decision(True, "no TenantPolicy exists")
     labels = {**namespace_labels, _NAME_LABEL: namespace}
     matching = [(policy.name, policy.spec) for policy in policies if policy.spec and _selects(policy.spec, labels)]
@@ -180,6 +197,8 @@ def _grants(spec: TenantPolicySpec, request: Request) -> bool:
             return recipient in spec.age_recipients
         case DecryptWith(arn, ""):
             return _any(matches, spec.kms_arns, arn) and arn.startswith("arn:")
+        case AskKeyService(service):
+            return _any(matches, spec.key_services, service)
         case ReadGit(url, branch):
             return any(git_url_matches(grant.url, url) and _ref_matches(grant.branches, branch) for grant in spec.git)
         case WriteGit(url, branch, path):

@@ -34,6 +34,13 @@ class MetadataError(SopsError):
     """The `sops` section is missing, incomplete or contradicts itself."""
 
 
+class NeedsTool(MetadataError):
+    """A sound file that our reader leaves to the sops binary."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("UnsupportedFormat", message)
+
+
 class DataKeyError(SopsError):
     """No key at hand opens the data key, or policy refuses those that would."""
 

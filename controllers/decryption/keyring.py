@@ -14,9 +14,10 @@ import hashlib
 import os
 import posixpath
 import re
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ from .reader import KeyUnavailable
 
 _ARMOR = re.compile(r"-----BEGIN AGE ENCRYPTED FILE-----\s*([A-Za-z0-9+/=\s]+?)\s*-----END AGE ENCRYPTED FILE-----")
 _MAX_ENC = 64 << 10
+_BY_TOOL = ("hc_vault", "azure_kv", "gcp_kms", "hckms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,15 @@ def _azure(name: str, value: bytes) -> dict[str, Sensitive]:
 class KmsOpener(Protocol):
     """AWS KMS as this process may use it: injected, for the identity is the Kustomization's."""
 
-    identity: str
+    @property
+    def identity(self) -> str:
+        """Who asks: part of the cache key. Raises KeyUnavailable."""
+
+    def with_keys(self, keys: AwsKeys) -> KmsOpener:
+        """The same with static credentials, which win."""
+
+    def tool_environment(self, arn: str) -> dict[str, str]:
+        """Credentials for the sops binary. Raises KeyUnavailable."""
 
     def decrypt(self, *, arn: str, ciphertext: bytes, context: Mapping[str, str], role: str) -> bytes:
         """Raises KeyUnavailable with the cause."""
@@ -174,17 +184,36 @@ class DataKeyCache:
     def __init__(self, *, size: int = 1024, ttl: float = 600.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._size, self._ttl, self._clock = size, ttl, clock
         self._entries: OrderedDict[tuple[str, str], tuple[float, Sensitive]] = OrderedDict()
+        self._lock = threading.Lock()  # builds run on threads
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def get(self, key: MasterKey, identity: str) -> bytes | None:
-        entry = self._entries.get(self._name(key, identity))
-        if entry is None or entry[0] < self._clock():
-            return None
-        return entry[1].reveal()
+        with self._lock:
+            self._expire()
+            entry = self._entries.get(self._name(key, identity))
+        return entry[1].reveal() if entry is not None else None
 
     def put(self, key: MasterKey, identity: str, data_key: bytes) -> None:
-        self._entries[self._name(key, identity)] = (self._clock() + self._ttl, Sensitive(data_key))
-        while len(self._entries) > self._size:
-            self._entries.popitem(last=False)
+        name = self._name(key, identity)
+        with self._lock:
+            self._entries.pop(name, None)
+            self._entries[name] = (self._clock() + self._ttl, Sensitive(data_key))
+            self._expire()
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+
+    def _expire(self) -> None:
+        """Entries lie in the order of their end: the first that is alive ends the search."""
+        now = self._clock()
+        while self._entries:
+            name, (end, _) = next(iter(self._entries.items()))
+            if end > now and len(self._entries) <= self._size:
+                return
+            del self._entries[name]
 
     @staticmethod
     def _name(key: MasterKey, identity: str) -> tuple[str, str]:
@@ -199,8 +228,11 @@ class Keyring:
         self, material: KeyMaterial, *, kms: KmsOpener | None = None, cache: DataKeyCache | None = None,
         directory: Path | None = None,
     ) -> None:  # fmt: skip
-        self._material, self._kms, self._cache, self._directory = material, kms, cache, directory
+        self._material, self._cache, self._directory = material, cache, directory
+        self._kms = kms.with_keys(material.aws) if kms is not None and material.aws is not None else kms
         self._fingerprint = material.fingerprint()
+        self.last_identity = ""
+        """Whose credentials opened the last data key, for the audit line."""
         self._gpg: GpgHome | None = None
         self._age = [
             pyrage.x25519.Identity.from_str(item.reveal_text())
@@ -227,8 +259,9 @@ class Keyring:
     def open(self, key: MasterKey) -> bytes:
         if len(key.enc) > _MAX_ENC:
             raise KeyUnavailable(f"the encrypted data key is longer than {_MAX_ENC} characters")
-        identity = f"{self._fingerprint}/{self._kms.identity if self._kms and key.kind == 'kms' else ''}"
-        if self._cache and (known := self._cache.get(key, identity)):
+        self.last_identity = self.identity(key)
+        identity = f"{self._fingerprint}/{self.last_identity}"
+        if self._cache is not None and (known := self._cache.get(key, identity)):
             return known
         match key.kind:
             case "age":
@@ -239,9 +272,13 @@ class Keyring:
                 opened = self._open_kms(key)
             case _:
                 raise KeyUnavailable("opened by the sops binary only")
-        if self._cache:
+        if self._cache is not None:
             self._cache.put(key, identity, opened)
         return opened
+
+    def identity(self, key: MasterKey) -> str:
+        """Whose credentials open it, beside the material. Raises KeyUnavailable."""
+        return self._kms.identity if self._kms is not None and key.kind == "kms" else ""
 
     def _open_age(self, key: MasterKey) -> bytes:
         if not self._age:
@@ -272,16 +309,16 @@ class Keyring:
             raise KeyUnavailable("the encrypted data key is not base64") from None
         return self._kms.decrypt(arn=key.identifier, ciphertext=ciphertext, context=dict(key.context), role=key.role)
 
-    def tool_environment(self, home: Path) -> dict[str, str]:
-        """What the sops binary may know of this material. PGP keys are imported into `home`/gnupg by the caller."""
-        env = {name: value.reveal_text() for name, value in self._material.tool_env.items()}
+    def tool_environment(self, kinds: Collection[str], kms_arn: str = "") -> dict[str, str]:
+        """What the sops binary may know of this material: credentials of the kinds that the file names, no others."""
+        env: dict[str, str] = {}
+        if any(kind in _BY_TOOL for kind in kinds):
+            env |= {name: value.reveal_text() for name, value in self._material.tool_env.items()}
         if self._material.age:
             env["SOPS_AGE_KEY"] = "\n".join(item.reveal_text() for item in self._material.age)
-        if self._material.aws:
-            env["AWS_ACCESS_KEY_ID"] = self._material.aws.access_key_id
-            env["AWS_SECRET_ACCESS_KEY"] = self._material.aws.secret_access_key.reveal_text()
-            if self._material.aws.session_token:
-                env["AWS_SESSION_TOKEN"] = self._material.aws.session_token.reveal_text()
+        if "kms" in kinds and self._kms is not None:
+            with suppress(KeyUnavailable):
+                env |= self._kms.tool_environment(kms_arn)
         if self._material.pgp:
             if self._gpg is None:
                 self._gpg = GpgHome(self._material.pgp, directory=self._directory)

@@ -160,7 +160,8 @@ def _identifier(kind: str, fields: Mapping[str, str]) -> str:
         case "azure_kv":
             return f"{fields.get('vault_url', '')}/keys/{fields.get('name', '')}"
         case "hc_vault":
-            return f"{fields.get('vault_address', '')}/{fields.get('engine_path', '')}/{fields.get('key_name', '')}"
+            address = fields.get("vault_address", "").rstrip("/")
+            return f"{address}/{fields.get('engine_path', '')}/{fields.get('key_name', '')}"
     name = {"age": "recipient", "pgp": "fp", "kms": "arn", "gcp_kms": "resource_id", "hckms": "key_id"}[kind]
     return fields.get(name, "")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .envelope import Timestamp
-from .errors import DataKeyError, MetadataError, TreeError
+from .errors import DataKeyError, NeedsTool, TreeError
 from .limits import Limits
 from .metadata import MasterKey, Metadata, parse_metadata
 from .shamir import combine
@@ -40,13 +40,6 @@ class KeyService(Protocol):
 
 KeyPolicy = Callable[[MasterKey], str]
 """Why a key may not be used ("" when it may): the tenant's policy, asked before any key service."""
-
-
-class NeedsTool(MetadataError):
-    """A sound file that this reader leaves to the sops binary."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("UnsupportedFormat", message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The knobs of the SealedSecret controller."""
+"""The knobs of the SealedSecret controller, and of SOPS decryption in the kustomization controller."""
 
 from __future__ import annotations
 
@@ -14,3 +14,22 @@ class DecryptionSettings:
     key_namespace: str = knob("", "namespace of the sealing keys; empty: our own")
     key_renew_days: float = knob(30.0, "days after which a new sealing key is made; 0 makes none but the first")
     key_bits: int = knob(4096, "bits of new sealing keys; upstream's 4096, 2048 is quicker for tests")
+    key_order: str = knob(
+        "CertNotBefore", "which key is the newest", choices=("CertNotBefore", "SecretCreationTimestamp")
+    )
+    key_cutoff_time: str = knob("", "make a new key where the newest is older than this: RFC 1123, or ISO 8601")
+    calls_per_second: float = knob(2.0, "calls a caller may make of each of /v1/verify, /v1/rotate, /v1/cert.pem")
+    old_key_days: float = knob(90.0, "age of a sealing key from which objects that it sealed are told as overdue")
+
+
+@dataclass(frozen=True, slots=True)
+class SopsSettings:
+    prefix: ClassVar[str] = "sops"
+    age_secret: str = knob("", "Secret in our own namespace whose *.agekey entries open files without secretRef")
+    service_account: str = knob("", "service account for AWS KMS of Kustomizations that name none; empty: our own role")
+    cache_keys: int = knob(1024, "data keys kept in memory")
+    cache_seconds: float = knob(600.0, "seconds a data key is kept; a revoked KMS grant works on that long")
+    plaintext: str = knob(
+        "allow", "plaintext Secrets in Git; a namespace's annotation sops.inhaul.dev/plaintext-secrets wins",
+        choices=("allow", "warn", "refuse"),
+    )  # fmt: skip

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .envelope import Comment, Timestamp, go_float
-from .errors import MetadataError, SyntaxRefused
+from .errors import MetadataError, NeedsTool, SyntaxRefused
 from .limits import Limits
 from .metadata import unflatten
 from .tree import Entries
@@ -256,9 +256,7 @@ def _ini_entry(line: str, number: int, lines: Any) -> tuple[str, str]:
             parts.append(following[1])
         return key, "\n".join(parts).rstrip().removesuffix('"""')
     if value[:1] in "\"`'" or value.endswith("\\") or " #" in value or " ;" in value:
-        raise MetadataError(
-            "UnsupportedFormat", f"line {number}: quotes, continuations and inline comments need the sops binary"
-        )
+        raise NeedsTool(f"line {number}: quotes, continuations and inline comments are read by the sops binary")
     return key, value
 
 

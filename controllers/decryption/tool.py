@@ -9,6 +9,7 @@ anything). Its exit codes become reasons; nothing that it prints enters a messag
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -17,16 +18,17 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .errors import SopsError, ToolError
+from .errors import MetadataError, NeedsTool, SopsError, SyntaxRefused, ToolError
 from .keyring import Keyring
 from .limits import Limits
-from .metadata import parse_metadata
-from .reader import Decrypted, KeyPolicy, NeedsTool, allow_every_key, decrypt
+from .metadata import Metadata, parse_metadata
+from .reader import Decrypted, KeyPolicy, allow_every_key, decrypt
 from .stores import read
 from .tree import Report
 
 _TIMEOUT = 30.0
 _ADDRESS_SPACE = 3 << 30
+_NETWORK_KEYS = re.compile(rb"(kms|azure_kv|hc_vault|key_groups)", re.I)
 _REASONS = {
     25: ("ValueInvalid", "a value does not decrypt"),
     51: ("MacMismatch", "the MAC is missing or is not that of the values"),
@@ -66,34 +68,45 @@ def decrypt_any(
         binary = find_sops() if sops is None else sops
         if not binary:
             raise ToolError("ToolMissing", f"{need.message}; it is not installed") from None
-    _check_policy(data, form, policy, limits)
-    plain = run_sops(binary, data, form, keys, environment=environment)
-    return Decrypted(plain, [], Report(fields=["(by the sops binary)"]), (), None)  # type: ignore[arg-type]
-
-
-def _check_policy(data: bytes, form: str, policy: KeyPolicy, limits: Limits) -> None:
-    """Each key that the file names must be allowed, for the binary would try them all by itself."""
     try:
         metadata = parse_metadata(read(data, form, limits).section)
     except NeedsTool:
-        raise
-    except SopsError as error:
-        if form != "ini" or error.reason != "UnsupportedFormat":
-            raise
-        return
+        metadata = _odd_ini_metadata(data)
     for key in metadata.keys:
+        # each must be allowed, for the binary tries them all by itself
         if refused := policy(key):
             raise SopsError("KeyRefused", f"{key.kind} {key.identifier}: {refused}")
+    kinds = {key.kind for key in metadata.keys}
+    arn = next((key.identifier for key in metadata.keys if key.kind == "kms"), "")
+    vaults = [key.fields.get("vault_address", "") for key in metadata.keys if key.kind == "hc_vault"]
+    env = {
+        "SOPS_HC_VAULT_ALLOWLIST": ",".join(vaults) or "none",
+        **keys.tool_environment(kinds, arn), **(environment or {}),
+    }  # fmt: skip
+    plain = run_sops(binary, data, form, env)
+    if len(plain) > 4 * limits.size:
+        raise SyntaxRefused("TooLarge", f"the plaintext has {len(plain)} bytes; at most {4 * limits.size} are taken")
+    used = tuple(f"{key.kind}:{key.identifier}" for key in metadata.keys)
+    return Decrypted(plain, [], Report(fields=["(by the sops binary)"]), used, metadata)
 
 
-def run_sops(
-    binary: str, data: bytes, form: str, keys: Keyring, *, environment: Mapping[str, str] | None = None
-) -> bytes:
+def _odd_ini_metadata(data: bytes) -> Metadata:
+    """The keys of an INI file that our reader does not read whole: of age and PGP alone, or it is refused.
+
+    Its section is read by a stricter rule than the binary's, so what cannot be read here for sure is not run there.
+    """
+    if _NETWORK_KEYS.search(data):
+        raise MetadataError("UnsupportedFormat", "an INI file of this form is read with age and PGP keys only")
+    _, _, tail = data.partition(b"[sops]")
+    return parse_metadata(read(b"[sops]" + tail, "ini", Limits()).section)
+
+
+def run_sops(binary: str, data: bytes, form: str, environment: Mapping[str, str]) -> bytes:
     """One run of `sops decrypt`. Raises ToolError with the reason of the exit code."""
     with tempfile.TemporaryDirectory(prefix="inhaul-sops-") as home:
         env = {
             "PATH": os.defpath, "HOME": home, "XDG_CONFIG_HOME": home, "AWS_EC2_METADATA_DISABLED": "true",
-            "SOPS_HC_VAULT_ALLOWLIST": "none", **(environment or {}), **keys.tool_environment(Path(home)),
+            **environment,
         }  # fmt: skip
         argv = [binary, "decrypt", "--input-type", form, "--output-type", form]
         try:

@@ -97,7 +97,7 @@ class Builder:
         """Reads what a render needs, and finds out what it reads. Nothing is built yet. Raises NotReady, Stalled."""
         raw = manifest.get("spec") or {}
         variables = await inputs.variables(tenant, key.namespace, spec)
-        keys = await inputs.keys(tenant, key.namespace, spec, self._decryption)
+        keys = await inputs.keys(tenant, key, manifest, spec, source.revision, self._decryption)
         try:
             tree = await self._tree(source)
             found = await self._pools.run("other", find_source, tree, spec.path, raw)

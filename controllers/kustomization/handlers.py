@@ -10,9 +10,9 @@ from controllers.api.core import CONFIGMAPS, SECRETS
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.source import GIT_REPOSITORIES
-from controllers.api.tenancy import DecryptWith
-from controllers.decryption.metadata import MasterKey
-from controllers.decryption.reader import KeyPolicy
+from controllers.aws.settings import AwsSettings
+from controllers.decryption.service import SopsService
+from controllers.decryption.settings import SopsSettings
 from controllers.git.mirrors import Mirrors
 from controllers.git.process import Git
 from controllers.runtime.conditions import find
@@ -34,6 +34,9 @@ WATCHED = "reconcile.fluxcd.io/watch=Enabled"
 """Label of Secrets and ConfigMaps whose change wakes the Kustomizations that name them."""
 
 _BY_SOURCE, _BY_DEPENDENCY, _BY_CONFIG = "source", "dependsOn", "config"
+
+
+SETTINGS = (KustomizationSettings, SopsSettings, AwsSettings)
 
 
 def register(manager: Manager, *, git: Git | None = None, decryption: Decryption | None = None) -> None:
@@ -58,7 +61,7 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
     if own:
         repositories = manager.controller(GIT_REPOSITORIES, git_reconciler.reconcile, max_concurrent=4)
     store = repositories.store if own else manager.store(GIT_REPOSITORIES)
-    given = decryption or Decryption(policy=partial(_key_policy, manager))
+    given = decryption or _decryption(SopsService(manager))
     builder = Builder(git_reconciler, sources, store, pools=manager.pools, settings=settings, decryption=given)
     reconciler = Reconciler(
         manager.kube,
@@ -74,17 +77,11 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
     _wake(manager, store, kustomizations)
 
 
-def _key_policy(manager: Manager, namespace: str) -> KeyPolicy:
-    """What TenantPolicies say of a namespace's keys."""
-
-    def refused(key: MasterKey) -> str:
-        if key.kind not in ("age", "kms"):
-            return ""
-        name = {"age": "age_recipient", "kms": "kms_arn"}[key.kind]
-        decision = manager.policies.allowed(namespace, DecryptWith(**{name: key.identifier}))
-        return "" if decision else decision.reason
-
-    return refused
+def _decryption(service: SopsService) -> Decryption:
+    return Decryption(
+        kms=service.kms, policy=service.policy, audit=service.audit, cache=service.cache,
+        shared_keys=service.shared_keys, plaintext=service.plaintext,
+    )  # fmt: skip
 
 
 def _wake(manager: Manager, repositories: Store, kustomizations: Controller) -> None:

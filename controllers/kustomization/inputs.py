@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from controllers.api.core import CONFIGMAPS, SECRETS
+from controllers.api.kustomize import Decryption as DecryptionSpec
 from controllers.api.kustomize import KustomizationSpec
-from controllers.api.resource import Manifest
+from controllers.api.resource import Key, Manifest
 from controllers.decryption.decryptor import Audit, Decryptor
 from controllers.decryption.errors import DecryptionError
 from controllers.decryption.keyring import DataKeyCache, Keyring, KmsOpener, parse_key_secret
@@ -29,6 +30,8 @@ class Keys:
     decrypt: Decrypt | None = None
     fingerprint: str = ""
     close: Callable[[], None] = field(default=lambda: None)
+    warnings: list[str] = field(default_factory=list)
+    """Filled by the render: what a person should look at."""
 
 
 async def variables(kube: KubeClient, namespace: str, spec: KustomizationSpec) -> Variables:
@@ -70,38 +73,64 @@ async def _read(
         raise NotReady("BuildFailed", f"{where}: {kind} {namespace}/{name}: {error.message}") from None
 
 
+async def _no_keys() -> dict[str, bytes]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Decryption:
     """What the process gives to every decryption; the keys themselves come from the tenant's Secret."""
 
-    kms: Callable[[str, KustomizationSpec], KmsOpener | None] = lambda namespace, spec: None
-    """The key service of AWS for a namespace."""
+    kms: Callable[[str, str], KmsOpener | None] = lambda namespace, account: None
+    """The key service of AWS, for a namespace and a service account of it ("": the default)."""
     policy: Callable[[str], KeyPolicy] = lambda namespace: allow_every_key
     audit: Callable[[Audit], None] = lambda _: None
     cache: DataKeyCache = field(default_factory=DataKeyCache)
+    shared_keys: Callable[[], Awaitable[dict[str, bytes]]] = _no_keys
+    """Keys of a Kustomization that names no Secret."""
+    plaintext: Callable[[str, Mapping[str, str]], str] = lambda namespace, annotations: "allow"
+    """What is done about plaintext Secrets: allow, warn or refuse; by namespace and the object's annotations."""
 
 
-async def keys(kube: KubeClient, namespace: str, spec: KustomizationSpec, given: Decryption) -> Keys:
+async def keys(
+    kube: KubeClient, key: Key, manifest: Manifest, spec: KustomizationSpec, revision: str, given: Decryption
+) -> Keys:
     """What decrypts; nothing without `spec.decryption`. Raises NotReady. Close it after the render."""
+    mode = given.plaintext(key.namespace, manifest["metadata"].get("annotations") or {})
     if spec.decryption is None:
-        return Keys()
-    data: dict[str, bytes] = {}
-    if spec.decryption.secret_ref is not None:
-        name, where = spec.decryption.secret_ref.name, "spec.decryption.secretRef"
-        manifest = await _read(kube, "Secret", namespace, name, where)
-        try:
-            data = secret_bytes(manifest or {})
-        except ValueError as error:
-            raise NotReady("BuildFailed", f"{where}: Secret {name}: {error}") from None
+        if mode == "allow":
+            return Keys()
+        guard = Decryptor(None, plaintext=mode)
+        return Keys(guard, mode, warnings=guard.warnings)
+    account = spec.decryption.service_account_name
+    data = await _key_data(kube, key.namespace, spec.decryption, given)
     try:
-        keyring = Keyring(parse_key_secret(data), kms=given.kms(namespace, spec), cache=given.cache)
+        keyring = Keyring(parse_key_secret(data), kms=given.kms(key.namespace, account), cache=given.cache)
     except DecryptionError as error:
         raise NotReady("BuildFailed", f"spec.decryption.secretRef: {error}") from None
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{mode}\0{account}\0".encode())
     for name in sorted(data):
         digest.update(f"{name}={len(data[name])}:".encode() + data[name])
-    decryptor = Decryptor(keyring, policy=given.policy(namespace), audit=given.audit)
-    return Keys(decryptor, digest.hexdigest(), keyring.close)
+    decryptor = Decryptor(
+        keyring, policy=given.policy(key.namespace), audit=given.audit, owner=str(key), revision=revision,
+        plaintext=mode,
+    )  # fmt: skip
+    return Keys(decryptor, digest.hexdigest(), keyring.close, decryptor.warnings)
+
+
+async def _key_data(kube: KubeClient, namespace: str, wanted: DecryptionSpec, given: Decryption) -> Mapping[str, bytes]:
+    """The key Secret's entries: the Kustomization's own, or else the process's; they are never merged."""
+    if wanted.secret_ref is None:
+        try:
+            return await given.shared_keys()
+        except ApiError as error:
+            raise NotReady("BuildFailed", f"the shared age Secret cannot be read: {error.message}") from None
+    name, where = wanted.secret_ref.name, "spec.decryption.secretRef"
+    manifest = await _read(kube, "Secret", namespace, name, where)
+    try:
+        return secret_bytes(manifest or {})
+    except ValueError as error:
+        raise NotReady("BuildFailed", f"{where}: Secret {name}: {error}") from None
 
 
 def secret_bytes(manifest: Manifest) -> dict[str, bytes]:

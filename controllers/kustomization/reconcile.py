@@ -149,6 +149,8 @@ class Reconciler:
         except NotReady as error:
             run.draft.status["lastAttemptedRevision"] = built.revision
             raise NotReady(error.reason, error.message, retry_after=run.retry_interval) from None
+        for warning in built.keys.warnings[:10]:
+            run.draft.event("DecryptionWarning", warning, warning=True)
         applier = self._applier(run, rendered)
         try:
             labelled = [with_metadata(manifest, owner_labels(run.key)) for manifest in rendered.objects]

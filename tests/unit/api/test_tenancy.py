@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.api.tenancy import (
+    AskKeyService,
     ApplyKind,
     DecryptWith,
     Policy,
@@ -117,6 +118,16 @@ def test_a_policy_that_names_nothing_grants_no_outward_call(request_: Request) -
 )
 def test_a_policy_grants_nothing_beside_what_it_names(request_: Request) -> None:
     assert not ask([policy(**FULL)], request_)
+
+
+def test_a_key_service_needs_a_grant_even_where_no_policy_exists() -> None:
+    vault = AskKeyService("hc_vault:vault.example.com:8200/sops/a")
+    assert not ask([], vault)
+    assert not ask([policy(**FULL)], vault)
+    granting = policy(**FULL, keyServices=["hc_vault:vault.example.com:8200/**"])
+    assert ask([granting], vault)
+    assert not ask([granting], AskKeyService("hc_vault:vault.example.com.evil.test:8200/sops/a"))
+    assert not ask([granting], AskKeyService("hc_vault:http://vault.example.com:8200/sops/a"))
 
 
 def test_policies_that_select_a_namespace_add_up() -> None:
