@@ -5,6 +5,7 @@ from __future__ import annotations
 from controllers.api.resource import Manifest
 
 from .authz import Rbac
+from .rbac import Rule
 from .seams import Answer, Attributes, Call, Handler, KindInfo, User
 from .status_errors import bad_request
 from .tokens import Tokens
@@ -12,67 +13,75 @@ from .tokens import Tokens
 _AUTHORIZATION, _AUTHENTICATION = "authorization.k8s.io", "authentication.k8s.io"
 
 
-def virtual_types(rbac: Rbac, tokens: Tokens) -> list[tuple[KindInfo, Handler]]:
-    """All review types with their handlers."""
+class Reviews:
+    """The handlers of the review types over one authorizer."""
 
-    def decide(call: Call, user: User, spec: Manifest) -> Answer:
-        decision = rbac.authorize(user, _attributes(spec))
-        status: Manifest = {"allowed": decision.allowed}
-        if decision.reason:
-            status["reason"] = decision.reason
-        return Answer({**call.body, "status": status}, 201)
+    def __init__(self, rbac: Rbac) -> None:
+        self._rbac = rbac
 
-    def subject(call: Call) -> Answer:
+    def subject(self, call: Call) -> Answer:
         spec = call.body.get("spec") or {}
         if not spec.get("user") and not spec.get("groups"):
             raise bad_request("spec: at least one of user or group must be specified")
-        return decide(call, User(spec.get("user") or "", tuple(spec.get("groups") or ())), spec)
+        return self._decide(call, User(spec.get("user") or "", tuple(spec.get("groups") or ())))
 
-    def local(call: Call) -> Answer:
+    def local(self, call: Call) -> Answer:
         spec = call.body.get("spec") or {}
         asked = (spec.get("resourceAttributes") or {}).get("namespace")
         if asked != call.attributes.namespace:
             raise bad_request("spec.resourceAttributes.namespace: must match the namespace of the review")
-        return subject(call)
+        return self.subject(call)
 
-    def own(call: Call) -> Answer:
-        return decide(call, call.user, call.body.get("spec") or {})
+    def own(self, call: Call) -> Answer:
+        return self._decide(call, call.user)
 
-    def rules(call: Call) -> Answer:
+    def rules(self, call: Call) -> Answer:
         namespace = (call.body.get("spec") or {}).get("namespace") or ""
-        found = [rule for rule, _ in rbac.rules(call.user, namespace)]
+        found = [rule for rule, _ in self._rbac.rules(call.user, namespace)]
         status = {
             "incomplete": False,
-            "resourceRules": [
-                {
-                    "verbs": list(rule.verbs),
-                    "apiGroups": list(rule.groups),
-                    "resources": list(rule.resources),
-                    **({"resourceNames": list(rule.names)} if rule.names else {}),
-                }
-                for rule in found
-                if rule.resources
-            ],
+            "resourceRules": [_resource_rule(rule) for rule in found if rule.resources],
             "nonResourceRules": [
                 {"verbs": list(rule.verbs), "nonResourceURLs": list(rule.urls)} for rule in found if rule.urls
             ],
         }
         return Answer({**call.body, "status": status}, 201)
 
-    def whoami(call: Call) -> Answer:
-        user = {"username": call.user.name, "groups": list(call.user.groups)}
-        if call.user.uid:
-            user["uid"] = call.user.uid
-        return Answer({**call.body, "status": {"userInfo": user}}, 201)
+    def _decide(self, call: Call, user: User) -> Answer:
+        decision = self._rbac.authorize(user, _attributes(call.body.get("spec") or {}))
+        status: Manifest = {"allowed": decision.allowed}
+        if decision.reason:
+            status["reason"] = decision.reason
+        return Answer({**call.body, "status": status}, 201)
 
+
+def _whoami(call: Call) -> Answer:
+    user: Manifest = {"username": call.user.name, "groups": list(call.user.groups)}
+    if call.user.uid:
+        user["uid"] = call.user.uid
+    return Answer({**call.body, "status": {"userInfo": user}}, 201)
+
+
+def virtual_types(rbac: Rbac, tokens: Tokens) -> list[tuple[KindInfo, Handler]]:
+    """All review types with their handlers."""
+    reviews = Reviews(rbac)
     return [
-        (_kind(_AUTHORIZATION, "SubjectAccessReview"), subject),
-        (_kind(_AUTHORIZATION, "LocalSubjectAccessReview", namespaced=True), local),
-        (_kind(_AUTHORIZATION, "SelfSubjectAccessReview"), own),
-        (_kind(_AUTHORIZATION, "SelfSubjectRulesReview"), rules),
-        (_kind(_AUTHENTICATION, "SelfSubjectReview"), whoami),
+        (_kind(_AUTHORIZATION, "SubjectAccessReview"), reviews.subject),
+        (_kind(_AUTHORIZATION, "LocalSubjectAccessReview", namespaced=True), reviews.local),
+        (_kind(_AUTHORIZATION, "SelfSubjectAccessReview"), reviews.own),
+        (_kind(_AUTHORIZATION, "SelfSubjectRulesReview"), reviews.rules),
+        (_kind(_AUTHENTICATION, "SelfSubjectReview"), _whoami),
         (_kind(_AUTHENTICATION, "TokenReview"), tokens.review),
     ]
+
+
+def _resource_rule(rule: Rule) -> Manifest:
+    found: Manifest = {
+        "verbs": list(rule.verbs), "apiGroups": list(rule.groups), "resources": list(rule.resources),
+    }  # fmt: skip
+    if rule.names:
+        found["resourceNames"] = list(rule.names)
+    return found
 
 
 def _kind(group: str, kind: str, *, namespaced: bool = False) -> KindInfo:
