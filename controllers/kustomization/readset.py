@@ -2,19 +2,22 @@
 
 `kubectl kustomize` fetches URLs, clones repositories and reads any path it is told to. So it is never shown a tenant's
 repository: this module walks every reachable kustomization file, knows each field that can hold a path, refuses fields
-it does not know, and returns the files that make up the build. Only those are exported. Kustomization files are
-exported as *we* read them, so that a second parser cannot see other fields in the same bytes.
+it does not know, and returns the files that make up the build. Only those are exported. Kustomization files and plugins'
+configurations are exported as *we* read them, so that a second parser cannot see other fields in the same bytes; their
+keys are compared exactly, for kustomize's reader folds case (and takes U+017F for an `s`). A text that may be a path or
+YAML itself is exported as a file: what kustomize cannot read as YAML it takes for a path, comments and all.
 """
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from .components import is_local_relative_path
-from .generate import NAMES, BadSource, own_file, read_kustomization
+from .generate import NAMES, BadSource, own_file, problem_of, read_kustomization
 from .tree import BadPath, Tree
 from .yamldump import dump_all
 from .yamlload import BadYaml, load_all
@@ -39,6 +42,12 @@ _BUILTINS = {
     "PrefixTransformer", "SuffixTransformer", "ReplacementTransformer", "ReplicaCountTransformer", "ConfigMapGenerator",
     "SecretGenerator",
 }  # fmt: skip
+_PLUGIN_KEYS = {
+    "apiVersion", "kind", "metadata", "annotations", "labels", "fieldSpecs", "imageTag", "unsetOnly",
+    "setRoleBindingSubjects", "target", "jsonOp", "path", "paths", "patch", "patches", "options", "prefix", "suffix",
+    "replacements", "replica",
+} | _GENERATOR_KEYS  # fmt: skip
+"""All that the built-in plugins read."""
 
 
 @dataclass
@@ -66,10 +75,11 @@ def read_set(tree: Tree, directory: str, root: Mapping[str, Any], root_path: str
     Raises BadSource for a reference that is refused or leads nowhere, naming file and field.
     """
     walk = _Walk(tree)
-    walk.found.texts[root_path] = dump_all([dict(root)])
     if root_path in tree.nodes:
         walk.found.sources.add(root_path)
-    walk.kustomization(root_path, directory, root, 0)
+    content = deepcopy(dict(root))
+    walk.kustomization(root_path, directory, content, 0)
+    walk.found.texts[root_path] = dump_all([content])
     size = sum(tree.nodes[path].size for path in walk.found.copies)
     if len(walk.found.copies) + len(walk.found.texts) > MAX_FILES or size > MAX_BYTES:
         raise BadSource(f"{directory or '.'}: the build reads more than {MAX_FILES} files or {MAX_BYTES} bytes")
@@ -128,9 +138,32 @@ class _Walk:
                 self.file(f"{place}.path", directory, entry["path"])
 
     def field_patchesStrategicMerge(self, where: str, directory: str, value: Any, depth: int) -> None:
-        for index, text in enumerate(_texts(where, value)):
-            if not _is_inline(text):
-                self.file(f"{where}[{index}]", directory, text)
+        texts = _texts(where, value)
+        for index, text in enumerate(texts):
+            place = f"{where}[{index}]"
+            if _is_inline(text):
+                texts[index] = self.inline(directory, self.documents(place, text))
+            else:
+                self.file(place, directory, text)
+
+    def inline(self, directory: str, documents: list[Any]) -> str:
+        """Exports YAML that stood where a path may stand as a file of its own; its name."""
+        taken = self.found.texts
+        number = len(taken)
+        while (path := posixpath.join(directory, f"inhaul-inline-{number}.yaml")) in taken or path in self.tree.nodes:
+            number += 1
+        taken[path] = dump_all(documents)
+        return posixpath.basename(path)
+
+    def documents(self, where: str, text: str) -> list[Any]:
+        try:
+            documents = load_all(text)
+        except BadYaml as error:
+            raise BadSource(f"{where}: {error}") from None
+        for document in documents:
+            if problem := problem_of(document):
+                raise BadSource(f"{where}: {problem}")
+        return documents
 
     def field_configMapGenerator(self, where: str, directory: str, value: Any, depth: int) -> None:
         for place, entry in _entries(where, value, _GENERATOR_KEYS):
@@ -140,15 +173,17 @@ class _Walk:
 
     def field_generators(self, where: str, directory: str, value: Any, depth: int) -> None:
         """Plugins: built-in ones only, each of their files too."""
-        for index, text in enumerate(_texts(where, value)):
+        texts = _texts(where, value)
+        for index, text in enumerate(texts):
             place = f"{where}[{index}]"
             if _is_inline(text):
-                self.plugins(place, directory, text)
+                texts[index] = self.inline(directory, self.plugins(place, directory, text))
                 continue
             real, exported = self.locate(place, directory, text)
             if self.tree.is_directory(real):
                 raise BadSource(f"{place}: expected a file, found the directory {text!r}")
-            documents = self.plugins(place, posixpath.dirname(exported), self.content(real).decode("utf-8", "replace"))
+            # kustomize resolves a plugin's paths from the kustomization's directory, wherever its file lies
+            documents = self.plugins(place, directory, self.content(real).decode("utf-8", "replace"))
             self.found.sources.add(real)
             self.found.texts[exported] = dump_all(documents)
 
@@ -156,13 +191,8 @@ class _Walk:
     field_validators = field_generators
 
     def plugins(self, where: str, directory: str, text: str) -> list[Any]:
-        try:
-            documents = load_all(text)
-        except BadYaml as error:
-            raise BadSource(f"{where}: {error}") from None
+        documents = self.documents(where, text)
         for document in documents:
-            if not isinstance(document, dict):
-                raise BadSource(f"{where}: expected the configuration of a built-in plugin")
             if document.get("apiVersion") != "builtin" or document.get("kind") not in _BUILTINS:
                 raise BadSource(f"{where}: only kustomize's built-in transformers and generators run here")
             if (document.get("metadata") or {}).get("annotations"):
@@ -173,24 +203,20 @@ class _Walk:
         return documents
 
     def plugin(self, where: str, directory: str, document: Mapping[str, Any]) -> None:
+        for key in document:
+            if key not in _PLUGIN_KEYS:
+                raise BadSource(f"{where}.{key}: unknown field, refused because it could hold a path")
         if str(document["kind"]).endswith("Generator"):
             self.generator(where, directory, document)
             return
-        if any(key.lower() in ("path", "paths", "replacements") and not key.islower() for key in document):
-            raise BadSource(f"{where}: unknown field")
         if document.get("path"):
             self.file(f"{where}.path", directory, document["path"])
-        for path in _texts(f"{where}.paths", document.get("paths") or []):
-            if not _is_inline(path):
-                self.file(f"{where}.paths", directory, path)
+        self.field_patchesStrategicMerge(f"{where}.paths", directory, document.get("paths") or [], 0)
         self.pathed(f"{where}.replacements", directory, document.get("replacements") or [], _REPLACEMENT_KEYS)
 
     def generator(self, where: str, directory: str, entry: Mapping[str, Any]) -> None:
         if entry.get("kvSources"):
             raise BadSource(f"{where}.kvSources: plugins are refused")
-        for key in entry:
-            if key.lower() in ("files", "env", "envs", "kvsources") and not key.islower() and key != "kvSources":
-                raise BadSource(f"{where}.{key}: unknown field")
         for text in _texts(f"{where}.files", entry.get("files") or []):
             self.env_file(f"{where}.files", directory, text.partition("=")[2] if "=" in text else text)
         single = [entry["env"]] if entry.get("env") else []
@@ -225,9 +251,8 @@ class _Walk:
             raise BadSource(f"{where}: the directory {path[:200]!r} has no {NAMES[0]}")
         content = read_kustomization(own, self.content(own))
         self.found.sources.add(own)
-        target = posixpath.join(exported, posixpath.basename(own))
-        self.found.texts[target] = dump_all([content])
         self.kustomization(own, exported, content, depth + 1)
+        self.found.texts[posixpath.join(exported, posixpath.basename(own))] = dump_all([content])
 
     def locate(self, where: str, directory: str, path: str) -> tuple[str, str]:
         """(path in the tree, path as it is referred to) of a reference. Both differ only by links."""
@@ -248,8 +273,8 @@ class _Walk:
 
 
 def _is_inline(text: str) -> bool:
-    """Is it YAML itself and not the name of a file?"""
-    return "\n" in text or text.lstrip().startswith("{")
+    """Is it, or could kustomize take it for, YAML itself and not the name of a file?"""
+    return any(mark in text for mark in "\n\r{:")
 
 
 def _texts(where: str, value: Any) -> list[str]:

@@ -243,6 +243,6 @@ def _integer(text: str) -> int | float | None:
             if len(digits) > 400:
                 return None
             number = int(digits)
-    except ValueError:
-        return None
-    return sign * number if number < 1 << 64 else float(sign * number)
+        return sign * number if number < 1 << 64 else float(sign * number)
+    except (ValueError, OverflowError):
+        return None  # of more digits than any number has: Go keeps it as text
