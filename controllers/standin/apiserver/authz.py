@@ -7,9 +7,9 @@ from typing import Any
 
 from controllers.api.resource import Manifest
 
-from .rbac import AGGREGATED_ROLES, DEFAULT_BINDINGS, DEFAULT_ROLES, MASTERS, Rule, binds, missing, rules_of
+from .rbac import AGGREGATED_ROLES, DEFAULT_BINDINGS, DEFAULT_ROLES, MASTERS, Rule, binds, bound_as, missing, rules_of
 from .seams import Admission, Attributes, Decision, KindInfo, Storage, User
-from .status_errors import forbidden
+from .status_errors import forbidden, not_found
 
 GROUP = "rbac.authorization.k8s.io"
 _ROLES = ("roles", "clusterroles")
@@ -36,7 +36,24 @@ class Rbac:
         for rule, source in self.rules(user, attributes.namespace):
             if rule.allows(attributes):
                 return Decision(True, source)
-        return Decision(False)
+        return Decision(False, self._absent_roles(user, attributes.namespace))
+
+    def _absent_roles(self, user: User, namespace: str) -> str:
+        """Said in refusals: the roles that the user is bound to and that do not exist."""
+        absent = []
+        for plural, scope in [("clusterrolebindings", ""), ("rolebindings", namespace)]:
+            if plural == "rolebindings" and not namespace:
+                continue
+            for binding in self._list(plural, scope):
+                reference = binding.get("roleRef") or {}
+                if binds(binding, user) and self._role(reference, scope) is None:
+                    kind = "clusterrole" if reference.get("kind") == "ClusterRole" else "role"
+                    absent.append(f'{kind}.{GROUP} "{reference.get("name", "")}" not found')
+        return "" if not absent else f"RBAC: {absent[0]}" if len(absent) == 1 else f"RBAC: [{', '.join(absent)}]"
+
+    def _role(self, reference: Manifest, namespace: str) -> Manifest | None:
+        plural = "clusterroles" if reference.get("kind") == "ClusterRole" else "roles"
+        return self._find(plural, reference.get("name", ""), "" if plural == "clusterroles" else namespace)
 
     def rules(self, user: User, namespace: str) -> list[tuple[Rule, str]]:
         """All rules that hold for a user in a namespace ("": cluster-wide ones alone), each with where it comes
@@ -48,17 +65,17 @@ class Rbac:
             for binding in self._list(plural, scope):
                 if binds(binding, user):
                     reference = binding.get("roleRef") or {}
+                    name = "/".join(filter(None, (binding["metadata"]["name"], scope)))
                     source = (
-                        f'RBAC: allowed by {plural[:-1]} "{binding["metadata"]["name"]}" of {reference.get("kind")} '
-                        f'"{reference.get("name")}"'
+                        f'RBAC: allowed by {binding["kind"]} "{name}" of {reference.get("kind")} '
+                        f'"{reference.get("name")}" to {bound_as(binding, user)}'
                     )
                     found += [(rule, source) for rule in self.role_rules(reference, scope)]
         return found
 
     def role_rules(self, reference: Manifest, namespace: str) -> list[Rule]:
         """The rules of the role that a binding names; none where it does not exist."""
-        plural = "clusterroles" if reference.get("kind") == "ClusterRole" else "roles"
-        role = self._find(plural, reference.get("name", ""), "" if plural == "clusterroles" else namespace)
+        role = self._role(reference, namespace)
         if role is None:
             return []
         if not role.get("aggregationRule"):
@@ -129,6 +146,8 @@ class Rbac:
         plural = "clusterroles" if reference.get("kind") == "ClusterRole" else "roles"
         if self._may("bind", plural, reference.get("name", ""), admission):
             return
+        if self._role(reference, admission.namespace) is None:
+            raise not_found(GROUP, admission.kind.plural, admission.name)
         self._refuse(admission, self.role_rules(reference, admission.namespace))
 
     def _may(self, verb: str, plural: str, name: str, admission: Admission) -> bool:

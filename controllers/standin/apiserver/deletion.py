@@ -8,7 +8,7 @@ from controllers.api.resource import Manifest
 
 from . import meta
 from .seams import Admission
-from .status_errors import invalid, invalid_value
+from .status_errors import invalid, not_supported
 from .storage import Item
 from .target import NAMESPACES, Options, Target
 
@@ -60,7 +60,7 @@ def _finalizers(old: Manifest, wish: Manifest) -> list[str]:
     """The finalizers that a deletion leaves: the object's, with the collector's as the policy wants them."""
     policy = wish.get("propagationPolicy") or ("Orphan" if wish.get("orphanDependents") else "")
     if policy not in POLICIES:
-        cause = invalid_value("propagationPolicy", policy, "must be Orphan, Background or Foreground")
+        cause = not_supported("propagationPolicy", policy, ("Foreground", "Background", "Orphan", "nil"))
         raise invalid("meta.k8s.io", "DeleteOptions", "", [cause])
     present = list(old["metadata"].get("finalizers") or [])
     if not policy:

@@ -117,9 +117,12 @@ class Inside:
                 yield change
             while not closing.done():
                 getter = asyncio.ensure_future(queue.get())
-                await asyncio.wait({getter, closing}, return_when=asyncio.FIRST_COMPLETED)
-                if not getter.done():
-                    getter.cancel()
+                try:
+                    await asyncio.wait({getter, closing}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    if not getter.done():
+                        getter.cancel()
+                if not getter.done() or getter.cancelled():
                     return
                 key, event = getter.result()
                 kind = wanted.get(key) or self.kind(*key)

@@ -20,6 +20,7 @@ LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 ANNOTATIONS_LIMIT = 256 * 1024
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 RBAC_GROUP = "rbac.authorization.k8s.io"
 KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
 
@@ -121,7 +122,10 @@ def validate(kind: KindInfo, meta: Manifest) -> list[Cause]:
     if size > ANNOTATIONS_LIMIT:
         causes.append(too_long("metadata.annotations", ANNOTATIONS_LIMIT))
     for index, finalizer in enumerate(meta.get("finalizers") or []):
-        if why := _qualified_problem(finalizer):
+        why = _qualified_problem(finalizer)
+        if not why and not kind.custom and "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
+            why = "name is neither a standard finalizer name nor is it fully qualified"
+        if why:
             causes.append(invalid_value(f"metadata.finalizers[{index}]", finalizer, why))
     causes.extend(_owner_causes(meta.get("ownerReferences") or []))
     return causes

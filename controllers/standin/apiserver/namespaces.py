@@ -15,10 +15,15 @@ from .status_errors import Cause, StatusError, forbidden
 log = logging.getLogger(__name__)
 
 _FINALIZER = "kubernetes"
+_LASTING = ("default", "kube-public", "kube-system")
 
 
 def admit(admission: Admission, storage: Storage) -> Manifest | None:
     """An AdmissionHook: nothing is created in a namespace that is going."""
+    if admission.operation == "DELETE" and (admission.kind.group, admission.kind.plural) == ("", "namespaces"):
+        if admission.name in _LASTING:
+            raise forbidden("", "namespaces", admission.name, "this namespace may not be deleted")
+        return None
     if admission.operation != "CREATE" or not admission.namespace or not admission.kind.namespaced:
         return None
     namespace = _find(storage, admission.namespace)

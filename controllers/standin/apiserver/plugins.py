@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from . import gc, namespaces, rollout
+from . import gc, namespaces, policies, rollout
 from .authn import Authentication
 from .authz import Rbac
 from .reviews import virtual_types
-from .seams import Plugins, ServerIdentity
+from .seams import KindInfo, Plugins, ServerIdentity
 from .tables import Renderer
 from .tokens import DISCOVERY, JWKS, Tokens
+
+TOKEN_REQUEST = KindInfo("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest", True)
 
 
 def default_plugins(identity: ServerIdentity) -> Plugins:
@@ -20,8 +22,11 @@ def default_plugins(identity: ServerIdentity) -> Plugins:
         authenticator=authentication,
         authorizer=rbac,
         tables=Renderer(),
-        admission=[namespaces.admit, rbac.guard],
-        subresources={("POST", "", "serviceaccounts", "token"): tokens.request},
+        admission=[namespaces.admit, rbac.guard, policies.admit],
+        subresources={
+            ("POST", "", "serviceaccounts", "token"): policies.admitted(tokens.request, TOKEN_REQUEST),
+            ("GET", "", "serviceaccounts", "token"): tokens.refuse,
+        },
         virtual=virtual_types(rbac, tokens),
         raw={DISCOVERY: tokens.serve_discovery, JWKS: tokens.serve_jwks},
         # AWS's facade fetches the keys without credentials, as STS fetches those of an EKS cluster

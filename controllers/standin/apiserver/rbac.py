@@ -99,23 +99,35 @@ def rules_of(role: Manifest) -> list[Rule]:
 
 
 def missing(wanted: Iterable[Rule], held: Sequence[Rule]) -> list[Rule]:
-    """The rules of `wanted` that hold a permission which `held` lacks."""
-    return [rule for rule in wanted if not all(any(own.covers(atom) for own in held) for atom in rule.atoms())]
+    """The permissions of `wanted` which `held` lacks: one rule for each object, with its verbs, in order."""
+    lacking: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    for rule in wanted:
+        for atom in rule.atoms():
+            if not any(own.covers(atom) for own in held):
+                verbs = lacking.setdefault((atom.groups, atom.resources, atom.names, atom.urls), [])
+                if atom.verbs[0] not in verbs:
+                    verbs.append(atom.verbs[0])
+    return sorted((Rule(tuple(verbs), *what) for what, verbs in lacking.items()), key=str)
 
 
 def binds(binding: Manifest, user: User) -> bool:
     """Is the user among a binding's subjects?"""
+    return bool(bound_as(binding, user))
+
+
+def bound_as(binding: Manifest, user: User) -> str:
+    """The subject of a binding that the user is, as reasons name it: `User "jane"`; "" where there is none."""
     for subject in binding.get("subjects") or ():
         kind, name = subject.get("kind"), subject.get("name", "")
         if kind == "User" and name == user.name:
-            return True
+            return f'User "{name}"'
         if kind == "Group" and name in user.groups:
-            return True
+            return f'Group "{name}"'
         if kind == "ServiceAccount":
             namespace = subject.get("namespace") or binding["metadata"].get("namespace", "")
             if user.name == f"system:serviceaccount:{namespace}:{name}":
-                return True
-    return False
+                return f'ServiceAccount "{name}/{namespace}"'
+    return ""
 
 
 def _rule(verbs: str, groups: str, resources: str) -> Manifest:

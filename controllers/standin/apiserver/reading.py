@@ -66,7 +66,13 @@ class Shaper:
         if self.shape:
             kind, version = "PartialObjectMetadataList", "meta.k8s.io/v1"
         head = dump({"kind": kind, "apiVersion": version, "metadata": list_meta})
-        return b"".join((head[:-1], b',"items":[', b",".join(self.item(item) for item in items), b"]}"))
+        one = self.item if self.shape or info.custom else self._bare
+        return b"".join((head[:-1], b',"items":[', b",".join(one(item) for item in items), b"]}"))
+
+    def _bare(self, item: Item) -> bytes:
+        """An item of a list of a built-in type: its kind stands on the list alone."""
+        shown = self.object(item.object)
+        return dump({name: value for name, value in shown.items() if name not in ("kind", "apiVersion")})
 
 
 def selector_of(target: Target, query: Mapping[str, str]) -> Selector:

@@ -26,7 +26,7 @@ from .patch import json_patch, merge_patch
 from .registry import Registry
 from .schema.cel import rule_causes
 from .schema.decode import decode_error
-from .schema.prune import apply_defaults, drop_nulls, prune
+from .schema.prune import apply_defaults, drop_empty, drop_nulls, prune
 from .schema.validate import validate
 from .seams import Admission, Plugins
 from .ssa import managed
@@ -107,8 +107,11 @@ class Rest:
             obj.pop("status", None)
         self._namespace_open(target)
         obj = self._finish(target, obj, None, options)
-        if self.memory.get(target.type.table, target.key) is not None:
-            raise already_exists(target.type.group, target.type.plural, target.name)
+        if (item := self.memory.get(target.type.table, target.key)) is not None:
+            refused = already_exists(target.type.group, target.type.plural, target.name)
+            if item.object["metadata"].get("deletionTimestamp"):
+                refused.message = f"object is being deleted: {refused.message}"
+            raise refused
         if managers is None:
             managers = managed.update(target.served.schema, None, self._typed(target, obj), self._by(target, options))
         obj["metadata"]["managedFields"] = managers
@@ -186,6 +189,8 @@ class Rest:
         if prepare := self.prepare.get(table):
             prepare(obj, old)
         apply_defaults(target.served.schema, obj)
+        if not kind.custom:
+            drop_empty(target.served.schema, obj)
         operation = "CREATE" if old is None else "UPDATE"
         for hook in self.plugins.admission:
             admission = Admission(
@@ -224,9 +229,13 @@ class Rest:
 
     def update(self, target: Target, body: Any, options: Options) -> Manifest:
         """PUT. Raises 400, 404, 409, 422."""
-        if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
-            given = body["metadata"].get("name")
-            if given and given != target.name:
+        if isinstance(body, dict):
+            head = body.get("metadata")
+            given = head.get("name") if isinstance(head, dict) else None
+            if not given:
+                why = f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
+                raise bad_request(why)
+            if given != target.name:
                 why = f"the name of the object ({given}) does not match the name on the URL ({target.name})"
                 raise bad_request(why)
         obj = self._incoming(target, body, options)
@@ -303,7 +312,7 @@ class Rest:
     def apply(self, target: Target, body: Any, options: Options) -> tuple[Manifest, bool]:
         """Server-side apply; whether it created. Raises 400, 403, 404, 409 (conflicts), 422."""
         if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
-            if body["metadata"].get("managedFields"):
+            if body["metadata"].get("managedFields") is not None:
                 raise bad_request("metadata.managedFields must be nil")
             given = body["metadata"].setdefault("name", target.name)
             if given != target.name:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from controllers.api.resource import Manifest
 
 from .authz import Rbac
 from .rbac import Rule
 from .seams import Answer, Attributes, Call, Handler, KindInfo, User
-from .status_errors import bad_request
+from .status_errors import Cause, StatusError, bad_request, invalid, invalid_value
 from .tokens import Tokens
 
 _AUTHORIZATION, _AUTHENTICATION = "authorization.k8s.io", "authentication.k8s.io"
@@ -21,22 +23,27 @@ class Reviews:
 
     def subject(self, call: Call) -> Answer:
         spec = call.body.get("spec") or {}
-        if not spec.get("user") and not spec.get("groups"):
-            raise bad_request("spec: at least one of user or group must be specified")
+        _check(spec, subject=True)
         return self._decide(call, User(spec.get("user") or "", tuple(spec.get("groups") or ())))
 
     def local(self, call: Call) -> Answer:
         spec = call.body.get("spec") or {}
         asked = (spec.get("resourceAttributes") or {}).get("namespace")
+        _check(spec, subject=True)
         if asked != call.attributes.namespace:
-            raise bad_request("spec.resourceAttributes.namespace: must match the namespace of the review")
-        return self.subject(call)
+            raise _invalid(invalid_value("spec.resourceAttributes.namespace", asked, "must match metadata.namespace"))
+        answer = self.subject(call)
+        answer.body["metadata"] = {**answer.body["metadata"], "namespace": call.attributes.namespace}
+        return answer
 
     def own(self, call: Call) -> Answer:
+        _check(call.body.get("spec") or {}, subject=False)
         return self._decide(call, call.user)
 
     def rules(self, call: Call) -> Answer:
         namespace = (call.body.get("spec") or {}).get("namespace") or ""
+        if not namespace:
+            raise bad_request("no namespace on request")
         found = [rule for rule, _ in self._rbac.rules(call.user, namespace)]
         status = {
             "incomplete": False,
@@ -45,21 +52,25 @@ class Reviews:
                 {"verbs": list(rule.verbs), "nonResourceURLs": list(rule.urls)} for rule in found if rule.urls
             ],
         }
-        return Answer({**call.body, "status": status}, 201)
+        return Answer({**_answered(call, status), "spec": {}}, 201)
 
     def _decide(self, call: Call, user: User) -> Answer:
         decision = self._rbac.authorize(user, _attributes(call.body.get("spec") or {}))
         status: Manifest = {"allowed": decision.allowed}
         if decision.reason:
             status["reason"] = decision.reason
-        return Answer({**call.body, "status": status}, 201)
+        return Answer(_answered(call, status), 201)
 
 
 def _whoami(call: Call) -> Answer:
     user: Manifest = {"username": call.user.name, "groups": list(call.user.groups)}
     if call.user.uid:
         user["uid"] = call.user.uid
-    return Answer({**call.body, "status": {"userInfo": user}}, 201)
+    if call.user.extra:
+        user["extra"] = {name: list(values) for name, values in call.user.extra.items()}
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    head = {"kind": "SelfSubjectReview", "apiVersion": f"{_AUTHENTICATION}/v1"}
+    return Answer({**head, "metadata": {"creationTimestamp": stamp}, "status": {"userInfo": user}}, 201)
 
 
 def virtual_types(rbac: Rbac, tokens: Tokens) -> list[tuple[KindInfo, Handler]]:
@@ -82,6 +93,29 @@ def _resource_rule(rule: Rule) -> Manifest:
     if rule.names:
         found["resourceNames"] = list(rule.names)
     return found
+
+
+def _answered(call: Call, status: Manifest) -> Manifest:
+    head = {"kind": call.kind.kind, "apiVersion": call.kind.api_version, "metadata": {}}
+    return {**head, **call.body, "status": status}
+
+
+def _invalid(cause: Cause) -> StatusError:
+    return invalid(_AUTHORIZATION, "", "", [cause])
+
+
+def _check(spec: Manifest, *, subject: bool) -> None:
+    """Raises 422 where not exactly one of the two kinds of attributes is there, or nobody is asked about."""
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if resource is not None and path is not None:
+        why = "cannot be specified in combination with resourceAttributes"
+        shown = {"Path": path.get("path", ""), "Verb": path.get("verb", "")}
+        raise _invalid(invalid_value("spec.nonResourceAttributes", shown, why))
+    if resource is None and path is None:
+        why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise _invalid(invalid_value("spec.resourceAttributes", None, why))
+    if subject and not spec.get("user") and not spec.get("groups"):
+        raise _invalid(invalid_value("spec.user", "", "at least one of user or group must be specified"))
 
 
 def _kind(group: str, kind: str, *, namespaced: bool = False) -> KindInfo:

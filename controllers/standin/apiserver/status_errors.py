@@ -21,7 +21,8 @@ class Cause:
 
     def body(self) -> dict[str, str]:
         """As JSON."""
-        found = {"reason": self.reason, "message": self.message}
+        found = {"reason": self.reason} if self.reason else {}
+        found["message"] = self.message
         if self.field:
             found["field"] = self.field
         return found
@@ -204,7 +205,9 @@ def too_long(path: str, limit: int) -> Cause:
 
 def too_many(path: str, found: int, limit: int) -> Cause:
     """A list or map with too many items."""
-    return Cause("FieldValueTooMany", f"Too many: {found}: must have at most {limit} items", path)
+    return Cause(
+        "FieldValueTooMany", f"Too many: {found}: must have at most {limit} item{'' if limit == 1 else 's'}", path
+    )
 
 
 def field_forbidden(path: str, why: str) -> Cause:

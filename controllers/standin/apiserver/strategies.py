@@ -16,7 +16,7 @@ from typing import Any
 from controllers.api.resource import Manifest
 
 from . import workload_defaults as workloads
-from .status_errors import Cause, bad_request, field_forbidden, invalid_value, required, too_long
+from .status_errors import Cause, bad_request, field_forbidden, invalid_value, not_supported, required, too_long
 
 Prepare = Callable[[Manifest, Manifest | None], None]
 Check = Callable[[Manifest, Manifest | None], list[Cause]]
@@ -67,6 +67,9 @@ def check_secret(obj: Manifest, old: Manifest | None) -> list[Cause]:
             causes.append(
                 Cause("FieldValueInvalid", "Invalid value: <secret contents redacted>: no JSON", f"data[{name}]")
             )
+    account = ((obj.get("metadata") or {}).get("annotations") or {}).get("kubernetes.io/service-account.name")
+    if obj["type"] == "kubernetes.io/service-account-token" and not account:
+        causes.append(required("metadata.annotations[kubernetes.io/service-account.name]"))
     if obj["type"] == "kubernetes.io/basic-auth" and not ({"username", "password"} & data.keys()):
         causes += [required("data[username]"), required("data[password]")]
     if old is not None:
@@ -177,6 +180,12 @@ def prepare_binding(obj: Manifest, old: Manifest | None) -> None:
     for subject in obj.get("subjects") or []:
         if subject.get("kind") in ("User", "Group") and not subject.get("apiGroup"):
             subject = {**subject, "apiGroup": "rbac.authorization.k8s.io"}
+        if (
+            subject.get("kind") == "ServiceAccount"
+            and not subject.get("namespace")
+            and obj.get("kind") == "RoleBinding"
+        ):
+            subject = {**subject, "namespace": (obj.get("metadata") or {}).get("namespace", "")}
         subjects.append(subject)
     if subjects:
         obj["subjects"] = subjects
@@ -186,12 +195,19 @@ def check_binding(obj: Manifest, old: Manifest | None) -> list[Cause]:
     """A role that is named and stays."""
     ref = obj.get("roleRef") or {}
     causes = [] if ref.get("name") else [required("roleRef.name")]
-    if ref.get("kind") not in ("Role", "ClusterRole"):
-        causes.append(Cause("FieldValueNotSupported", f'Unsupported value: "{ref.get("kind", "")}"', "roleRef.kind"))
+    group = "rbac.authorization.k8s.io"
+    if ref.get("apiGroup") != group:
+        causes.append(not_supported("roleRef.apiGroup", ref.get("apiGroup") or "", (group,)))
+    accepted = ("Role", "ClusterRole") if obj.get("kind") == "RoleBinding" else ("ClusterRole",)
+    if ref.get("kind") not in accepted:
+        causes.append(not_supported("roleRef.kind", ref.get("kind") or "", accepted))
     if old is not None and old.get("roleRef") != ref:
         causes.append(invalid_value("roleRef", ref, "cannot change roleRef"))
     for index, subject in enumerate(obj.get("subjects") or []):
-        if subject.get("kind") == "ServiceAccount" and not subject.get("namespace"):
+        kinds = ("ServiceAccount", "User", "Group")
+        if subject.get("kind") not in kinds:
+            causes.append(not_supported(f"subjects[{index}].kind", subject.get("kind") or "", kinds))
+        elif subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
             causes.append(required(f"subjects[{index}].namespace"))
     return causes
 
@@ -202,7 +218,15 @@ def check_role(obj: Manifest, old: Manifest | None) -> list[Cause]:
     for index, rule in enumerate(obj.get("rules") or []):
         if not rule.get("verbs"):
             causes.append(required(f"rules[{index}].verbs", "verbs must contain at least one value"))
-        if not rule.get("nonResourceURLs"):
+        if urls := rule.get("nonResourceURLs"):
+            path = f"rules[{index}].nonResourceURLs"
+            if obj.get("kind") == "Role":
+                why = "namespaced rules cannot apply to non-resource URLs"
+                causes.append(invalid_value(path, urls, why))
+            elif rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames"):
+                why = "rules cannot apply to both regular resources and non-resource URLs"
+                causes.append(invalid_value(path, urls, why))
+        else:
             if not rule.get("apiGroups"):
                 causes.append(
                     required(f"rules[{index}].apiGroups", "resource rules must supply at least one api group")

@@ -79,16 +79,19 @@ class Renderer:
     def _custom(self, column: Any) -> Column:
         read = json_path(column.json_path)
         cell: Cell = lambda obj: self._since(read(obj)) if column.type == "date" else read(obj)  # noqa: E731
-        return Column(column.name, cell, column.type, column.priority, column.format, column.description)
+        said = column.description or f"Custom resource definition column (in JSONPath format): {column.json_path}"
+        return Column(column.name, cell, column.type, column.priority, column.format, said)
 
     def _age(self, obj: Manifest) -> str:
         return self._since(obj["metadata"].get("creationTimestamp")) or UNKNOWN
 
-    def _since(self, stamp: Any) -> str:
+    def _since(self, stamp: Any) -> str | None:
+        if not stamp:
+            return None
         try:
             moment = datetime.fromisoformat(str(stamp))
         except ValueError:
-            return UNKNOWN if stamp else ""
+            return UNKNOWN
         return human((self._now() - moment).total_seconds())
 
 

@@ -24,9 +24,10 @@ from controllers.api.resource import Manifest
 
 from . import tls
 from .seams import Answer, Call, Storage, User
-from .status_errors import Cause, bad_request, invalid, invalid_value
+from .status_errors import Cause, bad_request, conflict, invalid, invalid_value, method_not_allowed
 
 _DEFAULT_SECONDS, _LEAST_SECONDS = 3600, 600
+BOUND = ("Pod", "Secret", "Node")
 DISCOVERY, JWKS = "/.well-known/openid-configuration", "/openid/v1/jwks"
 
 
@@ -42,10 +43,17 @@ class Claims:
     account: str
     uid: str
     audiences: tuple[str, ...]
+    identity: str = ""
+    bound: tuple[str, str, str] = ("", "", "")
+    """Kind, name and uid of the object that the token dies with."""
 
     def user(self) -> User:
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{self.namespace}", "system:authenticated")
-        return User(f"system:serviceaccount:{self.namespace}:{self.account}", groups, self.uid)
+        extra = {"authentication.kubernetes.io/credential-id": (f"JTI={self.identity}",)}
+        if self.bound[0] == "Pod":
+            extra["authentication.kubernetes.io/pod-name"] = (self.bound[1],)
+            extra["authentication.kubernetes.io/pod-uid"] = (self.bound[2],)
+        return User(f"system:serviceaccount:{self.namespace}:{self.account}", groups, self.uid, extra)
 
 
 class Tokens:
@@ -64,26 +72,34 @@ class Tokens:
 
     def request(self, call: Call) -> Answer:
         """POST serviceaccounts/{name}/token."""
+        kind = call.body.get("kind")
+        if kind not in (None, "TokenRequest"):
+            raise bad_request(f"{kind} cannot be handled as a TokenRequest")
         spec = call.body.get("spec") or {}
         audiences = list(spec.get("audiences") or [self.issuer])
         seconds = spec.get("expirationSeconds", _DEFAULT_SECONDS)
         problems: list[Cause] = []
-        if not isinstance(seconds, int) or seconds < _LEAST_SECONDS:
+        if not isinstance(seconds, int) or isinstance(seconds, bool):
+            why = "expirationSeconds must be a whole number of seconds"
+            raise bad_request(f'TokenRequest in version "v1" cannot be handled as a TokenRequest: {why}')
+        if seconds < _LEAST_SECONDS:
             why = "may not specify a duration less than 10 minutes"
             problems.append(invalid_value("spec.expirationSeconds", seconds, why))
         elif seconds > 1 << 32:
             why = "may not specify a duration larger than 2^32 seconds"
             problems.append(invalid_value("spec.expirationSeconds", seconds, why))
         if problems:
-            raise invalid("authentication.k8s.io", "TokenRequest", call.attributes.name, problems)
+            raise invalid("authentication.k8s.io", "TokenRequest", "", problems)
         account = call.storage.get(call.kind, call.attributes.name, call.attributes.namespace)
-        token, expires = self.sign(account, audiences, int(seconds), spec.get("boundObjectRef"))
+        bound = _bound(call, spec.get("boundObjectRef"))
+        token, expires = self.sign(account, audiences, seconds, bound)
         stamp = datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        meta = {"name": call.attributes.name, "namespace": call.attributes.namespace}
+        meta = {name: account["metadata"][name] for name in ("name", "namespace", "uid")}
+        now = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         body: Manifest = {
             "kind": "TokenRequest",
             "apiVersion": "authentication.k8s.io/v1",
-            "metadata": {**meta, "creationTimestamp": None},
+            "metadata": {**meta, "creationTimestamp": now},
             "spec": {
                 "audiences": audiences,
                 "expirationSeconds": seconds,
@@ -101,7 +117,7 @@ class Tokens:
             "namespace": meta["namespace"],
             "serviceaccount": {"name": meta["name"], "uid": meta["uid"]},
         }
-        if bound and bound.get("kind") in ("Pod", "Secret", "Node"):
+        if bound and bound.get("kind") in BOUND:
             own[bound["kind"].lower()] = {"name": bound.get("name"), "uid": bound.get("uid", "")}
         claims = {
             "aud": audiences,
@@ -118,6 +134,10 @@ class Tokens:
         signature = self._key.sign(f"{head}.{body}".encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{head}.{body}.{_b64(signature)}", now + seconds
 
+    def refuse(self, call: Call) -> Answer:
+        """A token is made by POST, and cannot be read."""
+        raise method_not_allowed("", "serviceaccounts", call.attributes.verb)
+
     # --- verifying
 
     def verify(self, token: str, storage: Storage, *, audiences: tuple[str, ...] = ()) -> Claims:
@@ -125,14 +145,25 @@ class Tokens:
         claims = self._known(token) or self._checked(token)
         wanted = audiences or (self.issuer,)
         if not set(wanted) & set(claims.audiences):
-            raise TokenRefused(
-                f"token audiences {list(claims.audiences)} is invalid for the target audiences {list(wanted)}"
-            )
+            has, asked = json.dumps(claims.audiences), json.dumps(wanted)
+            why = f"token audiences {has} is invalid for the target audiences {asked}"
+            raise TokenRefused(f"[invalid bearer token, {why}]")
         kind = storage.kind("", "serviceaccounts")
         account = storage.find(kind, claims.account, claims.namespace) if kind else None
         if account is None or account["metadata"]["uid"] != claims.uid:
             raise TokenRefused("service account does not exist any more")
+        self._check_bound(claims, storage)
         return claims
+
+    @staticmethod
+    def _check_bound(claims: Claims, storage: Storage) -> None:
+        name, uid = claims.bound[1:]
+        kind = storage.kind_for("v1", claims.bound[0]) if claims.bound[0] else None
+        if kind is None:
+            return
+        found = storage.find(kind, name, claims.namespace if kind.namespaced else "")
+        if found is None or found["metadata"]["uid"] != uid:
+            raise TokenRefused(f"the {claims.bound[0]} that the token is bound to does not exist any more")
 
     def _known(self, token: str) -> Claims | None:
         found = self._good.get(token)
@@ -150,9 +181,11 @@ class Tokens:
             now = self._clock()
             if not good or not claims["nbf"] - 5 <= now < claims["exp"]:
                 raise TokenRefused("token has expired or is of another issuer")
-            found = Claims(
-                own["namespace"], own["serviceaccount"]["name"], own["serviceaccount"]["uid"], tuple(claims["aud"])
-            )
+            account = own["serviceaccount"]
+            kind = next((kind for kind in BOUND if kind.lower() in own), "")
+            bound = (kind, own[kind.lower()]["name"], own[kind.lower()]["uid"]) if kind else ("", "", "")
+            audiences = tuple(claims["aud"])
+            found = Claims(own["namespace"], account["name"], account["uid"], audiences, str(claims["jti"]), bound)
         except (ValueError, KeyError, TypeError, InvalidSignature, binascii.Error):
             raise TokenRefused("invalid bearer token") from None
         if len(self._good) > 2000:
@@ -198,15 +231,36 @@ class Tokens:
         try:
             claims = self.verify(token, call.storage, audiences=audiences)
         except TokenRefused as refused:
-            status: Manifest = {"authenticated": False, "error": str(refused), "user": {}}
+            status: Manifest = {"error": str(refused), "user": {}}
         else:
             user = claims.user()
             status = {
                 "authenticated": True,
                 "audiences": [item for item in audiences if item in claims.audiences],
-                "user": {"username": user.name, "uid": user.uid, "groups": list(user.groups)},
+                "user": {
+                    "username": user.name,
+                    "uid": user.uid,
+                    "groups": list(user.groups),
+                    "extra": {name: list(values) for name, values in user.extra.items()},
+                },
             }
-        return Answer({**call.body, "status": status}, 201)
+        return Answer({"metadata": {}, **call.body, "status": status}, 201)
+
+
+def _bound(call: Call, reference: Any) -> Manifest | None:
+    """The object a token is to be bound to, with its uid. Raises StatusError 400, 404, 409."""
+    if not reference:
+        return None
+    kind, name = reference.get("kind"), reference.get("name") or ""
+    info = call.storage.kind_for("v1", kind) if kind in BOUND else None
+    if info is None:
+        raise bad_request(f"cannot bind token to object of type /{reference.get('apiVersion', '')}, Kind={kind}")
+    found = call.storage.get(info, name, call.attributes.namespace if info.namespaced else "")
+    uid = found["metadata"]["uid"]
+    if reference.get("uid") not in (None, "", uid):
+        why = f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record"
+        raise conflict("", info.plural, name, why)
+    return {"kind": kind, "name": name, "uid": uid}
 
 
 def _load_key(path: Path) -> rsa.RSAPrivateKey:

@@ -213,12 +213,17 @@ def _check_job(obj: Manifest, old: Manifest | None) -> list[Cause]:
     return causes
 
 
+def _prepare_template(obj: Manifest, old: Manifest | None) -> None:
+    obj["template"] = _template(obj)
+
+
 PREPARE: dict[tuple[str, str], Callable[[Manifest, Manifest | None], None]] = {
     ("apps", "deployments"): _prepare_deployment,
     ("apps", "statefulsets"): _prepare_stateful_set,
     ("apps", "daemonsets"): _prepare_daemon_set,
     ("apps", "replicasets"): _prepare_replica_set,
     ("", "pods"): _prepare_pod,
+    ("", "podtemplates"): _prepare_template,
     ("batch", "jobs"): _prepare_job,
     ("batch", "cronjobs"): _prepare_cron_job,
 }

@@ -101,7 +101,7 @@ def test_null_is_refused_unless_nullable() -> None:
             {"type": "array", "items": {"type": "string"}, "maxItems": 1},
             ["a", "b"],
             "FieldValueTooMany",
-            "at most 1 items",
+            "at most 1 item",
         ),
         (
             {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},

@@ -80,3 +80,22 @@ def drop_nulls(node: Node, value: Any) -> None:
         for item in value:
             if isinstance(item, dict | list):
                 drop_nulls(node.items, item)
+
+
+def drop_empty(node: Node, value: Any) -> None:
+    """Removes empty maps and lists from where encoding a typed object leaves them out. Structs and required fields
+    stay, so do untyped parts.
+    """
+    if node.deduced or not isinstance(value, dict):
+        if isinstance(value, list) and node.items is not None and not node.deduced:
+            for item in value:
+                drop_empty(node.items, item)
+        return
+    for name, item in list(value.items()):
+        child = node.properties.get(name)
+        if child is None:
+            continue
+        if item in ([], {}) and name not in node.required and (child.values is not None or child.items is not None):
+            del value[name]
+        else:
+            drop_empty(child, item)

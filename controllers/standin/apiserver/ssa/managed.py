@@ -209,7 +209,8 @@ def _blank(node: Node) -> Manifest:
     """What an object of a built-in type holds before anything is said: the structs that Go always encodes."""
     if not node.name:
         return {}
-    return {name: _blank(node.properties[name]) for name in node.required if name in node.properties}
+    known = {name: node.properties[name] for name in node.required if name in node.properties}
+    return {name: [] if child.items is not None else _blank(child) for name, child in known.items()}
 
 
 def _capped(managers: Managers) -> Managers:
@@ -265,7 +266,7 @@ def apply(node: Node, live: Manifest | None, config: Manifest, by: Write, *, for
     change = compare(node, current, pruned)
     left = _settle(holders, writer, change, force)
     changed = bool(change.added or change.modified or change.removed)
-    time = by.time if changed or old is None or old.fields != names else old.time
+    time = by.time if changed or live is None else old.time if old else ""
     if names:
         left[writer] = Owned(names, by.api_version, time)
     else:
