@@ -1,10 +1,8 @@
-"""Registers the SealedSecret controller: its kind, the watches that wake it, the key tasks, the certificate's route."""
+"""Registers the SealedSecret controller: its kind, the watches that wake it, the key tasks, the HTTP doors."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-
-from aiohttp import web
 
 from controllers.api.bitnami import SEALED_SECRETS
 from controllers.api.core import SECRETS
@@ -16,11 +14,13 @@ from controllers.runtime.kube import WatchEvent
 from controllers.runtime.manager import Manager
 
 from .errors import SealedError
+from .http import Rates, SealedDoors
 from .keybook import KeyBook
+from .meters import KeyMeters, SealedMeters
 from .reconcile import SealedSecretReconciler
-from .ring import newest
-from .settings import DecryptionSettings
-from .target import LABEL
+from .service import no_core_dumps
+from .settings import DecryptionSettings, parse_cutoff
+from .target import LABEL, keys_of
 
 SETTINGS = (DecryptionSettings,)
 
@@ -37,6 +37,9 @@ def _register(manager: Manager, knobs: DecryptionSettings) -> None:
         for sealed in controller.store.list():
             controller.queue.changed(key_of(sealed))
 
+    def told(secret: Manifest, reason: str, message: str, warning: bool) -> None:
+        manager.events.record(SECRETS, secret, reason=reason, message=message, warning=warning)
+
     def bad_key(secret: Manifest, error: SealedError) -> None:
         manager.events.record(SECRETS, secret, reason="KeyInvalid", message=error.message, warning=True)
 
@@ -48,14 +51,19 @@ def _register(manager: Manager, knobs: DecryptionSettings) -> None:
         on_change=wake_all,
         on_bad_key=bad_key,
         bits=knobs.key_bits,
+        order=knobs.key_order,
+        cutoff=parse_cutoff(knobs.key_cutoff_time),
+        overdue=timedelta(days=knobs.old_key_days),
+        on_told=told,
     )
+    meters = SealedMeters(manager.metrics.registry)
 
     def refuse(namespace: str, secret_type: str) -> str:
         decision = manager.policies.allowed(namespace, WriteSecretType(secret_type))
         return "" if decision.allowed else decision.reason
 
     reconciler = SealedSecretReconciler(
-        manager.kube, manager.pools, keys, drafts=lambda: controller, known=secrets.get, refuse=refuse
+        manager.kube, manager.pools, keys, drafts=lambda: controller, known=secrets.get, refuse=refuse, meters=meters
     )
     controller: Controller = manager.controller(SEALED_SECRETS, reconciler, style=SEALED_STYLE)
 
@@ -73,10 +81,9 @@ def _register(manager: Manager, knobs: DecryptionSettings) -> None:
     manager.task("sealing keys", keys.follow, leader_only=False)
     manager.task("sealing key renewal", keys.renew)
 
-    async def certificate(request: web.Request) -> web.StreamResponse:
-        key = newest(keys.ring.keys)
-        if key is None:
-            return web.Response(status=503, text="there is no sealing key yet\n")
-        return web.Response(body=key.certificate_pem(), content_type="application/x-pem-file")
+    def uses() -> dict[object, frozenset[str]]:
+        return {key_of(sealed): keys_of(secrets.get(key_of(sealed)) or {}) for sealed in controller.store.list()}
 
-    manager.route("GET", "/v1/cert.pem", certificate)
+    manager.metrics.registry.register(KeyMeters(keys, uses))
+    SealedDoors(keys, manager.pools, Rates(knobs.calls_per_second), meters).add(manager.route)
+    no_core_dumps()

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from controllers.api.core import SECRETS
 from controllers.api.resource import Manifest
-from controllers.runtime.kube import KubeClient
+from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.pools import Pools
 
 from .errors import SealedError
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _RETRY = 30.0
 _CHECK = 3600.0
+_EXPIRES_SOON = timedelta(days=30)
 
 
 class KeyBook:
@@ -48,12 +49,19 @@ class KeyBook:
     def __init__(
         self, kube: KubeClient, pools: Pools, namespace: str, *, period: timedelta, on_change: Callable[[], None],
         on_bad_key: Callable[[Manifest, SealedError], None] = lambda _secret, _error: None, bits: int = 4096,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC), order: str = "CertNotBefore",
+        cutoff: datetime | None = None, overdue: timedelta = timedelta(days=90),
+        on_told: Callable[[Manifest, str, str, bool], None] = lambda _secret, _reason, _message, _warning: None,
     ) -> None:  # fmt: skip
+        """`on_told` hears of the life of keys, for events: Secret, reason, message, whether it is a warning."""
+        self._order, self._cutoff, self._overdue, self._on_told = order, cutoff, overdue, on_told
         self._kube, self._pools, self.namespace, self._period = kube, pools, namespace, period
         self._on_change, self._on_bad_key, self._bits, self._clock = on_change, on_bad_key, bits, clock
         self._learned = Learned()
         self._stale = asyncio.Event()
+        self._known: dict[tuple[str, str | None, str | None], SealingKey] = {}
+        self.malformed = 0
+        """Key Secrets that are no keys."""
         self.ring = Ring([], learned=self._learned)
         self.loaded = asyncio.Event()
 
@@ -82,8 +90,7 @@ class KeyBook:
         await self.loaded.wait()
         while True:
             await self.load()
-            newest_key = newest(self.ring.keys)
-            due = self._due(newest_key)
+            due = self.due()
             if due <= 0:
                 await self._make()
                 continue
@@ -92,29 +99,80 @@ class KeyBook:
     async def load(self) -> None:
         """Reads the key Secrets. Raises ApiError."""
         listed = await self._kube.list(SECRETS, self.namespace, label_selector=KEY_LABEL)
+        secrets = [*listed.items, *await self._first_form(listed.items)]
         keys: list[SealingKey] = []
-        for secret in listed.items:
-            if not is_active(secret):
-                continue
+        retired: list[SealingKey] = []
+        malformed = 0
+        for secret in secrets:
             try:
-                keys.append(await self._pools.run("crypto", parse_key, secret))
+                key = await self._parsed(secret)
             except SealedError as error:
+                malformed += 1
                 log.warning("sealing key passed over: %s", error.message)
                 self._on_bad_key(secret, error)
-        before = {key.fingerprint for key in self.ring.keys}
-        self.ring = Ring(keys, learned=self._learned)
+                continue
+            (keys if is_active(secret) else retired).append(key)
+            if is_active(secret) and key.not_after - self._clock() < _EXPIRES_SOON:
+                self._on_told(secret, "KeyExpires", f"the sealing key expires at {key.not_after:%Y-%m-%d %H:%M}Z", True)
+        before = self._picture()
+        self.ring, self.malformed = Ring(keys, learned=self._learned, retired=retired), malformed
         first = not self.loaded.is_set()
         self.loaded.set()
-        if first or before != {key.fingerprint for key in keys}:
+        if first or before != self._picture():
             self._on_change()
 
-    def _due(self, key: SealingKey | None) -> float:
+    async def _first_form(self, listed: list[Manifest]) -> list[Manifest]:
+        """The one key of the first releases: a Secret by name, without the label."""
+        if any(secret["metadata"]["name"] == KEY_PREFIX for secret in listed):
+            return []
+        try:
+            return [await self._kube.get(SECRETS, KEY_PREFIX, self.namespace)]
+        except NotFound:
+            return []
+
+    async def _parsed(self, secret: Manifest) -> SealingKey:
+        """The key of a Secret; parsed anew only where the Secret changed."""
+        meta = secret["metadata"]
+        name = (meta["name"], meta.get("uid"), meta.get("resourceVersion"))
+        if name not in self._known:
+            key = await self._pools.run("crypto", parse_key, secret)
+            self._known = {at: known for at, known in self._known.items() if at[0] != meta["name"]} | {name: key}
+        return self._known[name]
+
+    def _picture(self) -> tuple[object, ...]:
+        """What of the keys makes a difference to SealedSecrets; it moves with time, too."""
+        states = sorted((key.fingerprint, self.state({key.fingerprint})) for key in self.ring.keys)
+        return (states, sorted(key.fingerprint for key in self.ring.retired))
+
+    @property
+    def newest(self) -> SealingKey | None:
+        """The key to seal with."""
+        return newest(self.ring.keys, by=self._order)
+
+    def state(self, used: Collection[str]) -> str:
+        """Of an object sealed with these keys: newest, old, overdue, retired or unknown. The worst key counts."""
+        states = [self._state(fingerprint) for fingerprint in used] or ["unknown"]
+        return max(states, key=("newest", "old", "overdue", "unknown", "retired").index)
+
+    def _state(self, fingerprint: str) -> str:
+        for key in self.ring.keys:
+            if key.fingerprint == fingerprint:
+                current = self.newest
+                if current is not None and key.fingerprint == current.fingerprint:
+                    return "newest"
+                return "overdue" if self._clock() - key.not_before > self._overdue else "old"
+        return "retired" if any(key.fingerprint == fingerprint for key in self.ring.retired) else "unknown"
+
+    def due(self) -> float:
         """Seconds until a new key is wanted; 0 or less: now."""
+        key, now = self.newest, self._clock()
         if key is None:
+            return 0.0
+        if self._cutoff is not None and key.not_before < self._cutoff <= now:
             return 0.0
         if self._period <= timedelta(0):
             return _CHECK
-        return (key.not_before + self._period - self._clock()).total_seconds()
+        return (key.not_before + self._period - now).total_seconds()
 
     async def _make(self) -> None:
         key_pem, cert_pem = await self._pools.run("crypto", generate_key, self._clock(), bits=self._bits)
@@ -130,4 +188,7 @@ class KeyBook:
         }
         made = await self._kube.create(SECRETS, body, self.namespace)
         log.info("new sealing key %s", made["metadata"]["name"])
+        self._on_told(
+            made, "KeyRenewed", "a new sealing key: what is sealed with older keys should be sealed anew", False
+        )
         await self.load()

@@ -20,14 +20,17 @@ from controllers.runtime.result import NotReady, Result, Stalled
 
 from .errors import SealedError
 from .keybook import KeyBook
-from .target import FIELD_MANAGER, Refusal, decide, marked, source_digest, untouched
+from .meters import SealedMeters
+from .target import FIELD_MANAGER, Refusal, decide, keys_of, marked, source_digest, untouched
 from .templates import render
-from .unseal import unseal
+from .unseal import Unsealed, unseal
 
 log = logging.getLogger(__name__)
 
 _WAIT_FOR_KEYS = 5.0
-_CAN_HEAL = ("NoKey",)
+_CAN_HEAL = ("NoKey", "RetiredKey")
+KEY_OUTDATED = "KeyOutdated"
+_TO_RESEAL = {"overdue": "overdue for replacement", "retired": "retired (its label is not active)"}
 
 
 class Drafts(Protocol):
@@ -39,8 +42,9 @@ class SealedSecretReconciler:
 
     def __init__(
         self, kube: KubeClient, pools: Pools, keys: KeyBook, *, drafts: Callable[[], Drafts],
-        known: Callable[[Key], Manifest | None], refuse: Callable[[str, str], str],
+        known: Callable[[Key], Manifest | None], refuse: Callable[[str, str], str], meters: SealedMeters,
     ) -> None:  # fmt: skip
+        self._meters = meters
         self._kube, self._pools, self._keys = kube, pools, keys
         self._drafts, self._known, self._refuse = drafts, known, refuse
 
@@ -51,14 +55,17 @@ class SealedSecretReconciler:
             return Result()
         draft.ready("Unsealed", "")
         if self._settled(key, sealed):
+            self._tell_key(draft, keys_of(self._known(key) or {}))
             return Result()
         if not self._keys.loaded.is_set():
             raise NotReady("KeysNotLoaded", "the sealing keys have not been read yet", retry_after=_WAIT_FOR_KEYS)
-        wanted = await self._wanted(sealed)
+        unsealed = await self._unsealed(sealed)
+        wanted = marked(unsealed.secret, sealed, unsealed.keys.values())
         secret_type = wanted.get("type") or "Opaque"
         if why := self._refuse(key.namespace, secret_type):
             raise Stalled("TypeRefused", f"spec.template.type: {why}")
         await self._write(key, sealed, wanted, draft)
+        self._tell_key(draft, frozenset(unsealed.keys.values()))
         return Result()
 
     def _settled(self, key: Key, sealed: Manifest) -> bool:
@@ -69,14 +76,29 @@ class SealedSecretReconciler:
         known = self._known(key)
         return known is not None and untouched(known, sealed)
 
-    async def _wanted(self, sealed: Manifest) -> Manifest:
+    async def _unsealed(self, sealed: Manifest) -> Unsealed:
+        self._meters.unseals.inc()
         try:
-            unsealed = await self._pools.run("crypto", unseal, sealed, self._keys.ring, render)
+            unsealed: Unsealed = await self._pools.run("crypto", unseal, sealed, self._keys.ring, render)
         except SealedError as error:
+            self._meters.errors.labels("unseal", sealed["metadata"].get("namespace", "")).inc()
             # a key may come (a restored backup); everything else waits for an edit
             kind = NotReady if error.reason in _CAN_HEAL else Stalled
             raise kind(error.reason, error.message) from None
-        return marked(unsealed.secret, sealed)
+        return unsealed
+
+    def _tell_key(self, draft: Draft, used: frozenset[str]) -> None:
+        """A condition for as long as the object should be sealed anew, and an event when that begins."""
+        if not used or self._keys.state(used) not in _TO_RESEAL:
+            draft.drop_condition(KEY_OUTDATED)
+            return
+        names = {key.fingerprint: key for key in (*self._keys.ring.keys, *self._keys.ring.retired)}
+        state = self._keys.state(used)
+        shown = ", ".join(sorted(names[each].name for each in used if each in names)) or "a key that is gone"
+        text = f"sealed with {shown}, which is {_TO_RESEAL[state]}: seal it anew (inhaul reseal)"
+        if not is_true(draft.status, KEY_OUTDATED):
+            draft.event("KeyOutdated", text, warning=True)
+        draft.condition(KEY_OUTDATED, "True", "KeyRetired" if state == "retired" else "KeyOverdue", text)
 
     async def _write(self, key: Key, sealed: Manifest, wanted: Manifest, draft: Draft) -> None:
         try:
@@ -85,6 +107,7 @@ class SealedSecretReconciler:
             existing = None
         decision = decide(sealed, wanted, existing)
         if isinstance(decision, Refusal):
+            self._meters.errors.labels("unmanaged", key.namespace).inc()
             raise Stalled(decision.reason, decision.message)
         if decision.verb == "none" or decision.body is None:
             return

@@ -43,6 +43,8 @@ class SealingKey:
     private_key: rsa.RSAPrivateKey = field(repr=False)
     certificate: x509.Certificate = field(repr=False)
     created: datetime
+    state: str = ACTIVE
+    """The value of the key Secret's label."""
 
     @property
     def not_before(self) -> datetime:
@@ -88,7 +90,8 @@ def parse_key(secret: Manifest) -> SealingKey:
         if meta.get("creationTimestamp")
         else certificate.not_valid_before_utc
     )
-    return SealingKey(name, fingerprint(public_key), private_key, certificate, created.astimezone(UTC))
+    state = str((meta.get("labels") or {}).get(KEY_LABEL) or ACTIVE)
+    return SealingKey(name, fingerprint(public_key), private_key, certificate, created.astimezone(UTC), state)
 
 
 def parse_certificate(pem: bytes) -> x509.Certificate:
@@ -103,8 +106,10 @@ def parse_certificate(pem: bytes) -> x509.Certificate:
 
 
 def is_active(secret: Manifest) -> bool:
-    """Does the label say that this key Secret is in use?"""
-    return bool((secret.get("metadata", {}).get("labels") or {}).get(KEY_LABEL) == ACTIVE)
+    """Does the label say that this key Secret is in use? Without one: is it the first form's, by its name?"""
+    meta = secret.get("metadata", {})
+    labels = meta.get("labels") or {}
+    return bool(labels.get(KEY_LABEL) == ACTIVE or (KEY_LABEL not in labels and meta.get("name") == KEY_PREFIX))
 
 
 def generate_key(
@@ -147,8 +152,12 @@ class Opened:
 class Ring:
     """The active keys, newest first, with what was learned of ciphertexts."""
 
-    def __init__(self, keys: Iterable[SealingKey], *, learned: Learned | None = None) -> None:
+    def __init__(
+        self, keys: Iterable[SealingKey], *, learned: Learned | None = None, retired: Iterable[SealingKey] = ()
+    ) -> None:
         self.keys = tuple(sorted(keys, key=lambda key: (key.not_before, key.name), reverse=True))
+        self.retired = tuple(retired)
+        """Keys whose label is not `active` (as `compromised`): they open nothing, and only name the cause."""
         self._learned = learned if learned is not None else Learned()
 
     def open(self, text: str, label: bytes) -> Opened | None:
@@ -161,6 +170,11 @@ class Ring:
                 self._learned.put(wrapped, label, key.fingerprint)
                 return Opened(open_item(session_key, ciphertext), key)
         return None
+
+    def retired_key_of(self, text: str, label: bytes) -> SealingKey | None:
+        """The retired key that sealed an item, for a diagnosis; what is in it stays closed."""
+        wrapped, _ = split_item(text)
+        return next((key for key in self.retired if unwrap(key.private_key, label, wrapped) is not None), None)
 
 
 class Learned:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import ClassVar
 
-from controllers.runtime.settings import knob
+from controllers.runtime.settings import SettingsError, knob
+
+
+def parse_cutoff(text: str) -> datetime | None:
+    """`--decryption-key-cutoff-time`: RFC 1123 as upstream's flag, or ISO 8601. Raises SettingsError."""
+    if not text:
+        return None
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        with suppress(ValueError, TypeError):
+            found = read(text)
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
+    raise SettingsError(f"--decryption-key-cutoff-time: found {text!r}, expected a time like 2026-01-31T12:00:00Z")
 
 
 @dataclass(frozen=True, slots=True)

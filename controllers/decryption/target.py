@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ from .unseal import MANAGED, PATCH
 
 LABEL = "sealed.inhaul.dev/unsealed"
 DIGEST = "sealed.inhaul.dev/source-digest"
+KEYS = "sealed.inhaul.dev/keys"
+"""Fingerprints of the keys that sealed the items, so that objects on an old key are known without unsealing."""
 FIELD_MANAGER = "controller"
 """Upstream's field manager: with another, items dropped later would stay for ever after a swap."""
 
@@ -53,17 +56,24 @@ def source_digest(sealed: Manifest) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def marked(secret: Manifest, sealed: Manifest) -> Manifest:
-    """The wanted Secret with our two marks."""
+def marked(secret: Manifest, sealed: Manifest, keys: Iterable[str] = ()) -> Manifest:
+    """The wanted Secret with our marks."""
     meta = secret["metadata"]
     return {
         **secret,
         "metadata": {
             **meta,
             "labels": {**(meta.get("labels") or {}), LABEL: "true"},
-            "annotations": {**(meta.get("annotations") or {}), DIGEST: source_digest(sealed)},
+            "annotations": {**(meta.get("annotations") or {}), DIGEST: source_digest(sealed)}
+            | ({KEYS: " ".join(sorted(set(keys)))} if keys else {}),
         },
     }
+
+
+def keys_of(secret_metadata: Manifest) -> frozenset[str]:
+    """The fingerprints of the keys that sealed what a Secret of ours came from; empty where it does not say."""
+    annotations = (secret_metadata.get("metadata") or {}).get("annotations") or {}
+    return frozenset(str(annotations.get(KEYS, "")).split())
 
 
 def untouched(secret_metadata: Manifest, sealed: Manifest) -> bool:

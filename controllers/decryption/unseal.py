@@ -50,6 +50,16 @@ def unseal(sealed: Manifest, ring: Ring, render: Render, *, accept_v1_data: bool
     return Unsealed(_secret(sealed, template, data), keys)
 
 
+def check(sealed: Manifest, ring: Ring) -> Mapping[str, str]:
+    """Do all items open? The fingerprints of the keys, by item. Raises SealedError as `unseal` does."""
+    meta, spec = sealed["metadata"], sealed.get("spec") or {}
+    label = scope_of(meta.get("annotations")).label(meta.get("namespace", ""), meta["name"])
+    items = spec.get("encryptedData") or {}
+    if not items and isinstance(spec.get("data"), str):
+        return _unseal_v1(sealed, ring, label).keys
+    return _open_items(sealed, items, ring, label)[1]
+
+
 def _open_items(
     sealed: Manifest, items: Mapping[str, Any], ring: Ring, label: bytes
 ) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -101,6 +111,11 @@ def diagnose(sealed: Manifest, text: str, ring: Ring) -> SealedError:
                 return SealedError("WrongScope", why)
         except SealedError:
             continue
+    if (retired := ring.retired_key_of(text, own.label(namespace, name))) is not None:
+        return SealedError(
+            "RetiredKey",
+            f"it is sealed with key {retired.name}, which is labelled {retired.state!r} and opens nothing: seal anew",
+        )
     count = len(ring.keys)
     return SealedError(
         "NoKey",
@@ -171,9 +186,16 @@ def reseal(sealed: Manifest, ring: Ring, key: SealingKey) -> Manifest:
     """
     meta = sealed["metadata"]
     label = scope_of(meta.get("annotations")).label(meta.get("namespace", ""), meta["name"])
-    items = {}
+    items: dict[str, str] = {}
+    if not (sealed.get("spec") or {}).get("encryptedData") and (sealed.get("spec") or {}).get("data"):
+        raise SealedError("DeprecatedData", "spec.data: the deprecated one-blob form is not sealed anew; use items")
     for name, text in ((sealed.get("spec") or {}).get("encryptedData") or {}).items():
-        found = ring.open(text, label)
+        if not isinstance(text, str):
+            raise SealedError("Corrupt", f"encryptedData.{name}: expected a text")
+        try:
+            found = ring.open(text, label)
+        except SealedError as error:
+            raise SealedError(error.reason, f"encryptedData.{name}: {error.message}") from None
         if found is None:
             raise SealedError("NoKey", f"encryptedData.{name}: {diagnose(sealed, text, ring).message}")
         current = found.key.fingerprint == key.fingerprint
