@@ -12,7 +12,7 @@ from .http import number
 from .rest import Rest
 from .seams import TableRenderer
 from .selectors import Selector
-from .status_errors import StatusError, bad_request, gone
+from .status_errors import StatusError, bad_request, field_forbidden, gone, invalid, not_supported
 from .storage import Item, dump
 from .target import Target
 
@@ -121,8 +121,18 @@ def list_page(rest: Rest, target: Target, query: Mapping[str, str]) -> tuple[lis
 
 def _check_version(rest: Rest, query: Mapping[str, str]) -> None:
     match, text = query.get("resourceVersionMatch", ""), query.get("resourceVersion", "")
+    problem = None
     if match and not text:
-        raise bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided")
+        problem = field_forbidden(
+            "resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        )
+    elif match not in ("", "Exact", "NotOlderThan"):
+        problem = not_supported("resourceVersionMatch", match, ("Exact", "NotOlderThan", ""))
+    elif match == "Exact" and text == "0":
+        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        problem = field_forbidden("resourceVersionMatch", why)
+    if problem:
+        raise invalid("meta.k8s.io", "ListOptions", "", [problem])
     version = number(query, "resourceVersion")
     if version > rest.memory.version:
         message = f"Too large resource version: {version}, current: {rest.memory.version}"

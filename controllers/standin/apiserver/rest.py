@@ -39,6 +39,7 @@ from .status_errors import (
     conflict,
     forbidden,
     invalid,
+    invalid_value,
     modified,
     not_found,
 )
@@ -306,6 +307,13 @@ class Rest:
         changed = json.loads(json.dumps(changed))
         if not isinstance(changed, dict) or not isinstance(changed.get("metadata"), dict):
             raise bad_request("the patched object has no metadata")
+        head = changed["metadata"]
+        if head.get("name") != target.name:
+            why = f"the name of the object ({head.get('name')}) does not match the name on the URL ({target.name})"
+            raise bad_request(why)
+        if head.get("uid") != item.object["metadata"]["uid"]:
+            cause = invalid_value("metadata.uid", head.get("uid"), "field is immutable")
+            raise invalid(target.type.group, target.served.info.kind, target.name, [cause, cause])
         obj = self._incoming(target, changed, options)
         return self.show(target, self._commit(target, item, obj, options))
 
@@ -314,12 +322,16 @@ class Rest:
         if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
             if body["metadata"].get("managedFields") is not None:
                 raise bad_request("metadata.managedFields must be nil")
-            given = body["metadata"].setdefault("name", target.name)
+            given = body["metadata"].get("name")
+            if not given:
+                why = f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
+                raise bad_request(why)
             if given != target.name:
                 why = f"the name of the object ({given}) does not match the name on the URL ({target.name})"
                 raise bad_request(why)
         if not isinstance(body, dict) or not body.get("apiVersion") or not body.get("kind"):
             raise bad_request("the applied configuration must have apiVersion and kind")
+        self._all_declared(target, body)
         config = self._incoming(target, body, options)
         item = self.memory.get(target.type.table, target.key)
         if item is None:
@@ -339,6 +351,14 @@ class Rest:
         head["resourceVersion"] = config["metadata"].get("resourceVersion")
         head["uid"] = config["metadata"].get("uid") or item.object["metadata"]["uid"]
         return self.show(target, self._commit(target, item, obj, options, applied.managed_fields)), False
+
+    def _all_declared(self, target: Target, body: Manifest) -> None:
+        """An applied configuration may not hold fields that the schema lacks: nobody could own them."""
+        for path in prune(target.served.schema, json.loads(json.dumps(body))):
+            head = body["metadata"] if isinstance(body.get("metadata"), dict) else {}
+            about = f"{head.get('namespace') or ''}/{target.name}; {target.type.group}/{target.served.info.version}"
+            why = f"failed to create typed patch object ({about}, Kind={target.served.info.kind}): "
+            raise StatusError(500, "", f"{why}.{path}: field not declared in schema")
 
     def _merge(self, target: Target, live: Manifest | None, config: Manifest, options: Options) -> managed.Applied:
         schema, by = target.served.schema, self._by(target, options)
