@@ -1,0 +1,1 @@
+"""The same calls to the stand-in and to a real kube-apiserver, and their answers side by side."""

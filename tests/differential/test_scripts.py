@@ -1,0 +1,26 @@
+"""The stand-in answers as a real kube-apiserver does, but for what known.toml names."""
+
+from __future__ import annotations
+
+import pytest
+
+from .compare import known
+from .pair import Pair
+from .script import Script, run
+from .scripts import ALL
+
+pytestmark = pytest.mark.envtest
+
+
+def test_there_are_at_least_two_hundred_calls() -> None:
+    assert sum(not call.silent for script in ALL for call in script.calls) >= 200
+
+
+@pytest.mark.parametrize("script", ALL, ids=lambda script: script.name)
+def test_the_stand_in_answers_as_the_real_server_does(pair: Pair, script: Script) -> None:
+    allowed = [entry for entry in known() if entry.where.partition("/")[0] == script.name or entry.where[0] == "*"]
+    found = run(pair, script)
+    unknown = [item for item in found if not any(entry.covers(item) for entry in allowed)]
+    assert not unknown, "\n" + "\n".join(map(str, unknown))
+    stale = [entry for entry in allowed if not entry.racy and not any(map(entry.covers, found))]
+    assert not stale, f"no longer different, take it out of known.toml: {stale}"
