@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
+from .decryption.cli import add_commands as decryption_commands
 
 if TYPE_CHECKING:
     from .runtime.settings import Settings
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
     crds = commands.add_parser("crds", help="print the CustomResourceDefinitions as YAML")
     crds.set_defaults(run=_crds)
+    decryption_commands(commands)
     return parser
 
 

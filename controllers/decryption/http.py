@@ -32,7 +32,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Rates:
-    """Token buckets by door and caller: `per_second` each, bursts of two at least, and twenty callers' worth for all of them."""
+    """Token buckets by door and caller: `per_second` each, bursts of two, and twenty callers' worth for all."""
 
     def __init__(self, per_second: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._clock = per_second, clock

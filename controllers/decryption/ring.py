@@ -117,8 +117,22 @@ def generate_key(
 ) -> tuple[bytes, bytes]:
     """(tls.key as PKCS#1 PEM, tls.crt as PEM): a new sealing key with a self-signed certificate."""
     private_key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    certificate = certificate_for(private_key, now, validity=validity, common_name=common_name)
+    key_pem = private_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    return key_pem, certificate.public_bytes(serialization.Encoding.PEM)
+
+
+_ANY_TIME = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def certificate_for(
+    private_key: rsa.RSAPrivateKey, now: datetime = _ANY_TIME, *, validity: timedelta = VALIDITY, common_name: str = ""
+) -> x509.Certificate:
+    """A self-signed certificate of a sealing key; without `now` it only stands in for one that is not at hand."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else [])
-    certificate = (
+    return (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -129,10 +143,6 @@ def generate_key(
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(private_key, hashes.SHA256())
     )
-    key_pem = private_key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    return key_pem, certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def newest(keys: Iterable[SealingKey], *, by: str = "CertNotBefore") -> SealingKey | None:
