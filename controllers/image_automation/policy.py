@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import re2
 
-from controllers.runtime.semver import Constraint, InvalidConstraint, order_key, parse_tag
+from controllers.runtime.semver import Constraint, InvalidConstraint, highest, order_key, parse_tag
 
 MAX_PATTERN = 4096
 
@@ -83,6 +83,8 @@ class Policy:
     lowest: bool
     values: Callable[[Iterable[str]], dict[str, str]]
     """Tags → what is compared: {value: tag}."""
+    best: Callable[[Iterable[str]], str | None] | None = None
+    """The value that `rule` puts first, found by a shorter way; None: there is no such way."""
 
     def pick(self, tags: Sequence[str]) -> str:
         """The tag. Raises NoPick."""
@@ -91,6 +93,10 @@ class Policy:
             raise NoPick("version list argument cannot be empty" if not tags else _none_matches(len(tags)))
         best: Any = None
         chosen: str | None = None
+        if self.best is not None:
+            first = self.best(candidates)
+            chosen = candidates[first] if first is not None else None
+            candidates = {}
         for value, tag in candidates.items():
             key, why = self.rule(value)
             if not why and (chosen is None or (key < best if self.lowest else key > best)):
@@ -98,6 +104,21 @@ class Policy:
         if chosen is None:
             raise NoPick("unable to determine latest version from provided list: no tag is in the range")
         return chosen
+
+    def ranked(self, tags: Iterable[str]) -> list[tuple[Any, str]]:
+        """(order key, tag) of all tags that are kept, the pick first. Raises NoPick."""
+        judged = [(self.rule(value), tag) for value, tag in self.values(tags).items()]
+        return sorted(((key, tag) for (key, why), tag in judged if not why), reverse=not self.lowest)
+
+    def key(self, tag: str) -> Any:
+        """The order key of one tag, whether it is in a list or not; None where the policy would not keep it."""
+        for value in self.values([tag]):
+            try:
+                key, why = self.rule(value)
+            except NoPick:
+                return None
+            return None if why else key
+        return None
 
     def explain(self, tags: Sequence[str]) -> list[Verdict]:
         """Every tag with its verdict: kept ones first, the pick on top; then those left out, by name."""
@@ -130,7 +151,8 @@ def compile_policy(choice: Choice, filter_tags: Filter | None = None) -> Policy:
     """Raises InvalidPolicy with the field that is wrong."""
     values = tag_filter(filter_tags)
     if choice.semver is not None:
-        return Policy(_semver(choice.semver.range), False, values)
+        rule, best = _semver(choice.semver.range)
+        return Policy(rule, False, values, best)
     if choice.alphabetical is not None:
         return Policy(_alphabetical, _descending(choice.alphabetical.order, "alphabetical"), values)
     if choice.numerical is not None:
@@ -149,7 +171,7 @@ def _descending(order: str, kind: str) -> bool:
     )
 
 
-def _semver(text: str) -> Callable[[str], tuple[Any, str]]:
+def _semver(text: str) -> tuple[Callable[[str], tuple[Any, str]], Callable[[Iterable[str]], str | None]]:
     try:
         constraint = Constraint.parse(text)
     except InvalidConstraint as error:
@@ -163,7 +185,11 @@ def _semver(text: str) -> Callable[[str], tuple[Any, str]]:
             return None, f"is not in the range {text}"
         return order_key(version), ""
 
-    return rule
+    def best(candidates: Iterable[str]) -> str | None:
+        found = highest(candidates, constraint)
+        return found.original if found is not None else None
+
+    return rule, best
 
 
 def _alphabetical(value: str) -> tuple[Any, str]:
@@ -231,12 +257,13 @@ def tag_filter(filter_tags: Filter | None) -> Callable[[Iterable[str]], dict[str
     if filter_tags is None or not filter_tags.pattern:
         return lambda tags: {tag: tag for tag in tags}
     pattern = compile_regex(filter_tags.pattern, "spec.filterTags.pattern")
+    plain = compile_regex(filter_tags.pattern, "spec.filterTags.pattern", ascii_only=True)
     expand = _expander(filter_tags.extract, pattern)
 
     def values(tags: Iterable[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         for tag in tags:
-            match = pattern.search(tag)
+            match = plain.search(tag.encode()) if plain is not None and tag.isascii() else pattern.search(tag)
             if match is None:
                 continue
             value = expand(match) if expand else tag
@@ -252,11 +279,17 @@ _OPTIONS.log_errors = False
 _OPTIONS.max_mem = 8 << 20
 
 
-def compile_regex(pattern: str, field: str) -> Any:
-    """A compiled RE2 expression. Raises InvalidPolicy for what RE2 does not take (lookaround, back references)."""
+def compile_regex(pattern: str, field: str, *, ascii_only: bool = False) -> Any:
+    """A compiled RE2 expression. Raises InvalidPolicy for what RE2 does not take (lookaround, back references).
+
+    `ascii_only`: one for ASCII bytes, None where the pattern itself is more than ASCII. It finds the same and spares
+    the wrapper's translation of offsets between bytes and characters, which is two thirds of its time.
+    """
     if len(pattern) > MAX_PATTERN:
         raise InvalidPolicy(f"{field}: found {len(pattern)} characters, expected at most {MAX_PATTERN}")
     try:
+        if ascii_only:
+            return re2.compile(pattern.encode(), _OPTIONS) if pattern.isascii() else None
         return re2.compile(pattern, _OPTIONS)
     except re2.error as error:
         detail = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else error
@@ -285,4 +318,12 @@ def _expander(template: str, pattern: Any) -> Callable[[Any], str] | None:
         elif name in names:
             parts.append(names[name])
     parts.append(template[at:])
-    return lambda match: "".join(part if isinstance(part, str) else (match.group(part) or "") for part in parts)
+
+    def group(match: Any, number: int) -> str:
+        text = match.group(number)
+        return text.decode() if isinstance(text, bytes) else text or ""
+
+    if len(parts) == 3 and parts[0] == parts[2] == "" and isinstance(parts[1], int):
+        only = parts[1]
+        return lambda match: group(match, only)
+    return lambda match: "".join(part if isinstance(part, str) else group(match, part) for part in parts)
