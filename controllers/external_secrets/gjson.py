@@ -17,14 +17,20 @@ from .jsonscan import Value, elements, members, nested_end, parse, string_end, v
 from .numbers import integral, number_of, plain_number
 
 MAX_DEPTH = 60
+MAX_PATH = 4096
+MAX_RESULT = 8 << 20
+"""Characters of a path, and of any value on the way: `{a:@this,b:@this}` doubles what it is given, wherever it stands
+in a path."""
 
 
 class PathTooDeep(ValueError):
-    """The path nests more than MAX_DEPTH levels."""
+    """The path nests more than MAX_DEPTH levels, is too long, or makes too much."""
 
 
 def lookup(document: str, path: str) -> Value | None:
     """The value at `path`, None where there is none. Raises PathTooDeep."""
+    if len(path) > MAX_PATH:
+        raise PathTooDeep(f"property of {len(path)} characters, expected at most {MAX_PATH}")
     return _get(document, path, 0)
 
 
@@ -62,6 +68,7 @@ class _Found:
 def _get(raw: str, path: str, depth: int) -> Value | None:
     if depth > MAX_DEPTH:
         raise PathTooDeep(f"property nests more than {MAX_DEPTH} levels")
+    _check_size(len(raw))
     if len(path) > 1:
         if path[0] in "@!":
             done = _modifier(raw, path) if path[0] == "@" else _static(path)
@@ -242,6 +249,11 @@ def _modifier(raw: str, path: str) -> tuple[str, str] | None:
     return function(raw, rest[:end]), rest[end:]
 
 
+def _check_size(size: int) -> None:
+    if size > MAX_RESULT:
+        raise PathTooDeep(f"property makes a value of more than {MAX_RESULT} characters")
+
+
 def _multipath(raw: str, path: str, depth: int) -> Value | None:
     """`{a,"name":b}` and `[a,b]`."""
     parsed = query.selectors(path)
@@ -250,12 +262,14 @@ def _multipath(raw: str, path: str, depth: int) -> Value | None:
     chosen, rest = parsed
     if rest and rest[0] not in ".|":
         return None
-    parts = []
+    parts, size = [], 0
     for name, sub in chosen:
         found = _get(raw, sub, depth + 1)
         if found is None:
             continue
         prefix = f"{query.member_name(name, sub)}:" if path[0] == "{" else ""
         parts.append(prefix + (found.raw or "null"))
+        size += len(parts[-1])
+        _check_size(size)
     body = path[0] + ",".join(parts) + ("}" if path[0] == "{" else "]")
     return _get(body, rest[1:], depth + 1) if rest else Value("json", body)

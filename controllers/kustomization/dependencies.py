@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from controllers.api.kustomize import Dependency
 from controllers.api.resource import Key, Manifest
@@ -28,8 +28,17 @@ def source_of(manifest: Manifest) -> tuple[str, Key]:
     return str(ref.get("kind")), Key(ref.get("namespace") or namespace, str(ref.get("name")))
 
 
-def not_ready(self_: Manifest, dependency: Dependency, key: Key, found: Manifest | None, revision: str) -> str:
-    """Why a dependency is not ready; "" where it is. `revision` is what our own source has now."""
+def not_ready(
+    self_: Manifest,
+    dependency: Dependency,
+    key: Key,
+    found: Manifest | None,
+    revision: str,
+    *,
+    holds: Callable[[str, Mapping[str, object]], bool] = holds,
+) -> str:
+    """Why a dependency is not ready; "" where it is. `revision` is what our own source has now; `holds` decides a
+    readyExpr, or raises ExpressionError."""
     if found is None:
         return f"dependency '{key}' not found"
     if dependency.ready_expr:

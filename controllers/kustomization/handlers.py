@@ -23,6 +23,7 @@ from controllers.runtime.store import Store
 
 from .building import Builder
 from .dependencies import configs_of, dependencies_of, source_of
+from .expressions import Evaluator
 from .git_reconcile import GitReconciler
 from .inputs import Decryption
 from .objects import OwnedObjects
@@ -70,6 +71,7 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
         own_namespace=manager.namespace,
         settings=settings,
         policies=manager.policies,
+        evaluator=Evaluator(manager.heavy),
         draft=lambda key: kustomizations.draft(key),
         store=lambda: kustomizations.store,
     )

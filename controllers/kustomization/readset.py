@@ -2,10 +2,10 @@
 
 `kubectl kustomize` fetches URLs, clones repositories and reads any path it is told to. So it is never shown a tenant's
 repository: this module walks every reachable kustomization file, knows each field that can hold a path, refuses fields
-it does not know, and returns the files that make up the build. Only those are exported. Kustomization files and plugins'
-configurations are exported as *we* read them, so that a second parser cannot see other fields in the same bytes; their
-keys are compared exactly, for kustomize's reader folds case (and takes U+017F for an `s`). A text that may be a path or
-YAML itself is exported as a file: what kustomize cannot read as YAML it takes for a path, comments and all.
+it does not know, and returns the files that make up the build. Only those are exported. Kustomization files and
+configurations of plugins are exported as *we* read them, so that a second parser cannot see other fields in the same
+bytes; their keys are compared exactly, for kustomize's reader folds case (and takes U+017F for an `s`). A text that may
+be a path or YAML itself is exported as a file: what kustomize cannot read as YAML it takes for a path, with comments.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from . import dependencies, inventory, wait
 from .apply import Applied, Applier, ApplyFailed, Identity
 from .building import Builder, Built
 from .drift import CONFIGURED, CREATED, rules_of
+from .expressions import Evaluator
 from .finalize import Finalizer
 from .git_reconcile import Policies, add_finalizer
 from .guards import check_deletions, check_objects
@@ -85,6 +86,7 @@ class Reconciler:
         own_namespace: str,
         settings: KustomizationSettings,
         policies: Policies,
+        evaluator: Evaluator,
         draft: Callable[[Key], Draft],
         store: Callable[[], Store],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -92,6 +94,7 @@ class Reconciler:
     ) -> None:
         self._kube, self._builder, self._objects = kube, builder, objects
         self._own, self._settings, self._policies = own_namespace, settings, policies
+        self._evaluator = evaluator
         self._draft, self._store, self._clock, self._monotonic = draft, store, clock, monotonic
         self._memories: dict[Key, Memory] = {}
         self._finalizer = Finalizer(kube, tenant=self.tenant, total=lambda: len(store()))
@@ -127,7 +130,7 @@ class Reconciler:
         memory = run.memory
         memory.started = self._monotonic()
         source = self._builder.source(run.key, run.manifest)
-        self._dependencies_ready(run, source.revision)
+        await self._dependencies_ready(run, source.revision)
         dirty = self._objects.take_dirty(run.key)
         try:
             run.built = built = await self._builder.build(run.tenant, run.key, run.manifest, run.spec, source)
@@ -171,12 +174,14 @@ class Reconciler:
         parts = (built.key, meta.get("uid"), meta.get("generation"), annotations_of(run.manifest).get(REQUESTED_AT))
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
-    def _dependencies_ready(self, run: Run, revision: str) -> None:
+    async def _dependencies_ready(self, run: Run, revision: str) -> None:
         for dependency in run.spec.depends_on:
             key = Key(dependency.namespace or run.key.namespace, dependency.name)
             if self._settings.no_cross_namespace_refs and key.namespace != run.key.namespace:
                 raise Stalled("AccessDenied", f"dependency '{key}' is in another namespace, which is not allowed here")
-            if problem := dependencies.not_ready(run.manifest, dependency, key, self._store().get(key), revision):
+            found = self._store().get(key)
+            holds = await self._evaluator.decided(dependency.ready_expr, {"self": run.manifest, "dep": found})
+            if problem := dependencies.not_ready(run.manifest, dependency, key, found, revision, holds=holds):
                 circle = dependencies.in_circle(run.key, self._store().list())
                 if circle:
                     raise Stalled("DependencyCycle", f"dependsOn goes in a circle: {' -> '.join(map(str, circle))}")
@@ -293,7 +298,7 @@ class Reconciler:
             expressions = wait.expressions(run.spec.health_check_exprs)
         except ExpressionError as error:
             raise Stalled("InvalidCELExpression", f"spec.healthCheckExprs: {error}") from None
-        observed = await wait.look(run.tenant, wanted, expressions)
+        observed = await wait.look(run.tenant, wanted, expressions, self._evaluator)
         state = aggregate(each.status.state for each in observed)
         if state is State.CURRENT:
             run.draft.condition(HEALTHY, "True", "Succeeded", f"{len(observed)} objects are healthy")

@@ -5,8 +5,8 @@ documentation lists (`${v-d}`, `${v+x}`, `${v:?text}`, negative offsets and leng
 are looked at only when used; slices count characters. Arrays of embedded shell scripts (`${list[@]}`) are left as they
 are.
 
-Values may come from Secrets, so no error shows one: it names the object, the line of its text and the expression. Text
-and depth are bounded; globs cost text x pattern.
+Values may come from Secrets, so no error shows one: it names the object, the line of its text and the expression. Text,
+depth and work are bounded; globs cost text x pattern.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ MAX_DEPTH = 16
 """Expressions within arguments of expressions."""
 MAX_OUTPUT = 8 * 1024 * 1024
 """Characters that one text may grow to."""
+
+MAX_WORK = 100_000_000
+"""Characters that the operators of one text may walk over; a glob walks them once for each of its tokens, slowly."""
+_GLOB_COST = 40
 
 _NAME = re.compile(r"[_A-Za-z][_A-Za-z0-9]*")
 _DEFAULTS = (":=", ":-", ":?", ":+", "=", "-", "?", "+")
@@ -63,6 +67,7 @@ def substitute(text: str, variables: Mapping[str, str], *, strict: bool = True) 
     """
     out: list[str] = []
     size = position = 0
+    work = _Work()
     while (dollar := text.find("$", position)) >= 0:
         out.append(text[position:dollar])
         following = text[dollar + 1 : dollar + 2]
@@ -74,7 +79,7 @@ def substitute(text: str, variables: Mapping[str, str], *, strict: bool = True) 
             position = dollar + 1
         else:
             expression, position = _Parser(text).expression(dollar, 0)
-            out.append(_evaluate(expression, variables, strict, text))
+            out.append(_evaluate(expression, variables, strict, text, work))
         size += len(out[-1]) + len(out[-2])
         if size > MAX_OUTPUT:
             raise SubstitutionError(
@@ -182,10 +187,23 @@ class _Parser:
         return SubstitutionError(problem, line=_line(self.text, start), expression=expression)
 
 
-def _evaluate(expression: Expression, variables: Mapping[str, str], strict: bool, text: str) -> str:
+@dataclass(slots=True)
+class _Work:
+    """What the operators of one text have walked over."""
+
+    done: int = 0
+
+    def charge(self, operator: str, value: str, args: Sequence[str]) -> bool:
+        """Adds an operation; False where it is too much."""
+        cost = len(value) * max(1, len(args[0])) * _GLOB_COST if operator in _REMOVALS and args else len(value)
+        self.done += cost
+        return self.done <= MAX_WORK
+
+
+def _evaluate(expression: Expression, variables: Mapping[str, str], strict: bool, text: str, work: _Work) -> str:
     def argument(index: int) -> str:
         return "".join(
-            part if isinstance(part, str) else _evaluate(part, variables, strict, text)
+            part if isinstance(part, str) else _evaluate(part, variables, strict, text, work)
             for part in expression.args[index]
         )
 
@@ -207,10 +225,11 @@ def _evaluate(expression: Expression, variables: Mapping[str, str], strict: bool
         value = ""
     if not expression.operator:
         return value
-    if expression.operator in (":", "/", "//", "/#", "/%") or expression.operator in _REMOVALS:
-        result = call(expression.operator, value, [argument(index) for index in range(len(expression.args))])
-    else:
-        result = call(expression.operator, value, [])
+    takes = expression.operator in (":", "/", "//", "/#", "/%") or expression.operator in _REMOVALS
+    args = [argument(index) for index in range(len(expression.args))] if takes else []
+    if not work.charge(expression.operator, value, args):
+        raise _error(expression, text, "the expressions of this text cost too much (a long pattern on a long value?)")
+    result = call(expression.operator, value, args)
     if len(result) > MAX_OUTPUT:
         raise _error(expression, text, f"the result is longer than {MAX_OUTPUT} characters")
     return result

@@ -6,12 +6,16 @@ through the view made here, so the API server decides by the tenant's own rights
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
 from controllers.api.resource import Key
 from controllers.runtime.kube import KubeClient
+from controllers.runtime.result import Stalled
 from controllers.runtime.settings import knob
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,11 @@ class KustomizationSettings:
 def account(own: str, namespace: str, name: str, *, default: str = "default") -> str:
     """The user that a Kustomization acts as: `name`, or else `default`, of its namespace.
 
-    "" means the controller itself, and only in the controller's own namespace `own`.
+    "" means the controller itself, and only in the controller's own namespace `own`. Raises
+    Stalled for a name that no service account can have: it would stand in a header and in a user's name.
     """
+    if name and not _NAME.fullmatch(name):
+        raise Stalled("InvalidSpec", f"spec.serviceAccountName: found {name[:100]!r}, expected a ServiceAccount's name")
     if not name and namespace == own and own:
         return ""
     return f"system:serviceaccount:{namespace}:{name or default}"

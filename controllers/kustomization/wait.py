@@ -11,6 +11,7 @@ from controllers.api.kustomize import HealthCheckExpr, KustomizationSpec
 from controllers.api.resource import Manifest
 from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKind
 
+from .expressions import Evaluator
 from .health import Observed, cause, is_fulfilled, with_pods
 from .health_expr import ExpressionError, HealthExpressions
 from .inventory import Entry, entry_of
@@ -42,19 +43,26 @@ def targets(
 
 
 async def look(
-    kube: KubeClient, wanted: Sequence[tuple[Entry, Manifest | None]], exprs: Expressions, *, concurrent: int = 8
+    kube: KubeClient,
+    wanted: Sequence[tuple[Entry, Manifest | None]],
+    exprs: Expressions,
+    evaluator: Evaluator,
+    *,
+    concurrent: int = 8,
 ) -> list[Observed]:
     """The state of every target now."""
     slots = asyncio.Semaphore(concurrent)
 
     async def one(entry: Entry, manifest: Manifest | None) -> Observed:
         async with slots:
-            return Observed(str(entry), await _state(kube, entry, manifest, exprs))
+            return Observed(str(entry), await _state(kube, entry, manifest, exprs, evaluator))
 
     return list(await asyncio.gather(*(one(entry, manifest) for entry, manifest in wanted)))
 
 
-async def _state(kube: KubeClient, entry: Entry, wanted: Manifest | None, exprs: Expressions) -> Status:
+async def _state(
+    kube: KubeClient, entry: Entry, wanted: Manifest | None, exprs: Expressions, evaluator: Evaluator
+) -> Status:
     try:
         resource = await kube.resource_for(entry.api_version, entry.kind)
         live = await kube.get(resource, entry.name, entry.namespace if resource.namespaced else "")
@@ -66,7 +74,7 @@ async def _state(kube: KubeClient, entry: Entry, wanted: Manifest | None, exprs:
         return Status(State.UNKNOWN, error.reason, error.message)
     if (entry.group, entry.kind) in exprs:
         try:
-            return exprs[entry.group, entry.kind].evaluate(live)
+            return await evaluator.status(exprs[entry.group, entry.kind], live)
         except ExpressionError as error:
             return Status(State.UNKNOWN, "InvalidCELExpression", str(error))  # a status that is not written yet
     status = compute(live, now=datetime.now(UTC), flux_jobs=True)

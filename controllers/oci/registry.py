@@ -45,6 +45,7 @@ class Limits:
     """Of one client."""
 
     tags: int = 200_000
+    pages: int = 5_000
     answer: int = 8 << 20
     """Bytes of one page or manifest."""
     attempts: int = 3
@@ -104,6 +105,8 @@ class Registry:
             if url in seen:
                 raise BadAnswer(f"{self.host}/{repository}: the list of tags links to itself")
             seen.add(url)
+            if len(seen) > self._limits.pages:
+                raise TooLarge(f"{self.host}/{repository}: more than {self._limits.pages} pages of tags")
             answer = await self._get(url, repository)
             found += self._tags_of(answer, repository)
             if len(found) > self._limits.tags:
@@ -212,7 +215,10 @@ class Registry:
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str]) -> _Answer:
         try:
-            async with asyncio.timeout(self._timeout), self._http.stream(method, url, headers=headers) as response:
+            plain = {**headers, "Accept-Encoding": "identity"}  # a compressed answer may be a thousand times its size
+            async with asyncio.timeout(self._timeout), self._http.stream(method, url, headers=plain) as response:
+                if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                    raise BadAnswer(f"{self.host}: a compressed answer, which was not asked for")
                 content = bytearray()
                 async for chunk in response.aiter_bytes():
                     content += chunk
