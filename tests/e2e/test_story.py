@@ -58,7 +58,7 @@ async def test_every_step_keeps_its_promise_and_no_secret_is_seen_outside_its_ta
 
     objects = list(await _everything(stage))
     assert len(objects) > 50
-    places = {f"{item['kind'] if 'kind' in item else '?'} {item['metadata']}": json.dumps(item) for item in objects}
+    places = {f"{item.get('kind', '?')} {item['metadata']}": json.dumps(item) for item in objects}
     places["controllers.log"] = stage.log()
     git = await stage.world.git.git(REPOSITORY, "log", "--all", "-p", "--text", "--format=%B")
     assert "checkout-webhook" in git

@@ -1,0 +1,150 @@
+"""Eight faults of a day, each told on its own object in words that help, while the neighbours go on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from controllers.api.core import SECRETS
+from controllers.api.external_secrets import EXTERNAL_SECRETS, SECRET_STORES
+from controllers.api.image import IMAGE_POLICIES
+from controllers.api.kustomize import KUSTOMIZATIONS
+from controllers.api.resource import Manifest, Resource
+from controllers.api.source import GIT_REPOSITORIES
+from controllers.standin.demo.manifests import secret
+from controllers.standin.demo.world import ACCOUNT, PAYMENTS, REGION, REPOSITORY
+from tests.e2e.conftest import Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+async def running(stage: Stage) -> None:
+    await stage.step("start")
+    await stage.step("pointer")
+
+
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def neighbours(stage: Stage, running: None) -> Any:
+    """After each fault the story's own objects are still ready, and a new secret still goes through."""
+    yield
+    wanted = (
+        (EXTERNAL_SECRETS, "checkout-database"), (SECRET_STORES, "secrets-manager"), (KUSTOMIZATIONS, "checkout"),
+        (IMAGE_POLICIES, "checkout"), (GIT_REPOSITORIES, "platform"),
+    )  # fmt: skip
+    for resource, name in wanted:
+        await stage.until_ready(resource, name)
+    await stage.step("rotate")
+
+
+def make(resource: Resource, name: str, spec: dict[str, Any]) -> Manifest:
+    meta = {"name": name, "namespace": PAYMENTS}
+    return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta, "spec": spec}
+
+
+def pointer(name: str, store: str = "secrets-manager", key: str = "payments/checkout/database") -> Manifest:
+    data = [{"secretKey": "password", "remoteRef": {"key": key, "property": "password"}}]
+    spec = {"refreshInterval": "1h", "secretStoreRef": {"name": store}, "data": data}
+    return make(EXTERNAL_SECRETS, name, spec)
+
+
+def aws_store(name: str, account: str) -> Manifest:
+    auth = {"jwt": {"serviceAccountRef": {"name": account}}}
+    return make(
+        SECRET_STORES, name, {"provider": {"aws": {"service": "SecretsManager", "region": REGION, "auth": auth}}}
+    )
+
+
+def kustomization(name: str, path: str, account: str = "payments-reconciler") -> Manifest:
+    spec = {
+        "interval": "10m", "retryInterval": "1s", "path": path, "prune": True, "serviceAccountName": account,
+        "targetNamespace": PAYMENTS, "sourceRef": {"kind": "GitRepository", "name": "platform"},
+    }  # fmt: skip
+    return make(KUSTOMIZATIONS, name, spec)
+
+
+async def test_unknown_store_is_named_and_its_making_mends(stage: Stage) -> None:
+    await stage.apply(pointer("lost", store="nowhere"))
+    await stage.until_ready(EXTERNAL_SECRETS, "lost", "False", ("SecretSyncedError", "nowhere"))
+    assert await stage.find(SECRETS, "lost") is None
+    await stage.apply(aws_store("nowhere", "payments-secrets"))
+    await stage.until_ready(EXTERNAL_SECRETS, "lost")
+
+
+async def test_refused_aws_credentials_name_the_store_and_the_call(stage: Stage) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/payments-secrets"
+    account = {
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": "stranger", "namespace": PAYMENTS, "annotations": {"eks.amazonaws.com/role-arn": role}},
+    }  # fmt: skip
+    await stage.apply(account, aws_store("refused", "stranger"), pointer("refused", store="refused"))
+    await stage.until_ready(
+        EXTERNAL_SECRETS,
+        "refused",
+        "False",
+        ("SecretSyncedError", "SecretStore refused", "AssumeRoleWithWebIdentity", "AccessDenied"),
+    )
+    assert await stage.find(SECRETS, "refused") is None
+
+
+async def test_missing_key_is_named_and_its_making_mends(stage: Stage) -> None:
+    await stage.apply(pointer("absent", key="payments/absent"))
+    await stage.until_ready(EXTERNAL_SECRETS, "absent", "False", ("SecretSyncedError", "payments/absent"))
+    stage.world.aws_create_secret("payments/absent", json.dumps({"password": "there now"}))
+    await stage.until_ready(EXTERNAL_SECRETS, "absent")
+
+
+async def test_bad_semver_range_is_quoted_and_mended_by_a_good_one(stage: Stage) -> None:
+    def policy(wanted: str) -> Manifest:
+        spec = {"imageRepositoryRef": {"name": "checkout"}, "policy": {"semver": {"range": wanted}}}
+        return make(IMAGE_POLICIES, "bad", spec)
+
+    await stage.apply(policy("not >a range"))
+    await stage.until_ready(IMAGE_POLICIES, "bad", "False", ("InvalidPolicy", "not >a range"))
+    await stage.apply(policy("1.x"))
+    await stage.until_ready(IMAGE_POLICIES, "bad")
+
+
+async def test_refused_git_login_says_so_and_a_right_one_mends(stage: Stage) -> None:
+    good = await stage.world.admin.get(SECRETS, "git-read", PAYMENTS)
+    ca = stage.world.git.ca_pem.decode()
+    await stage.apply(secret(PAYMENTS, "git-wrong", {"username": "payments-read", "password": "no", "ca.crt": ca}))
+    url = stage.world.git.https_url(REPOSITORY)
+    spec = {"interval": "2s", "url": url, "ref": {"branch": "main"}, "secretRef": {"name": "git-wrong"}}
+    await stage.apply(make(GIT_REPOSITORIES, "refused", spec))
+    await stage.until_ready(GIT_REPOSITORIES, "refused", "False", ("uthentication",))
+    await stage.world.admin.patch(SECRETS, "git-wrong", PAYMENTS, body={"data": good["data"]})
+    await stage.until_ready(GIT_REPOSITORIES, "refused")
+
+
+async def test_broken_yaml_names_its_file_and_a_commit_mends(stage: Stage) -> None:
+    at = "teams/payments/broken/broken.yaml"
+    await stage.world.git.commit(REPOSITORY, {at: "kind: [\n"}, message="payments: broken")
+    await stage.apply(kustomization("broken", "./teams/payments/broken"))
+    await stage.until_ready(KUSTOMIZATIONS, "broken", "False", ("BuildFailed", "broken.yaml"))
+    fine = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: fine\n"
+    await stage.world.git.commit(REPOSITORY, {at: fine}, message="payments: mended")
+    await stage.until_ready(KUSTOMIZATIONS, "broken")
+
+
+async def test_tenant_without_rights_is_refused_by_name(stage: Stage) -> None:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "nobody", "namespace": PAYMENTS}}
+    at = "teams/payments/rights/map.yaml"
+    plain = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: rights\n"
+    await stage.world.git.commit(REPOSITORY, {at: plain}, message="payments: rights")
+    await stage.apply(account, kustomization("rights", "./teams/payments/rights", "nobody"))
+    await stage.until_ready(KUSTOMIZATIONS, "rights", "False", ("forbidden", f"{PAYMENTS}:nobody"))
+    await stage.apply(kustomization("rights", "./teams/payments/rights"))
+    await stage.until_ready(KUSTOMIZATIONS, "rights")
+
+
+async def test_vault_store_is_kept_and_said_to_be_not_served(stage: Stage) -> None:
+    await stage.apply(make(SECRET_STORES, "vault", {"provider": {"vault": {"server": "https://vault.example.com"}}}))
+    await stage.until_ready(SECRET_STORES, "vault", "False", ("vault",))
+    await stage.apply(pointer("vault", store="vault"))
+    await stage.until_ready(EXTERNAL_SECRETS, "vault", "False", ("vault",))
+    await stage.apply(pointer("vault"))
+    await stage.until_ready(EXTERNAL_SECRETS, "vault")
