@@ -1,0 +1,244 @@
+"""Kustomization files that reach out of their tree: refused before kustomize runs, and each of them works without us.
+
+The second half of each test shows the same tree to `kubectl kustomize` itself: it reads the file outside, starts the
+program or goes to the network. So no attack here is one that could never have worked.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controllers.kustomization.generate import BadSource
+from controllers.kustomization.kustomize import binary
+from controllers.kustomization.render import find_source, render_files
+from controllers.kustomization.tree import BadPath, Node, Tree, of_files
+from controllers.kustomization.yamldump import dump
+
+MARK = "stolen-by-a-build"
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
+OUTSIDE = {
+    "secret.yaml": f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{found: {MARK}}}\n",
+    "key": MARK,
+    "env": f"found={MARK}\n",
+    "json.yaml": f"- {{op: add, path: /data, value: {{found: {MARK}}}}}\n",
+    "plugin.yaml": "apiVersion: builtin\nkind: AnnotationsTransformer\nmetadata: {name: x}\n"
+    f"annotations: {{found: {MARK}}}\nfieldSpecs: [{{path: metadata/annotations, create: true}}]\n",
+    "base/kustomization.yaml": "resources: [c.yaml]\n",
+    "base/c.yaml": f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: d}}\ndata: {{found: {MARK}}}\n",
+    "component/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+    f"commonAnnotations: {{found: {MARK}}}\n",
+    "replace.yaml": "- source: {kind: ConfigMap, name: c, fieldPath: metadata.name}\n"
+    f"  targets: [{{select: {{kind: ConfigMap}}, fieldPaths: ['metadata.annotations.{MARK}'], "
+    "options: {create: true}}]\n",
+    "names.yaml": f"commonAnnotations: [{{path: metadata/{MARK}, create: true}}]\n",
+}
+ON_C = {"kind": "ConfigMap", "name": "c"}
+BUILTIN = "apiVersion: builtin\nmetadata: {name: x}\nname: x\n"
+
+
+def inline(kind: str, more: str) -> str:
+    return f"{BUILTIN}kind: {kind}\n{more}\n"
+
+
+READS: dict[str, Any] = {
+    "resources: a file": lambda o: {"resources": [f"{o}/base/c.yaml"]},
+    "resources: a directory": lambda o: {"resources": [f"{o}/base"]},
+    "bases": lambda o: {"bases": [f"{o}/base"]},
+    "components": lambda o: {"components": [f"{o}/component"]},
+    "patches": lambda o: {"patches": [{"path": f"{o}/secret.yaml"}]},
+    "patches: JSON": lambda o: {"patches": [{"path": f"{o}/json.yaml", "target": ON_C}]},
+    "patchesStrategicMerge": lambda o: {"patchesStrategicMerge": [f"{o}/secret.yaml"]},
+    "patchesJson6902": lambda o: {"patchesJson6902": [{"path": f"{o}/json.yaml", "target": {"version": "v1", **ON_C}}]},
+    "configMapGenerator.files": lambda o: {"configMapGenerator": [{"name": "x", "files": [f"{o}/key"]}]},
+    "configMapGenerator.files: with a key": lambda o: {"configMapGenerator": [{"name": "x", "files": [f"k={o}/key"]}]},
+    "configMapGenerator.envs": lambda o: {"configMapGenerator": [{"name": "x", "envs": [f"{o}/env"]}]},
+    "configMapGenerator.env": lambda o: {"configMapGenerator": [{"name": "x", "env": f"{o}/env"}]},
+    "replacements": lambda o: {"replacements": [{"path": f"{o}/replace.yaml"}]},
+    "configurations": lambda o: {"commonAnnotations": {"a": "b"}, "configurations": [f"{o}/names.yaml"]},
+    "transformers": lambda o: {"transformers": [f"{o}/plugin.yaml"]},
+    "transformers: inline, path": lambda o: {
+        "transformers": [inline("PatchTransformer", f"path: {o}/secret.yaml")]},
+    "transformers: inline, paths": lambda o: {
+        "transformers": [inline("PatchStrategicMergeTransformer", f"paths: [{o}/secret.yaml]")]},
+    "generators: inline, files": lambda o: {"generators": [inline("ConfigMapGenerator", f"files: [{o}/key]")]},
+    "key in capitals": lambda o: {"configMapGenerator": [{"name": "x", "FILES": [f"{o}/key"]}]},
+    "plugin key with a long s": lambda o: {"generators": [inline("ConfigMapGenerator", f"file\u017f: [{o}/key]")]},
+    "plugin key with a long s: paths": lambda o: {
+        "transformers": [inline("PatchStrategicMergeTransformer", f"path\u017f: [{o}/secret.yaml]")]},
+    "patch that is a path in a comment": lambda o: {"patchesStrategicMerge": [f"a: b\n#/../{o}/secret.yaml"]},
+    "patch that is a path after a line break": lambda o: {"patchesStrategicMerge": [f"\nx/../{o}/secret.yaml"]},
+    "patch that is a path after a brace": lambda o: {"patchesStrategicMerge": [f"{{/../{o}/secret.yaml"]},
+    "plugin that is a path in a comment": lambda o: {"transformers": [inline(
+        "PatchStrategicMergeTransformer", f"paths: [\"a: b\\n#/../{o}/secret.yaml\"]")]},
+}  # fmt: skip
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A directory with `tree/app` (the tenant's) and, beside the tree, what is not his."""
+    for name, text in OUTSIDE.items():
+        target = tmp_path / "theirs" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    return tmp_path
+
+
+def unguarded(root: Path, files: dict[str, str], *flags: str) -> str:
+    """What kustomize itself makes of the tree: output and errors."""
+    for name, text in files.items():
+        target = root / "tree" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    argv = [binary(), "kustomize", "--load-restrictor=LoadRestrictionsNone", *flags, str(root / "tree/app")]
+    environment = {"PATH": str(root / "bin"), "HOME": str(root), "HTTPS_PROXY": "http://127.0.0.1:1"}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    return done.stdout + done.stderr
+
+
+def attack(kustomization: dict[str, Any], more: dict[str, str] | None = None) -> dict[str, str]:
+    content = kustomization if "resources" in kustomization else {"resources": ["cm.yaml"], **kustomization}
+    return {"app/kustomization.yaml": dump(content), "app/cm.yaml": CONFIG, **(more or {})}
+
+
+def refused(files: dict[str, str], match: str | None = None) -> None:
+    with pytest.raises(BadSource, match=match) as caught:
+        render_files({name: text.encode() for name, text in files.items()}, "app", {})
+    assert MARK not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", READS)
+def test_no_field_reads_a_file_outside_and_without_the_guard_it_does(name: str, outside: Path) -> None:
+    files = attack(READS[name]("../../theirs"))
+    assert MARK in unguarded(outside, files), "the attack must work where nothing guards"
+    refused(files)
+
+
+@pytest.mark.parametrize("name", [name for name in READS if "comment" not in name and "after" not in name])
+def test_absolute_paths_are_refused_in_each_field(name: str) -> None:
+    refused(attack(READS[name]("/etc")))
+
+
+def test_a_plugins_paths_count_from_the_kustomization_and_not_from_its_own_file(outside: Path) -> None:
+    plugin = inline("PatchTransformer", "path: ../../theirs/secret.yaml")
+    files = attack({"transformers": ["1/2/3/t.yaml"]}, {"app/1/2/3/t.yaml": plugin, "app/1/theirs/secret.yaml": CONFIG})
+    assert MARK in unguarded(outside, files)
+    refused(files, "leads out of the source")
+
+
+def test_a_file_whose_name_is_a_plugin_is_no_plugin(outside: Path) -> None:
+    name = (
+        "--- {apiVersion: builtin, kind: ConfigMapGenerator, metadata: {name: x}, name: x, files: [../../theirs/key]}"
+    )
+    plain = inline("ConfigMapGenerator", "literals: [a=b]")
+    files = attack({"generators": [name]}, {f"app/{name}": plain})
+    assert MARK in unguarded(outside, files)
+    refused(files)
+
+
+URLS = ["https://evil.invalid/base", "http://169.254.169.254/latest", "git::file:///etc", "git::https://evil.invalid/x",
+        "ssh://git@evil.invalid/x", "git@evil.invalid:o/r", "github.com/o/r", "file:///etc"]  # fmt: skip
+FIELDS: dict[str, Any] = {
+    "resources": lambda u: {"resources": [u]}, "bases": lambda u: {"bases": [u]},
+    "components": lambda u: {"components": [u]}, "crds": lambda u: {"crds": [u]},
+    "configurations": lambda u: {"configurations": [u]}, "openapi": lambda u: {"openapi": {"path": u}},
+    "patches": lambda u: {"patches": [{"path": u}]}, "replacements": lambda u: {"replacements": [{"path": u}]},
+    "patchesStrategicMerge": lambda u: {"patchesStrategicMerge": [u]}, "validators": lambda u: {"validators": [u]},
+    "transformers": lambda u: {"transformers": [u]}, "generators": lambda u: {"generators": [u]},
+    "secretGenerator": lambda u: {"secretGenerator": [{"name": "x", "files": [f"k={u}"]}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_field_takes_a_url(field: str, url: str) -> None:
+    refused(attack(FIELDS[field](url)))
+
+
+@pytest.mark.parametrize("url", ["git::file:///srv/other-tenant", "https://h.invalid/r.git"])
+def test_without_the_guard_a_remote_base_starts_git(url: str, outside: Path) -> None:
+    program = outside / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n: > {outside}/started\nexit 1\n")
+    program.chmod(0o755)
+    unguarded(outside, attack({"resources": [url]}))
+    assert (outside / "started").exists()
+
+
+def test_functions_that_name_programs_are_refused_and_run_without_the_guard(outside: Path) -> None:
+    script = outside / "tree/app/run.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text(f"#!/bin/sh\n: > {outside}/started\n")
+    script.chmod(0o755)
+    function = (
+        "apiVersion: x/v1\nkind: Any\nmetadata:\n  name: x\n  annotations:\n"
+        "    config.kubernetes.io/function: |\n      exec: {path: ./run.sh}\n"
+    )
+    files = attack({"transformers": [function]})
+    unguarded(outside, files, "--enable-alpha-plugins", "--enable-exec")
+    refused(files, "built-in")
+    refused(attack({"transformers": [function.replace("x/v1", "builtin").replace("Any", "LabelTransformer")]}))
+    assert (outside / "started").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"helmCharts": [{"name": "x", "repo": "https://evil.invalid"}]}, {"helmGlobals": {"chartHome": "/etc"}},
+        {"helmChartInflationGenerator": [{"chartName": "x"}]},
+        {"generators": [inline("HelmChartInflationGenerator", "chartHome: /etc")]},
+        {"generators": ["apiVersion: someteam/v1\nkind: Exec\nmetadata: {name: x}\nargsOneLiner: id\n"]},
+        {"configMapGenerator": [{"name": "x", "kvSources": [{"pluginType": "Go", "name": "p"}]}]},
+        {"somethingNew": ["../../x"]}, {"patches": [{"path": "cm.yaml", "Path": "/etc/passwd"}]},
+        {"openapi": {"Path": "/etc/passwd"}},
+    ],
+)  # fmt: skip
+def test_helm_programs_and_unknown_fields_are_refused(content: dict[str, Any]) -> None:
+    refused(attack(content))
+
+
+def test_a_key_that_stands_twice_is_refused_since_two_readers_may_take_either() -> None:
+    refused(
+        {"app/kustomization.yaml": "resources: [cm.yaml]\nresources: [/etc/x.yaml]\n", "app/cm.yaml": CONFIG}, "twice"
+    )
+
+
+def test_kustomizations_that_name_each_other_for_ever_end() -> None:
+    chain = {f"d{at}/kustomization.yaml": f"resources: [../d{at + 1}]\n".encode() for at in range(60)}
+    with pytest.raises(BadSource, match="within one another"):
+        find_source(of_files(chain), "d0", {})
+
+
+LINKS = {"up": b"../../../etc", "abs": b"/etc/passwd", "loop": b"loop", "a": b"b", "b": b"a", "git": b"../.git/config"}
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("field", ["resources", "crds", "transformers", "patchesStrategicMerge"])
+def test_symbolic_links_out_of_the_tree_are_refused_as_file_and_as_directory(field: str, link: str) -> None:
+    files = {"app/kustomization.yaml": dump({field: [f"../{link}"], "namespace": "n"}).encode(), **LINKS}
+    nodes = {path: Node(path, link=path in LINKS) for path in files}
+    tree = Tree(nodes, lambda paths: {path: files[path] for path in paths})
+    with pytest.raises((BadSource, BadPath)):
+        find_source(tree, "app", {})
+    with pytest.raises((BadSource, BadPath)):
+        find_source(tree, f"./{link}", {})
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc", "a/../../..", "./../../tmp", ".git/../../x"])
+def test_spec_path_does_not_leave_the_source(path: str) -> None:
+    tree = of_files({"app/cm.yaml": CONFIG.encode()})
+    with pytest.raises(BadSource, match="not found"):
+        find_source(tree, path, {})
+    for spec in ({"components": [path]}, {"patches": [{"path": path}]}):
+        with pytest.raises(BadSource):
+            find_source(tree, "app", spec)
+
+
+def test_a_tree_with_dot_dot_as_a_name_writes_nothing_outside() -> None:
+    files = {"app/cm.yaml": CONFIG.encode(), "app/../../../tmp/inhaul-escape.yaml": CONFIG.replace("c}", "e}").encode()}
+    with pytest.raises((BadSource, BadPath)):
+        render_files(files, "app", {"targetNamespace": "n"})
+    assert not Path("/tmp/inhaul-escape.yaml").exists()

@@ -1,0 +1,139 @@
+"""Registries that lie. A transport in place of a server records where each request goes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import httpx
+import pytest
+
+from controllers.oci import BadAnswer, Limits, Login, Refused, Registry, RegistryError, TooLarge, Unreachable
+from controllers.runtime.egress import Egress
+from controllers.runtime.sensitive import Sensitive
+
+METADATA = "169.254.169.254"
+
+
+class Liar:
+    def __init__(self, *answers: httpx.Response) -> None:
+        self.answers, self.requests = list(answers), list[httpx.Request]()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def client(self, **options: object) -> Registry:
+        async def nap(_: float) -> None:
+            return None
+
+        return Registry("r.example", transport=httpx.MockTransport(self), sleep=nap, **options)  # type: ignore[arg-type]
+
+
+def tags(*names: str, **headers: str) -> httpx.Response:
+    return httpx.Response(200, json={"tags": list(names)}, headers=headers)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_to_the_metadata_service_is_not_followed(status: int) -> None:
+    liar = Liar(httpx.Response(status, headers={"Location": f"http://{METADATA}/x"}), tags("v1"))
+    with pytest.raises(Refused, match="redirect"):
+        await liar.client().tags("app")
+    assert {request.url.host for request in liar.requests} == {"r.example"}
+    unguarded = Liar(httpx.Response(status, headers={"Location": f"http://{METADATA}/x"}), tags("v1"))
+    async with httpx.AsyncClient(transport=httpx.MockTransport(unguarded), follow_redirects=True) as http:
+        await http.get("https://r.example/v2/app/tags/list")
+    assert unguarded.requests[-1].url.host == METADATA
+
+
+@pytest.mark.parametrize(
+    "link", ["https://evil.invalid/v2/app/tags/list", f"http://{METADATA}/v2/app/tags/list", "//evil.invalid/v2/app/tags/list",
+             "http://r.example/v2/app/tags/list", "/v2/other/tags/list", "https://r.example:444/v2/app/tags/list",
+             "https://r.example@evil.invalid/v2/app/tags/list"],
+)  # fmt: skip
+async def test_a_link_to_another_place_is_refused(link: str) -> None:
+    liar = Liar(tags("v1", Link=f'<{link}>; rel="next"'))
+    with pytest.raises(Refused, match="another place"):
+        await liar.client().tags("app")
+    assert len(liar.requests) == 1
+
+
+async def test_pages_without_end_and_without_tags_end() -> None:
+    count = 0
+
+    def endless(request: httpx.Request) -> httpx.Response:
+        nonlocal count
+        count += 1
+        return tags(Link=f'</v2/app/tags/list?last={count}>; rel="next"')
+
+    with pytest.raises(TooLarge, match="pages"):
+        await Registry("r.example", transport=httpx.MockTransport(endless), limits=Limits(pages=20)).tags("app")
+    assert count == 20
+    with pytest.raises(BadAnswer, match="itself"):
+        await Liar(tags(Link='</v2/app/tags/list?n=1000>; rel="next"')).client().tags("app")
+
+
+async def test_a_million_tags_and_huge_answers_are_cut() -> None:
+    with pytest.raises(TooLarge):
+        await Liar(tags(*(str(number) for number in range(2000)))).client(limits=Limits(tags=1000)).tags("app")
+    with pytest.raises(TooLarge):
+        await Liar(httpx.Response(200, content=b"x" * 5000)).client(limits=Limits(answer=4000)).manifest("app", "v1")
+
+
+async def test_a_compressed_answer_is_refused_before_it_is_opened() -> None:
+    bomb = httpx.Response(200, content=gzip.compress(b"x" * 10_000_000), headers={"Content-Encoding": "gzip"})
+    liar = Liar(bomb)
+    with pytest.raises(BadAnswer, match="compressed"):
+        await liar.client().tags("app")
+    assert liar.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"tags": {}}', b'{"tags": [1]}', b"[" * 100_000, b'{"tags": ' + b"9" * 5000 + b"}"]
+)
+async def test_bad_json_is_an_error_of_the_registry(content: bytes) -> None:
+    with pytest.raises(RegistryError):
+        await Liar(httpx.Response(200, content=content)).client().tags("app")
+
+
+@pytest.mark.parametrize(
+    "realm", [f"http://{METADATA}/token", "http://evil.invalid/t", "file:///etc/x", "", "https://u@h/t"]
+)
+async def test_a_token_realm_that_is_no_https_host_gets_no_password(realm: str) -> None:
+    liar = Liar(httpx.Response(401, headers={"WWW-Authenticate": f'Bearer realm="{realm}"'}))
+    with pytest.raises(Refused, match="realm"):
+        await liar.client(login=Login("u", Sensitive("pw"))).tags("app")
+    assert len(liar.requests) == 1
+
+
+async def test_a_pinned_login_is_not_sent_to_another_realm() -> None:
+    for pinned in (True, False):
+        challenge = httpx.Response(401, headers={"WWW-Authenticate": 'Bearer realm="https://evil.invalid/t"'})
+        liar = Liar(challenge, httpx.Response(200, content=json.dumps({"token": "t"})), tags("v1"))
+        await liar.client(login=Login("u", Sensitive("pw"), pinned=pinned)).tags("app")
+        assert ("Authorization" in liar.requests[1].headers) is not pinned
+
+
+async def test_the_transport_refuses_the_metadata_address_by_every_name() -> None:
+    for host in (METADATA, "2852039166", "[::ffff:a9fe:a9fe]", "localhost:5000"):
+        with pytest.raises((Refused, Unreachable)):
+            await Registry(host, transport=Egress().transport(), limits=Limits(attempts=1)).tags("app")
+
+
+async def test_a_registry_that_dribbles_is_given_up() -> None:
+    class Slow(httpx.AsyncByteStream):
+        async def __aiter__(self):
+            import asyncio
+
+            while True:
+                yield b" "
+                await asyncio.sleep(0.02)
+
+    liar = Liar(httpx.Response(200, stream=Slow()))
+    with pytest.raises(Unreachable, match="within"):
+        await liar.client(timeout=0.2, limits=Limits(attempts=1)).tags("app")
+
+
+async def test_a_manifest_that_is_not_its_digest_is_refused() -> None:
+    with pytest.raises(BadAnswer, match="digest"):
+        await Liar(httpx.Response(200, content=b"{}")).client().manifest("app", "sha256:" + "0" * 64)
