@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .decryption.cli import add_commands as decryption_commands
+from .kustomization.cli import add_commands as kustomization_commands
 
 if TYPE_CHECKING:
     from .runtime.settings import Settings
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     crds = commands.add_parser("crds", help="print the CustomResourceDefinitions as YAML")
     crds.set_defaults(run=_crds)
     decryption_commands(commands)
+    kustomization_commands(commands)
     return parser
 
 

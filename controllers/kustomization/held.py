@@ -86,7 +86,7 @@ def write_held(fields: Iterable[HeldField]) -> str | None:
     kept = sorted(fields)[:MAX_HELD]
     if not kept:
         return None
-    items = [{name: _cut(value) for name in _FIELDS if (value := getattr(field, name))} for field in kept]
+    items = [{name: _shown(name, value) for name in _FIELDS if (value := getattr(field, name))} for field in kept]
     return json.dumps(items, separators=(",", ":"))
 
 
@@ -121,5 +121,5 @@ def _items(annotations: Mapping[str, str], name: str) -> list[dict[str, Any]]:
     return items
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+def _shown(name: str, text: str) -> str:
+    return f"{text[:LONGEST_VALUE]}…" if name in ("wanted", "live") and len(text) > LONGEST_VALUE else text

@@ -1,0 +1,194 @@
+"""What the commands share: flags, a client, names of objects, output, and errors as one line with exit code 2.
+
+Exit codes are the same everywhere: 0 done (and nothing wrong, where a command judges), 1 differences or something that
+is not well, 2 the question could not be answered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TextIO, TypeAlias
+
+from controllers.api.kustomize import KUSTOMIZATIONS
+from controllers.api.resource import Key, Manifest, Resource
+from controllers.runtime.kube import ApiError, ConfigError, KubeClient, KubeConfig, NotFound, UnknownKind
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+OK, DIFFERENT, FAILED = 0, 1, 2
+MANAGER = "inhaul-cli"
+"""Field manager of what the CLI writes."""
+
+
+class CommandError(Exception):
+    """The question cannot be answered; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A client, and the namespace meant where none is named."""
+
+    kube: KubeClient
+    namespace: str
+
+
+def output_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
+
+
+def cluster_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kubeconfig", default="", help="file; default: $KUBECONFIG, the Pod's, ~/.kube/config")
+    parser.add_argument("--context", default="", help="context of the kubeconfig; default: its current one")
+    parser.add_argument("-n", "--namespace", default="", help="namespace; default: the context's")
+
+
+def serve(work: Callable[[Session, argparse.Namespace], Awaitable[int]]) -> Callable[[argparse.Namespace], int]:
+    """A command that needs a cluster, as argparse's `run`."""
+
+    async def connected(given: argparse.Namespace) -> int:
+        config = KubeConfig.load(given.kubeconfig, given.context)
+        async with KubeClient(config) as kube:
+            return await work(Session(kube, given.namespace or config.namespace or "default"), given)
+
+    return guarded(lambda given: asyncio.run(connected(given)))
+
+
+def guarded(work: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """Expected errors become one line and exit code 2."""
+
+    def run(given: argparse.Namespace) -> int:
+        try:
+            return work(given)
+        except CommandError as error:
+            text = str(error)
+        except (ConfigError, UnknownKind) as error:
+            text = str(error)
+        except ApiError as error:
+            text = f"{error.reason}: {error.message}" if error.reason else error.message
+        except KeyboardInterrupt:
+            return 130
+        print(f"inhaul: {text}", file=sys.stderr)
+        return FAILED
+
+    return run
+
+
+def show(given: argparse.Namespace, value: Any, text: Callable[[], str], stream: TextIO | None = None) -> None:
+    """Prints `value` as JSON, or `text()`."""
+    stream = stream or sys.stdout
+    shown = json.dumps(value, indent=2, default=str) if given.output == "json" else text().rstrip("\n")
+    if shown:
+        print(shown, file=stream)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns two spaces apart; the last one is not padded."""
+    if not rows:
+        return ""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def age(since: str, now: datetime | None = None) -> str:
+    """`3m12s`, `2h5m`, `4d1h` since an RFC 3339 time; "" where it is none."""
+    try:
+        then = datetime.fromisoformat(since)
+    except (ValueError, TypeError):
+        return ""
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    seconds = max(0, int(((now or datetime.now(UTC)) - then).total_seconds()))
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    while len(parts) > 1 and not parts[0][0]:
+        parts.pop(0)
+    return "".join(f"{number}{unit}" for number, unit in parts[:2] if number or len(parts) == 1)
+
+
+# Names of objects
+
+_PREFERRED = ("", "apps", "batch", "kustomize.toolkit.fluxcd.io", "source.toolkit.fluxcd.io")
+_ALIASES = {"ks": "kustomizations.kustomize.toolkit.fluxcd.io", "kustomization": KUSTOMIZATIONS.plural}
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """An object as it is named on the command line."""
+
+    kind: str
+    key: Key
+
+
+def parse_name(text: str, namespace: str, *, kind: str = "") -> Name:
+    """`Kind/name`, `Kind/namespace/name`, or with `kind` a plain `name`. Raises CommandError."""
+    parts = text.split("/")
+    if kind and len(parts) == 1:
+        parts = [kind, *parts]
+    if len(parts) not in (2, 3) or not all(parts):
+        raise CommandError(f"{text!r}: expected KIND/NAME or KIND/NAMESPACE/NAME")
+    return Name(parts[0], Key(parts[1] if len(parts) == 3 else namespace, parts[-1]))
+
+
+async def resource_of(kube: KubeClient, kind: str) -> Resource:
+    """The type that a kind, plural, singular or short name (with or without `.group`) names, as kubectl does."""
+    wanted = _ALIASES.get(kind.lower(), kind).lower()
+    groups = await kube.request("GET", "/apis")
+    versions = [("", "v1")]
+    for group in groups.get("groups") or ():
+        name = str(group["name"])
+        versions.append((name, str((group.get("preferredVersion") or {}).get("version") or "")))
+    versions.sort(key=lambda each: _PREFERRED.index(each[0]) if each[0] in _PREFERRED else len(_PREFERRED))
+    for group, version in versions:
+        prefix = wanted.removesuffix(f".{group}") if group else wanted
+        if "." in prefix:
+            continue
+        path = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        try:
+            served = (await kube.request("GET", path)).get("resources") or ()
+        except ApiError:
+            continue  # an aggregated API that is down does not stop the others
+        for each in served:
+            if "/" not in each["name"] and prefix in _names(each):
+                return Resource(group, version, each["name"], each["kind"], each.get("namespaced", True))
+    raise CommandError(f"{kind}: no such kind in this cluster")
+
+
+def _names(served: Manifest) -> set[str]:
+    names = [served["name"], served["kind"], served.get("singularName") or "", *(served.get("shortNames") or ())]
+    return {str(name).lower() for name in names if name}
+
+
+async def find(kube: KubeClient, name: Name) -> tuple[Resource, Manifest | None]:
+    """The object, None where there is none."""
+    resource = await resource_of(kube, name.kind)
+    try:
+        return resource, await kube.get(resource, name.key.name, name.key.namespace if resource.namespaced else "")
+    except NotFound:
+        return resource, None
+
+
+async def need(kube: KubeClient, name: Name) -> tuple[Resource, Manifest]:
+    """The object. Raises CommandError where there is none."""
+    resource, manifest = await find(kube, name)
+    if manifest is None:
+        raise CommandError(f"{resource.kind} {name.key} not found")
+    return resource, manifest
+
+
+async def kustomization(session: Session, text: str) -> Manifest:
+    """A Kustomization by `name`, `namespace/name` or `Kustomization/…`."""
+    parts = text.split("/")
+    key = Key(parts[-2] if len(parts) > 1 and parts[-2].lower() not in _KS else session.namespace, parts[-1])
+    try:
+        return await session.kube.get(KUSTOMIZATIONS, key.name, key.namespace)
+    except NotFound:
+        raise CommandError(f"Kustomization {key} not found") from None
+
+
+_KS = ("ks", "kustomization", "kustomizations")
