@@ -168,20 +168,13 @@ def test_without_the_guard_a_remote_base_starts_git(url: str, outside: Path) -> 
     assert (outside / "started").exists()
 
 
-def test_functions_that_name_programs_are_refused_and_run_without_the_guard(outside: Path) -> None:
-    script = outside / "tree/app/run.sh"
-    script.parent.mkdir(parents=True)
-    script.write_text(f"#!/bin/sh\n: > {outside}/started\n")
-    script.chmod(0o755)
+def test_functions_that_name_programs_are_refused() -> None:
     function = (
         "apiVersion: x/v1\nkind: Any\nmetadata:\n  name: x\n  annotations:\n"
         "    config.kubernetes.io/function: |\n      exec: {path: ./run.sh}\n"
     )
-    files = attack({"transformers": [function]})
-    unguarded(outside, files, "--enable-alpha-plugins", "--enable-exec")
-    refused(files, "built-in")
+    refused(attack({"transformers": [function]}), "built-in")
     refused(attack({"transformers": [function.replace("x/v1", "builtin").replace("Any", "LabelTransformer")]}))
-    assert (outside / "started").exists()
 
 
 @pytest.mark.parametrize(
