@@ -283,7 +283,7 @@ class Keyring:
     def _open_age(self, key: MasterKey) -> bytes:
         if not self._age:
             raise KeyUnavailable("no age identity at hand")
-        match = _ARMOR.search(key.enc)
+        match = _ARMOR.fullmatch(key.enc.strip())
         try:
             if match is None:
                 raise ValueError

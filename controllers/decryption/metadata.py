@@ -20,6 +20,7 @@ RULES = (
 _KINDS = ("kms", "gcp_kms", "hckms", "azure_kv", "hc_vault", "pgp", "age")
 _FIRST = ("age", "pgp")
 _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})")
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
 _MAX_REGEX = 4096
 
 
@@ -94,11 +95,13 @@ def parse_metadata(raw: object) -> Metadata:
     if len(set_rules) > 1:
         raise MetadataError("ConflictingRules", f"sops: only one rule may be set, found {', '.join(set_rules)}")
     rule = set_rules[0] if set_rules else "unencrypted_suffix"
+    if not _VERSION.match(_text(raw, "version")):
+        raise MetadataError("MetadataInvalid", "sops.version: expected a version like 3.9.0")
     groups = _groups(raw)
     if not any(groups):
         raise MetadataError("MetadataInvalid", "sops: no key is listed")
     threshold = raw.get("shamir_threshold") or 0
-    if not str(threshold).isdigit():
+    if not re.fullmatch(r"[0-9]{1,3}", str(threshold)):
         raise MetadataError("MetadataInvalid", "sops.shamir_threshold: expected a number")
     return Metadata(
         groups=groups,

@@ -41,11 +41,13 @@ def decrypt_documents(
     walk = _Walk(key, selector or metadata.selector(), metadata.mac_only_encrypted)
     plain = [walk.node(document, ()) for document in documents]
     try:
-        stated, _ = open_bytes(metadata.mac, key, metadata.lastmodified)
+        stated, kind = open_bytes(metadata.mac, key, metadata.lastmodified)
     except TreeError:
         raise MacError(
             "MacMismatch", "the MAC does not decrypt: the MAC, lastmodified or the data key is not this file's"
         ) from None
+    if kind != "str":
+        raise MacError("MacMismatch", "the MAC is not of type str: the file was changed after it was encrypted")
     if not hmac.compare_digest(stated.upper(), walk.digest().encode()):
         raise MacError("MacMismatch", "the MAC is not that of the values: the file was changed after it was encrypted")
     return plain, walk.report

@@ -27,6 +27,7 @@ _SPECIAL: dict[str, Any] = {
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INT = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][0-9]*|0)")
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:([Tt]|[ \t]+)(\d{1,2}):(\d{1,2}):(\d{1,2})(\.\d+)?(.*))?")
+_MAX_DIGITS = 400
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -50,6 +51,8 @@ def resolve_plain(text: str) -> Any:
 
 
 def _integer(sign: str, digits: str, text: str) -> Any:
+    if len(digits) > _MAX_DIGITS:
+        raise SyntaxRefused("TooLarge", f"a number of more than {_MAX_DIGITS} digits")
     low = digits.lower()
     if low.startswith(("0x", "0b", "0o")):
         value = int(low, 0)
