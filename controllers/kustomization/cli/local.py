@@ -190,9 +190,8 @@ def _against_tree(given: argparse.Namespace, subject: _Subject, result: Rendered
     else:
         tree, old_subject = of_revision(subject.root, given.against), subject
     values = _values(given, subject.spec)
-    before = (
-        _rendered(tree, old_subject, values) if tree.is_directory(old_subject.path) or subject.spec else Rendered(())
-    )
+    there = bool(subject.spec) or old_subject.path in (".", "") or tree.is_directory(old_subject.path)
+    before = _rendered(tree, old_subject, values) if there else Rendered(())
     old = {entry_of(each).identity: each for each in before.objects}
     seen = [Seen(each, old.get(entry_of(each).identity), with_version(each)) for each in result.objects]
     entries = [entry_of(each) for each in before.objects]
