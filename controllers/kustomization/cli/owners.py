@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from controllers.api.core import EVENTS, PODS, REPLICA_SETS
 from controllers.api.kustomize import KUSTOMIZATIONS
@@ -51,7 +52,7 @@ class Trace:
                 told |= {name: str(value) for name, value in entry["metadata"].items()}
                 break
         artifact = artifact_of(self.source)
-        metadata = artifact.get("metadata")
+        metadata: Any = artifact.get("metadata")
         if artifact.get("revision") == told["revision"] and isinstance(metadata, dict):
             told |= {name: str(metadata[name]) for name in ("author", "commitTime", "subject") if name in metadata}
         return {name: value for name, value in told.items() if value}
