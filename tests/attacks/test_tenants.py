@@ -31,6 +31,7 @@ BINDING = (
 FILES = {
     "other": configmap("planted", "victim"), "role": CLUSTER_ROLE, "namespace": NAMESPACE, "binding": BINDING,
     "clash": configmap("settings", "victim", owner="mallory"), "plain": configmap("mine"),
+    "own": configmap("mine", "mallory"),
     "mixed": configmap("first") + "---\n" + configmap("planted", "victim"),
 }  # fmt: skip
 SOURCE = {"kind": "GitRepository", "name": "fleet"}
@@ -40,14 +41,14 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "target-namespace": {"path": "plain", "targetNamespace": "victim"},
 }  # fmt: skip
 ALWAYS: dict[str, dict[str, Any]] = {
-    "colon": {"path": "plain", "serviceAccountName": "default:x"},
-    "climb": {"path": "plain", "serviceAccountName": "../../victim/default"},
-    "masters": {"path": "plain", "serviceAccountName": "system:masters"},
-    "nobody": {"path": "plain", "serviceAccountName": "gone"},
-    "elsewhere": {"path": "plain", "kubeConfig": {"secretRef": {"name": "admin"}}},
-    "secret-path": {"path": "plain", "postBuild": {"substituteFrom": [{"kind": "Secret", "name": "../../victim/x"}]}},
-    "key-path": {"path": "plain", "decryption": {"provider": "sops", "secretRef": {"name": "../../victim/x"}}},
-    "foreign-source": {"path": "plain", "sourceRef": {**SOURCE, "namespace": "root"}},
+    "colon": {"path": "own", "serviceAccountName": "default:x"},
+    "climb": {"path": "own", "serviceAccountName": "../../victim/default"},
+    "masters": {"path": "own", "serviceAccountName": "system:masters"},
+    "nobody": {"path": "own", "serviceAccountName": "gone"},
+    "elsewhere": {"path": "own", "kubeConfig": {"secretRef": {"name": "admin"}}},
+    "secret-path": {"path": "own", "postBuild": {"substituteFrom": [{"kind": "Secret", "name": "../../victim/x"}]}},
+    "key-path": {"path": "own", "decryption": {"provider": "sops", "secretRef": {"name": "../../victim/x"}}},
+    "foreign-source": {"path": "own", "sourceRef": {**SOURCE, "namespace": "root"}},
     "path": {"path": "../../etc"},
 }
 """Refused whatever the rights are."""
@@ -74,7 +75,7 @@ async def test_a_tenant_reaches_nothing_beyond_his_namespace_and_an_admin_would(
         for name, spec in (ATTACKS | ALWAYS).items():
             await world.kustomization(name, "mallory", **spec)
         forged = [{"id": "victim_settings__ConfigMap", "v": "v1"}]
-        await world.kustomization("forger", "mallory", "plain")
+        await world.kustomization("forger", "mallory", "own")
         await world.condition("forger", "mallory", "True")
         status = {"status": {"inventory": {"entries": forged}}}
         await world.kube.patch(KUSTOMIZATIONS, "forger", "mallory", body=status, subresource="status")

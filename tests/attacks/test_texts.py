@@ -167,7 +167,8 @@ HOSTS = ["169.254.169.254", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "
          "127.0.0.1",
          "127.1", "[::1]", "0.0.0.0", "[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::]", "[fd00:ec2::254]",
          "localhost",
-         "metadata.google.internal", "METADATA.google.internal.", "169.254.170.2", "224.0.0.1", "[fe80::1]"]  # fmt: skip
+         "metadata.google.internal", "METADATA.google.internal.", "169.254.170.2",
+         "224.0.0.1", "[fe80::1]"]  # fmt: skip
 
 
 @pytest.mark.parametrize("host", HOSTS)
