@@ -36,7 +36,6 @@ UNSERVED: dict[str, tuple[str, ...]] = {
     "Password": ("spec",),
     "ClusterGenerator": ("spec",),
     "ImageRepository": ("spec.provider=azure|gcp", "spec.proxySecretRef"),
-    "ImageUpdateAutomation": ("spec.git.commit.signingKey",),
     "GitRepository": (
         "spec.provider=aws|azure|github",
         "spec.proxySecretRef",

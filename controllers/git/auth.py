@@ -127,10 +127,10 @@ def _ssh(data: Mapping[str, bytes]) -> GitAuth:
         raise Refused("Secret key identity: found nothing, expected a private key for the ssh URL")
     if not known_hosts.strip():
         raise Refused("Secret key known_hosts: found nothing, expected the host's public keys")
-    return GitAuth(identity=Sensitive(_plain_key(identity, data.get("password", b""))), known_hosts=known_hosts)
+    return GitAuth(identity=Sensitive(plain_key(identity, data.get("password", b""))), known_hosts=known_hosts)
 
 
-def _plain_key(identity: bytes, password: bytes) -> bytes:
+def plain_key(identity: bytes, password: bytes) -> bytes:
     """The key without its password, in a form that ssh reads. ssh must never ask."""
     if len(identity) > MAX_KEY_BYTES:
         raise Refused(f"Secret key identity: found {len(identity)} bytes, expected no more than {MAX_KEY_BYTES}")

@@ -16,12 +16,13 @@ from typing import Any
 from controllers.api.base import InvalidSpec, parse
 from controllers.api.core import SECRETS
 from controllers.api.duration import parse_duration
-from controllers.api.image import ImageUpdateAutomationSpec
+from controllers.api.image import IMAGE_POLICIES, ImageUpdateAutomationSpec
 from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
 from controllers.api.tenancy import ReadGit, WriteGit
 from controllers.api.unserved import unsupported
 from controllers.git import GitAuth, GitError, Mirrors, Person, Remote
+from controllers.git.sign import signer
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
 from controllers.runtime.egress import Egress, EgressDenied
@@ -31,6 +32,7 @@ from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT, Store
 
 from .batches import Batches
+from .extras import HELD, MAX_HELD, held_of, picked_of
 from .message import BadMessage, RemovedTemplateField, push_summary
 from .policy_reconcile import ref_fields, ref_of, refs_of
 from .push_config import BadPushConfig, PolicyView, PushConfig, push_config, select_policies
@@ -87,6 +89,8 @@ class AutomationReconciler:
         self._allow_read(key.namespace, source, config)
         chosen = self._chosen(key.namespace, spec)
         outcome = await self._write(key, manifest, spec, source_key, source, config, chosen)
+        if outcome.held:
+            await self._hold(key.namespace, outcome)
         self._record(draft, manifest, config, chosen, outcome)
         self._judge(draft, outcome)
         return Result(parse_duration(spec.interval))
@@ -153,7 +157,8 @@ class AutomationReconciler:
         if not chosen:
             return Outcome()
         remote = await self._remote(source_key, source, config.timeout)
-        job = self._job(key, manifest, spec, source, config, chosen)
+        sign = await self._signer(key.namespace, spec)
+        job = self._job(key, manifest, spec, source, config, chosen, sign)
         place = Place(remote, config)
         ref = config.checkout.model_dump_json() if config.checkout is not None else ""
         options = tuple(sorted(config.options.items()))
@@ -171,6 +176,7 @@ class AutomationReconciler:
         source: GitRepositorySpec,
         config: PushConfig,
         chosen: Sequence[PolicyView],
+        sign: Callable[[bytes], str] | None,
     ) -> Job:
         commit = spec.git.commit if spec.git is not None else None
         if commit is None:
@@ -185,6 +191,10 @@ class AutomationReconciler:
             template=commit.message_template,
             values=dict(commit.message_template_values),
             allow=partial(self._refusals, loop, key.namespace, source.url, config),
+            revisions={f"{one.namespace}:{one.name}": one.revision for one in chosen if one.revision},
+            done=_done(manifest, chosen),
+            last=str((manifest.get("status") or {}).get("lastPushCommit") or ""),
+            sign=sign,
             settled=_settled(manifest, chosen, spec),
         )
 
@@ -209,6 +219,33 @@ class AutomationReconciler:
             return found
 
         return asyncio.run_coroutine_threadsafe(ask(), loop).result(30)
+
+    async def _signer(self, namespace: str, spec: ImageUpdateAutomationSpec) -> Callable[[bytes], str] | None:
+        signing = spec.git.commit.signing_key if spec.git is not None else None
+        if signing is None:
+            return None
+        where = f"spec.git.commit.signingKey: Secret {namespace}/{signing.secret_ref.name}"
+        try:
+            data = secret_data(await self._kube.get(SECRETS, signing.secret_ref.name, namespace))
+            return await self._pools.run("git", signer, signing.type, data)
+        except (NotFound, ValueError):
+            raise NotReady("InvalidSourceConfiguration", f"{where} not found") from None
+        except GitError as error:
+            raise NotReady("InvalidSourceConfiguration", f"{where}: {error.message}") from None
+
+    async def _hold(self, namespace: str, outcome: Outcome) -> None:
+        """Notes on the policies which images a human took back; a human deletes the note."""
+        for name, ref in outcome.held:
+            found = self._image_policies().get(Key(namespace, name.partition(":")[2]))
+            if found is None:
+                continue
+            meta = found["metadata"]
+            held = held_of(meta.get("annotations") or {})
+            text = f"{ref.tag}@{ref.digest}" if ref.digest else ref.tag
+            if text in held:
+                continue
+            body = {"metadata": {"uid": meta["uid"], "annotations": {HELD: ",".join([*held[1 - MAX_HELD :], text])}}}
+            await self._kube.patch(IMAGE_POLICIES, meta["name"], namespace, body=body)
 
     async def _visit(self, place: Place, jobs: list[Job]) -> dict[Key, Outcome]:
         return await self._pools.run("git", visit, self._mirrors, place.remote, place.config, jobs, now=self._clock)
@@ -254,6 +291,10 @@ class AutomationReconciler:
             raise NotReady("AccessDenied", f"{path}{more}: {why}")
         reports = self._reports(draft.key.namespace, outcome)
         text = "repository up-to-date"
+        if outcome.held:
+            names = ", ".join(f"{name.partition(':')[2]} ({ref.tag})" for name, ref in outcome.held)
+            draft.event("Held", f"a commit was reverted; held until released: {names}", warning=True)
+            text += f". Held, for a commit was reverted: {names}"
         if reports:
             shown = "; ".join(reports[:_SHOWN])
             more = f"; and {len(reports) - _SHOWN} more" if len(reports) > _SHOWN else ""
@@ -274,7 +315,11 @@ def policy_view(manifest: Manifest) -> PolicyView:
     """What an automation sees of an ImagePolicy."""
     key, refs = key_of(manifest), refs_of(manifest.get("status") or {})
     labels = manifest["metadata"].get("labels") or {}
-    return PolicyView(key.namespace, key.name, labels, refs.latest, refs.previous)
+    annotations = manifest["metadata"].get("annotations") or {}
+    picked = picked_of(annotations)
+    known = refs.latest is not None and picked.ref == refs.latest.image.rpartition("/")[2]
+    revision = picked.revision if known else ""
+    return PolicyView(key.namespace, key.name, labels, refs.latest, refs.previous, revision, held_of(annotations))
 
 
 def _spec(manifest: Manifest) -> ImageUpdateAutomationSpec:
@@ -300,6 +345,14 @@ def _settled(manifest: Manifest, chosen: Sequence[PolicyView], spec: ImageUpdate
     if observed != now or status.get("observedGeneration") != generation or spec.git is None:
         return ""
     return str(status.get("observedSourceRevision") or "").rpartition(":")[2]
+
+
+def _done(manifest: Manifest, chosen: Sequence[PolicyView]) -> frozenset[str]:
+    """Policies whose present image this automation has written everywhere before."""
+    observed = (manifest.get("status") or {}).get("observedPolicies") or {}
+    return frozenset(
+        f"{one.namespace}:{one.name}" for one in chosen if one.latest and ref_of(observed.get(one.name)) == one.latest
+    )
 
 
 def _unready(error: GitError, reason: str = "") -> NotReady | Stalled:

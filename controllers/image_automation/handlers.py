@@ -53,6 +53,7 @@ def _register(manager: Manager, knobs: ImageAutomationSettings, git: Git | None)
         repositories=repositories.store,
         namespaces=manager.store(NAMESPACES),
         draft=lambda key: policies.draft(key),
+        kube=manager.kube,
         cross_namespace=knobs.cross_namespace,
     )
     policies = manager.controller(IMAGE_POLICIES, policy_reconciler, max_concurrent=knobs.concurrent)

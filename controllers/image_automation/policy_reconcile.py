@@ -6,27 +6,37 @@ away from those who use it.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from controllers.api.base import InvalidSpec, parse
+from controllers.api.core import SECRETS
 from controllers.api.duration import parse_duration
-from controllers.api.image import ImagePolicySpec, ImageRepositorySpec
+from controllers.api.image import IMAGE_POLICIES, ImagePolicySpec, ImageRepositorySpec
 from controllers.api.resource import Key, Manifest
 from controllers.api.unserved import unsupported
+from controllers.aws.errors import AwsError
 from controllers.runtime.conditions import is_true
 from controllers.runtime.draft import Draft
+from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT, Store
 
-from .digest import Refs, needs_lookup, ready_message, requeue_after, resolved
-from .policy import InvalidPolicy, NoPick, compile_policy
+from .choose import Choice, Chooser, revision_of
+from .digest import Reflection, Refs, needs_lookup, ready_message, requeue_after, resolved
+from .extras import FIRST_SEEN, PICKED, PREFIX, Extras, Picked, extras_of
+from .policy import InvalidPolicy, Policy, compile_policy
 from .reference import Ref
 from .scan import accessible
-from .sources import Sources
+from .sources import Source, Sources, secret_data
 from .tagstore import TagStore
 
+NOT_ADVANCED = "NotAdvanced"
+"""A condition beside Ready: a newer pick, or another one, is not taken, and why."""
 _WAIT_FOR_SCAN = 30.0
 
 
@@ -39,8 +49,11 @@ class PolicyReconciler:
         repositories: Store,
         namespaces: Store,
         draft: Callable[[Key], Draft],
+        kube: KubeClient,
         cross_namespace: bool = True,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._kube, self._clock, self._chooser = kube, clock, Chooser()
         self._sources, self._tags = sources, tags
         self._repositories, self._namespaces = repositories, namespaces
         self._draft, self._cross_namespace = draft, cross_namespace
@@ -57,21 +70,95 @@ class PolicyReconciler:
             return Result()
         if paths := unsupported(manifest):
             raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
+        extras, policy = _compiled(manifest, spec)
         repository = repository_key(key.namespace, spec)
         image = self._image(key, repository)
-        if self._tags.get(repository) is None and _settled(manifest):
+        packed = self._tags.get(repository)
+        if packed is None and _settled(manifest):
             draft.written_by_hand = True  # this process has not scanned yet: what was picked stays, and stays ready
             return Result(_WAIT_FOR_SCAN)
-        tag = await asyncio.to_thread(self._pick, spec, repository)
+        if packed is None or not packed.count:
+            message = f"no tags of ImageRepository {repository} are known: it was not scanned yet, or has none"
+            raise NotReady("DependencyNotReady", message, retry_after=_WAIT_FOR_SCAN)
         before = refs_of(manifest.get("status") or {})
-        looked_up = ""
-        if needs_lookup(spec.digest_reflection_policy, name=image.image, tag=tag, latest=before.latest):
-            source = await self._sources.open(repository.namespace, image)
-            looked_up = await source.digest(tag)
-        refs = resolved(spec.digest_reflection_policy, name=image.image, tag=tag, before=before, looked_up=looked_up)
-        self._write(draft, manifest, refs)
+
+        async def source() -> Source:
+            return await self._sources.open(repository.namespace, image)
+
+        present = before.latest if before.latest is not None and before.latest.name == image.image else None
+        now = self._clock()
+        keys = partial(self._public_key, key.namespace)
+        choice = await self._chooser.choose(policy, packed, extras, present=present, source=source, now=now, keys=keys)
+        reflection = _reflection(spec, extras)
+        refs, picked = before, extras.picked
+        if not choice.blocked:
+            refs = await self._resolve(reflection, image.image, choice, before, source)
+            if extras.track and refs.latest is not None and extras.holds(refs.latest):
+                choice, refs = replace(choice, blocked=f"{refs.latest.tag}@{refs.latest.digest} is held"), before
+            else:
+                picked = await self._picked(refs, choice, extras, source)
+        await self._remember(manifest, extras, choice, picked)
+        self._write(draft, manifest, refs, choice)
         interval = parse_duration(spec.interval) if spec.interval else None
-        return Result(requeue_after(spec.digest_reflection_policy, interval))
+        due = [requeue_after(reflection, interval), choice.found.ripe_in if choice.found else None]
+        return Result(min((one for one in due if one is not None), default=None))
+
+    async def _resolve(
+        self,
+        reflection: Reflection,
+        name: str,
+        choice: Choice,
+        before: Refs,
+        source: Callable[[], Awaitable[Source]],
+    ) -> Refs:
+        looked_up = choice.digest
+        if not looked_up and needs_lookup(reflection, name=name, tag=choice.tag, latest=before.latest):
+            looked_up = await (await source()).digest(choice.tag)
+        return resolved(reflection, name=name, tag=choice.tag, before=before, looked_up=looked_up)
+
+    async def _picked(
+        self, refs: Refs, choice: Choice, extras: Extras, source: Callable[[], Awaitable[Source]]
+    ) -> Picked:
+        """What is noted of the image: looked up once per digest."""
+        latest = refs.latest
+        if latest is None or (not latest.digest and not choice.pushed):
+            return Picked()
+        ref = latest.image.rpartition("/")[2]
+        if extras.picked.ref == ref:
+            return replace(extras.picked, pushed=choice.pushed or extras.picked.pushed)
+        revision = await revision_of(await source(), latest.digest) if latest.digest else ""
+        return Picked(ref, revision, choice.pushed)
+
+    async def _remember(self, manifest: Manifest, extras: Extras, choice: Choice, picked: Picked) -> None:
+        """Writes what must outlive a restart, before the status that others act upon."""
+        wanted: dict[str, str | None] = {}
+        seen = choice.found.first_seen if choice.found is not None else {}
+        if dict(seen) != dict(extras.first_seen):
+            wanted[FIRST_SEEN] = json.dumps(seen, separators=(",", ":")) if seen else None
+        if picked != extras.picked:
+            wanted[PICKED] = picked.dump() if picked != Picked() else None
+        if wanted:
+            meta = manifest["metadata"]
+            body = {"metadata": {"uid": meta["uid"], "annotations": wanted}}
+            await self._kube.patch(IMAGE_POLICIES, meta["name"], meta["namespace"], body=body)
+
+    async def _public_key(self, namespace: str, name: str) -> bytes:
+        """The key that an annotation names: of a Secret in the policy's namespace, or of KMS."""
+        where = f"annotation {PREFIX}cosign-key: {name}"
+        if name.startswith("awskms:///"):
+            arn = name.removeprefix("awskms:///")
+            try:
+                return await self._sources.kms_public_key(namespace, arn)
+            except AwsError as error:
+                raise NotReady("VerificationFailed", f"{where}: {error.message}") from None
+        secret = name.removeprefix("secret/")
+        try:
+            data = secret_data(await self._kube.get(SECRETS, secret, namespace))
+        except (NotFound, ValueError):
+            raise NotReady("VerificationFailed", f"{where}: Secret {namespace}/{secret} not found") from None
+        if "cosign.pub" not in data:
+            raise NotReady("VerificationFailed", f"{where}: found no key cosign.pub in the Secret, expected one")
+        return data["cosign.pub"]
 
     def _image(self, key: Key, repository: Key) -> ImageRepositorySpec:
         """The repository's spec, if the policy may use it."""
@@ -93,22 +180,8 @@ class PolicyReconciler:
             raise NotReady("AccessDenied", message)
         return spec
 
-    def _pick(self, spec: ImagePolicySpec, repository: Key) -> str:
-        try:
-            policy = compile_policy(spec.policy, spec.filter_tags)
-        except InvalidPolicy as error:
-            raise Stalled("InvalidPolicy", str(error)) from None
-        packed = self._tags.get(repository)
-        if packed is None or not packed.count:
-            message = f"no tags of ImageRepository {repository} are known: it was not scanned yet, or has none"
-            raise NotReady("DependencyNotReady", message, retry_after=_WAIT_FOR_SCAN)
-        try:
-            return policy.pick(packed.tags())
-        except NoPick as error:
-            raise NotReady("Failure", str(error)) from None
-
     @staticmethod
-    def _write(draft: Draft, manifest: Manifest, refs: Refs) -> None:
+    def _write(draft: Draft, manifest: Manifest, refs: Refs, choice: Choice) -> None:
         for name, ref in (("latestRef", refs.latest), ("observedPreviousRef", refs.previous)):
             if ref is None:
                 draft.status.pop(name, None)
@@ -117,7 +190,33 @@ class PolicyReconciler:
         requested = (manifest["metadata"].get("annotations") or {}).get(REQUESTED_AT)
         if requested:
             draft.status["lastHandledReconcileAt"] = requested
-        draft.ready("Succeeded", ready_message(refs))
+        text = ready_message(refs)
+        if choice.blocked:
+            if not is_true(manifest.get("status") or {}, NOT_ADVANCED):
+                draft.event("NotAdvanced", choice.blocked, warning=True)
+            draft.condition(NOT_ADVANCED, "True", "NotAdvanced", choice.blocked)
+            text = f"{text}; kept, for {choice.blocked}"
+        else:
+            draft.drop_condition(NOT_ADVANCED)
+        draft.ready("Succeeded", text)
+
+
+def _compiled(manifest: Manifest, spec: ImagePolicySpec) -> tuple[Extras, Policy]:
+    """Raises Stalled."""
+    try:
+        extras = extras_of(manifest["metadata"].get("annotations") or {})
+        return extras, compile_policy(spec.policy, spec.filter_tags)
+    except InvalidPolicy as error:
+        raise Stalled("InvalidPolicy", str(error)) from None
+
+
+def _reflection(spec: ImagePolicySpec, extras: Extras) -> Reflection:
+    """A tracked tag is its digest; a verified image is the digest that was verified."""
+    if extras.track:
+        return "Always"
+    if extras.checks_images and spec.digest_reflection_policy == "Never":
+        return "IfNotPresent"
+    return spec.digest_reflection_policy
 
 
 def _settled(manifest: Manifest) -> bool:

@@ -11,6 +11,7 @@ from controllers.api.meta import LabelSelector, selects
 from controllers.api.source import GitRef, GitRepositorySpec
 from controllers.git import GitError, branch_ref, parse_refspec, target
 
+from .extras import is_held
 from .reference import Ref
 
 DEFAULT_TIMEOUT = 60.0
@@ -44,6 +45,10 @@ class PolicyView:
     labels: Mapping[str, str]
     latest: Ref | None
     previous: Ref | None = None
+    revision: str = ""
+    """Of the source of `latest`, where it is known."""
+    held: tuple[str, ...] = ()
+    """Images that a human took back."""
 
 
 def push_config(automation: ImageUpdateAutomationSpec, source: GitRepositorySpec) -> PushConfig:
@@ -84,6 +89,7 @@ def select_policies(
         for policy in policies
         if policy.namespace == namespace
         and policy.latest is not None
+        and not is_held(policy.held, policy.latest)
         and (selector is None or selects(selector, policy.labels))
     ]
     return sorted(found, key=lambda policy: policy.name)

@@ -7,7 +7,7 @@ as a scan: a page that fails fails the whole, and what was stored stays.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from controllers.runtime.result import Result, Stalled
 from controllers.runtime.store import REQUESTED_AT
 
 from .reference import InvalidReference, parse_repository
-from .scan import BadExclusion, Decision, Observed, Scan, scanned, should_scan
+from .scan import REQUESTED, BadExclusion, Decision, Observed, Scan, scanned, should_scan
 from .sources import Source, Sources
 from .tagstore import TagStore, pack
 
@@ -39,7 +39,7 @@ class RepositoryReconciler:
     ) -> None:
         self._sources, self._tags, self._draft, self._clock = sources, tags, draft, clock
         self._on_new_tags = on_new_tags
-        self._running: dict[tuple[str, str], asyncio.Task[list[str]]] = {}
+        self._running: dict[tuple[str, str], asyncio.Task[Mapping[str, int]]] = {}
 
     async def __call__(self, key: Key) -> Result:
         draft = self._draft(key)
@@ -57,7 +57,9 @@ class RepositoryReconciler:
         decision = self._decide(key, manifest, spec)
         if decision.scan:
             source = await self._sources.open(key.namespace, spec)
-            self._store(draft, source, spec, await self._scan(source, spec))
+            found = await self._shared(source)
+            scan = await self._kept(found, spec)
+            self._store(draft, source, spec, scan, found, asked=decision.reason == REQUESTED)
             draft.status["lastHandledReconcileAt"] = _requested(manifest)
             if not draft.status["lastHandledReconcileAt"]:
                 draft.status.pop("lastHandledReconcileAt")
@@ -92,15 +94,14 @@ class RepositoryReconciler:
         except (ValueError, TypeError):
             return None
 
-    async def _scan(self, source: Source, spec: ImageRepositorySpec) -> Scan:
-        """The tags that are kept, from a scan that is shared with whoever asks for the same now."""
-        found = await self._shared(source)
+    async def _kept(self, found: Mapping[str, int], spec: ImageRepositorySpec) -> Scan:
         try:
             return await asyncio.to_thread(scanned, found, spec.exclusion_list)
         except BadExclusion as error:
             raise Stalled("ReadOperationFailed", str(error)) from None
 
-    async def _shared(self, source: Source) -> list[str]:
+    async def _shared(self, source: Source) -> Mapping[str, int]:
+        """The repository's tags, from a scan that is shared with whoever asks for the same now."""
         name = (source.repository.name, source.identity)
         task = self._running.get(name)
         if task is None:
@@ -108,11 +109,21 @@ class RepositoryReconciler:
             task.add_done_callback(lambda _: self._running.pop(name, None))
         return await asyncio.shield(task)
 
-    def _store(self, draft: Draft, source: Source, spec: ImageRepositorySpec, scan: Scan) -> None:
+    def _store(
+        self,
+        draft: Draft,
+        source: Source,
+        spec: ImageRepositorySpec,
+        scan: Scan,
+        times: Mapping[str, int],
+        *,
+        asked: bool,
+    ) -> None:
+        """`asked`: an event or a human asked for this scan, so a tag may have moved although none came or went."""
         revision = scan.revision
-        known = self._tags.get(draft.key)
-        self._tags.put(draft.key, pack(scan.tags, revision))
-        if known is None or known.revision != revision:
+        known, packed = self._tags.get(draft.key), pack(scan.tags, revision, times)
+        self._tags.put(draft.key, packed)
+        if asked or known is None or known.identity != packed.identity:
             self._on_new_tags(draft.key)
         draft.status["canonicalImageName"] = source.repository.name
         draft.status["observedExclusionList"] = list(spec.exclusion_list)

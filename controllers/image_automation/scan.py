@@ -11,6 +11,7 @@ from .reference import is_tag
 
 DEFAULT_EXCLUSIONS = (r"^.*\.sig$",)
 LATEST_TAGS = 10
+REQUESTED = "reconcile requested"
 _DUE = 1.0
 """Seconds before its time from which a scan counts as due."""
 
@@ -70,7 +71,7 @@ def should_scan(
     if observed.scanned_ago is None:
         reason = "first scan"
     elif requested and requested != observed.handled_request:
-        reason = "reconcile requested"
+        reason = REQUESTED
     elif observed.canonical_name != canonical_name:
         reason = "new image name"
     elif tuple(observed.exclusions) != tuple(exclusions):

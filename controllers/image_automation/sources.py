@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
 from controllers.api.duration import parse_duration
 from controllers.api.image import ImageRepositorySpec
-from controllers.api.tenancy import Decision, PullImage, Request, UseRole
+from controllers.api.tenancy import Decision, DecryptWith, PullImage, Request, UseRole
 from controllers.aws.ecr import Ecr, EcrLogins, EcrRegistry, parse_host, tags_of
 from controllers.aws.errors import AccessDenied, AwsError, CredentialsRefused
 from controllers.aws.errors import NotFound as AwsNotFound
 from controllers.aws.identity import OWN, ROLE_ANNOTATION, Identities, Identity, ServiceAccountIdentity
+from controllers.aws.kms import Kms
 from controllers.oci import Login, Registry, RegistryError, Tls, login_from_configs
+from controllers.oci import NotFound as NoSuchImage
 from controllers.runtime.egress import Egress
 from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.result import NotReady, Stalled, Unready
@@ -40,8 +42,14 @@ class Source(Protocol):
     identity: str
     repository: Repository
 
-    async def tags(self) -> list[str]: ...
+    async def tags(self) -> Mapping[str, int]:
+        """All tags, each with the second of its push (0: the registry does not say)."""
+
     async def digest(self, tag: str) -> str: ...
+    async def manifest(self, reference: str) -> bytes | None:
+        """By digest or tag; None where there is none."""
+
+    async def blob(self, digest: str, limit: int) -> bytes: ...
 
 
 class Sources:
@@ -77,14 +85,26 @@ class Sources:
                 f"spec.provider: found aws, but {repository.host} is no ECR registry; expected provider generic",
             )
         identity = await self._identity(namespace, spec.service_account_name)
-        if not registry.public:
-            return _EcrSource(self._identities, identity, registry, repository)
-        try:
-            login = await self._logins.login(identity, registry)
-        except AwsError as error:
-            raise _unready(error) from None
-        pinned = Login(login.username, login.password, pinned=True)
-        return _RegistrySource(self._egress, spec, repository, pinned, Tls(), _name(identity))
+
+        async def content() -> _RegistrySource:
+            try:
+                login = await self._logins.login(identity, registry)
+            except AwsError as error:
+                raise _unready(error) from None
+            pinned = Login(login.username, login.password, pinned=True)
+            return _RegistrySource(self._egress, spec, repository, pinned, Tls(), _name(identity))
+
+        if registry.public:
+            return await content()
+        return _EcrSource(self._identities, identity, registry, repository, content)
+
+    async def kms_public_key(self, namespace: str, arn: str) -> bytes:
+        """The public half of a KMS key, in DER. Raises AwsError, NotReady."""
+        decision = self._policies.allowed(namespace, DecryptWith(kms_arn=arn))
+        if not decision:
+            raise NotReady("AccessDenied", decision.reason)
+        region = arn.split(":")[3] if arn.count(":") >= 5 else ""
+        return (await Kms(self._identities, OWN, region).public_key(arn)).der
 
     async def _identity(self, namespace: str, service_account: str) -> Identity:
         if not service_account:
@@ -166,20 +186,32 @@ def _unready(error: AwsError) -> Unready:
 
 
 class _EcrSource:
-    """DescribeImages of one private repository."""
+    """DescribeImages of one private repository; what is inside an image, over the registry's own API."""
 
     def __init__(
-        self, identities: Identities, identity: Identity, registry: EcrRegistry, repository: Repository
+        self,
+        identities: Identities,
+        identity: Identity,
+        registry: EcrRegistry,
+        repository: Repository,
+        content: Callable[[], Awaitable[_RegistrySource]],
     ) -> None:
-        self.identity, self.repository = _name(identity), repository
+        self.identity, self.repository, self._content = _name(identity), repository, content
         self._ecr = Ecr(identities, identity, registry.region)
         self._account = registry.account
 
-    async def tags(self) -> list[str]:
+    async def tags(self) -> Mapping[str, int]:
         try:
-            return list(tags_of(await self._ecr.images(self.repository.path, registry=self._account)))
+            images = tags_of(await self._ecr.images(self.repository.path, registry=self._account))
         except AwsError as error:
             raise _unready(error) from None
+        return {tag: int(image.pushed.timestamp()) if image.pushed else 0 for tag, image in images.items()}
+
+    async def manifest(self, reference: str) -> bytes | None:
+        return await (await self._content()).manifest(reference)
+
+    async def blob(self, digest: str, limit: int) -> bytes:
+        return await (await self._content()).blob(digest, limit)
 
     async def digest(self, tag: str) -> str:
         try:
@@ -209,10 +241,10 @@ class _RegistrySource:
             timeout=min(max(self._timeout, 1.0), 120.0),
         )
 
-    async def tags(self) -> list[str]:
+    async def tags(self) -> Mapping[str, int]:
         try:
             async with self._client() as registry:
-                return await registry.tags(self.repository.path)
+                return dict.fromkeys(await registry.tags(self.repository.path), 0)
         except RegistryError as error:
             raise NotReady(error.reason, error.message) from None
 
@@ -220,5 +252,21 @@ class _RegistrySource:
         try:
             async with self._client() as registry:
                 return await registry.digest(self.repository.path, tag)
+        except RegistryError as error:
+            raise NotReady(error.reason, error.message) from None
+
+    async def manifest(self, reference: str) -> bytes | None:
+        try:
+            async with self._client() as registry:
+                return (await registry.manifest(self.repository.path, reference)).content
+        except NoSuchImage:
+            return None
+        except RegistryError as error:
+            raise NotReady(error.reason, error.message) from None
+
+    async def blob(self, digest: str, limit: int) -> bytes:
+        try:
+            async with self._client() as registry:
+                return await registry.blob(self.repository.path, digest, limit=limit)
         except RegistryError as error:
             raise NotReady(error.reason, error.message) from None

@@ -8,6 +8,8 @@ repository is scanned again before a policy picks anew: what is in a status stay
 from __future__ import annotations
 
 import zlib
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controllers.api.resource import Key
@@ -20,13 +22,29 @@ class Packed:
     count: int
     revision: str
     data: bytes
+    pushed: bytes = b""
+    """When each tag was pushed, packed; empty where the registry does not say."""
+
+    @property
+    def identity(self) -> str:
+        """Changes with the tags and with the times."""
+        return f"{self.revision} {zlib.crc32(self.pushed)}"
+
+    def times(self) -> dict[str, int]:
+        """Tag → second of its push; empty where the registry does not say."""
+        if not self.pushed:
+            return {}
+        return dict(zip(self.tags(), array("q", zlib.decompress(self.pushed)), strict=True))
 
     def tags(self) -> list[str]:
         return zlib.decompress(self.data).decode().split("\n") if self.count else []
 
 
-def pack(tags: tuple[str, ...], revision: str) -> Packed:
-    return Packed(len(tags), revision, zlib.compress("\n".join(tags).encode(), 6) if tags else b"")
+def pack(tags: tuple[str, ...], revision: str, times: Mapping[str, int] | None = None) -> Packed:
+    """`times`: tag → second of its push, 0 for unknown."""
+    moments = array("q", [(times or {}).get(tag, 0) for tag in tags])
+    pushed = zlib.compress(moments.tobytes(), 6) if any(moments) else b""
+    return Packed(len(tags), revision, zlib.compress("\n".join(tags).encode(), 6) if tags else b"", pushed)
 
 
 class TagStore:
@@ -38,12 +56,12 @@ class TagStore:
 
     def put(self, key: Key, packed: Packed) -> None:
         """Equal lists are kept once."""
-        known = self._shared.get(packed.revision)
+        known = self._shared.get(packed.identity)
         if known is None:
             if len(self._shared) > 2 * len(self._packed) + 64:
-                live = {one.revision for one in self._packed.values()}
+                live = {one.identity for one in self._packed.values()}
                 self._shared = {name: one for name, one in self._shared.items() if name in live}
-            known = self._shared[packed.revision] = packed
+            known = self._shared[packed.identity] = packed
         self._packed[key] = known
 
     def drop(self, key: Key) -> None:

@@ -40,6 +40,7 @@ from controllers.git import (
 )
 
 from .edit import MAX_FILE, TreeEdit, Unresolved, edit_tree, has_marker, is_candidate
+from .hold import reverted
 from .message import Automation, BadMessage, Picked, commit_trailers, render
 from .push_config import PushConfig
 from .reference import Ref
@@ -61,6 +62,13 @@ class Job:
     values: Mapping[str, str]
     allow: Callable[[Sequence[str]], Mapping[str, str]]
     """Paths → why each of them may not be written; those that may be are left out. Called from the pool's thread."""
+    revisions: Mapping[str, str] = field(default_factory=dict)
+    """`namespace:name` → revision of the image's source, where it is known."""
+    done: frozenset[str] = frozenset()
+    """Policies whose present image this automation has written before: if it is gone, someone took it back."""
+    last: str = ""
+    """The commit this automation pushed last."""
+    sign: Callable[[bytes], str] | None = None
     settled: str = ""
     """The commit at which this very job had nothing to do; "" where it may have."""
 
@@ -79,6 +87,8 @@ class Outcome:
     unresolved: tuple[Unresolved, ...] = ()
     problems: tuple[tuple[str, str], ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
+    held: tuple[tuple[str, Ref], ...] = ()
+    """Policies (`namespace:name`) whose image a human took back after we had written it."""
     error: Exception | None = None
 
 
@@ -96,7 +106,7 @@ def visit(
     with mirrors.use(remote) as mirror:
         for attempt in range(1, ATTEMPTS + 1):
             start, base, lease = _base(mirror, config, branch)
-            plan = _plan(mirror, base, jobs, now())
+            plan = _plan(mirror, base, jobs, now(), ref=branch if config.switch and lease else start.ref)
             if plan.tip != base:
                 try:
                     push(mirror, _refs(config, plan.tip, branch, lease), options=config.options)
@@ -132,8 +142,9 @@ def _base(mirror: Mirror, config: PushConfig, branch: str) -> tuple[Found, str, 
     return start, mirror.fetch(Found(standing, branch)), None
 
 
-def _plan(mirror: Mirror, base: str, jobs: Sequence[Job], now: datetime) -> _Plan:
-    """Commits of all jobs, one upon the other, not pushed."""
+def _plan(mirror: Mirror, base: str, jobs: Sequence[Job], now: datetime, *, ref: str = "") -> _Plan:
+    """Commits of all jobs, one upon the other, not pushed. `ref` is where `base` stands."""
+    branch = Found(base, ref)
     plan = _Plan(base)
     head = mirror.objects.commit(base)
     files: dict[str, bytes] | None = None
@@ -144,7 +155,7 @@ def _plan(mirror: Mirror, base: str, jobs: Sequence[Job], now: datetime) -> _Pla
         if files is None:
             files = _marked_files(mirror, base)
         try:
-            plan.outcomes[job.key] = _one(mirror, plan, job, files, head, now)
+            plan.outcomes[job.key] = _one(mirror, plan, job, files, head, branch, now)
         except (GitError, BadMessage) as error:
             plan.outcomes[job.key] = Outcome(head=base, error=error)
     return plan
@@ -161,15 +172,22 @@ def _marked_files(mirror: Mirror, commit: str) -> dict[str, bytes]:
     return {entry.path: blobs[entry.id] for entry in entries if has_marker(blobs[entry.id])}
 
 
-def _one(mirror: Mirror, plan: _Plan, job: Job, files: dict[str, bytes], head: CommitInfo, now: datetime) -> Outcome:
+def _one(
+    mirror: Mirror, plan: _Plan, job: Job, files: dict[str, bytes], head: CommitInfo, branch: Found, now: datetime
+) -> Outcome:
     below = clean_path(job.path)
     chosen = {path: text for path, text in files.items() if not below or path.startswith(f"{below}/") or path == below}
     if below and not chosen:
         _check_path(mirror, plan.tip, below)
     edit = edit_tree(chosen, job.policies)
+    held = reverted(mirror, plan, job, edit, branch) if job.done else {}
+    if held:
+        left = {name: ref for name, ref in job.policies.items() if name not in held}
+        edit = edit_tree(chosen, left)
     refused = job.allow(sorted(edit.contents)) if edit.contents else {}
     granted = TreeEdit(tuple(one for one in edit.files if one.path not in refused))
     report = Outcome(unresolved=edit.unresolved, problems=edit.problems, refused=tuple(sorted(refused.items())))
+    report = replace(report, held=tuple(sorted(held.items())))
     if not granted.contents:
         ours = (_OURS, str(job.key)) in trailers(head.message)
         return replace(report, head=plan.tip, recovered=head.id if ours and plan.tip == head.id else "")
@@ -177,7 +195,8 @@ def _one(mirror: Mirror, plan: _Plan, job: Job, files: dict[str, bytes], head: C
     images = _written(granted, job)
     message = render(job.template, automation=automation, changed=granted, values=job.values, images=images)
     full = with_trailers(message, commit_trailers(automation, images))
-    plan.tip = commit_tree(mirror.objects, NewCommit(plan.tip, granted.contents, full, job.author, now))
+    new = NewCommit(plan.tip, granted.contents, full, job.author, now)
+    plan.tip = commit_tree(mirror.objects, new, sign=job.sign)
     files.update(granted.contents)
     changes = sum(len(one.changes) for one in granted.files)
     return replace(report, head=plan.tip, commit=plan.tip, message=message, changes=changes)
@@ -194,7 +213,7 @@ def _written(edit: TreeEdit, job: Job) -> list[Picked]:
     """The images this commit writes, by the markers that changed."""
     names = {":".join(change.setter.split(":")[:2]) for one in edit.files for change in one.changes}
     return [
-        Picked(name.replace(":", "/"), job.policies[name], job.previous.get(name))
+        Picked(name.replace(":", "/"), job.policies[name], job.previous.get(name), job.revisions.get(name, ""))
         for name in sorted(names)
         if name in job.policies
     ]

@@ -135,6 +135,27 @@ class Registry:
             raise BadAnswer(f"{self.host}/{repository}: a manifest is not what its digest says")
         return Manifest(answer.headers.get("Content-Type", ""), digest, answer.content)
 
+    async def blob(self, repository: str, digest: str, *, limit: int) -> bytes:
+        """A blob's content, which is what its digest says. Raises RegistryError.
+
+        Registries keep blobs elsewhere (ECR in S3): one redirect to another https URL is followed, without credentials.
+        """
+        if not _DIGEST.fullmatch(digest):
+            raise BadAnswer(f"{self.host}/{repository}: a digest that is none")
+        url = f"{self._base}/v2/{repository}/blobs/{digest}"
+        answer = await self._ask(url, repository, accept="*/*")
+        if answer.status in (301, 302, 303, 307, 308):
+            there = urljoin(url, answer.headers.get("Location", ""))
+            if urlsplit(there).scheme != "https" and not self._insecure:
+                raise Refused(f"{self.host}/{repository}: a blob is said to be at a place that is not https")
+            answer = await self._retried("GET", there, {"Accept": "*/*"})
+        content = self._checked(answer, repository).content
+        if len(content) > limit:
+            raise TooLarge(f"{self.host}/{repository}: a blob of more than {limit} bytes")
+        if f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
+            raise BadAnswer(f"{self.host}/{repository}: a blob is not what its digest says")
+        return content
+
     # --- pages
 
     def _tags_of(self, answer: _Answer, repository: str) -> list[str]:
@@ -164,7 +185,13 @@ class Registry:
     async def _get(
         self, url: str, repository: str, *, method: str = "GET", accept: str = "application/json"
     ) -> _Answer:
-        """An answer of 200. Logs in when asked to, once."""
+        """An answer of 200."""
+        return self._checked(await self._ask(url, repository, method=method, accept=accept), repository)
+
+    async def _ask(
+        self, url: str, repository: str, *, method: str = "GET", accept: str = "application/json"
+    ) -> _Answer:
+        """An answer. Logs in when asked to, once."""
         scope = f"repository:{repository}:pull"
         for login in (False, True):
             headers = {"Accept": accept}
@@ -174,7 +201,7 @@ class Registry:
             if answer.status != 401 or login:
                 break
             self._authorization[scope] = await self._authorize(answer.headers.get_list("WWW-Authenticate"), scope)
-        return self._checked(answer, repository)
+        return answer
 
     def _checked(self, answer: _Answer, repository: str) -> _Answer:
         where = f"{self.host}/{repository}"
