@@ -5,6 +5,9 @@ whose handling fails comes back later and later (its visibility is stretched); o
 is left to the queue's own redrive policy, or deleted after a few tries where there is none, for events only hasten what
 polling finds anyway. While SQS itself fails, tries are spaced out, and the log says so once, not at each.
 
+A message is ours for a few seconds only, stretched while its handling lasts: what a killed process had received comes
+again that soon, and not minutes later.
+
 Long polls have a daemon thread each, not one of a pool: they would take the threads of short calls, and would hold up
 the end of the process for as long as a poll lasts.
 """
@@ -65,8 +68,8 @@ Handler = Callable[[Message], Awaitable[None]]
 class Consumer:
     """Reads one queue until cancelled: `await Consumer(…).run()`.
 
-    `handle` is called for up to ten messages at once and has `visibility` seconds. `tries`: receives after which a
-    poison message is deleted where the queue has no redrive policy.
+    `handle` is called for up to ten messages at once and has `limit` seconds. `tries`: receives after which a poison
+    message is deleted where the queue has no redrive policy.
     """
 
     identities: Identities
@@ -76,7 +79,8 @@ class Consumer:
     region: str = ""
     wait: int = WAIT
     tries: int = 5
-    visibility: int = 120  # seconds a message is ours before it comes again
+    visibility: int = 12  # seconds a message is ours before it comes again, unless its handling still lasts
+    limit: float = 120.0
     counts: Counts = field(default_factory=Counts)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _redrive: bool | None = None
@@ -121,15 +125,30 @@ class Consumer:
 
     async def _work(self, messages: list[Message]) -> None:
         self.counts.received += len(messages)
-        done = await asyncio.gather(*(self._one(message) for message in messages))
+        keeper = asyncio.create_task(self._keep(messages))
+        try:
+            done = await asyncio.gather(*(self._one(message) for message in messages))
+        finally:
+            keeper.cancel()
         finished = [message for message, good in zip(messages, done, strict=True) if good]
         if finished:
             await self._delete(finished)
 
+    async def _keep(self, messages: list[Message]) -> None:
+        """Keeps the messages of a batch ours for as long as it is handled."""
+        entries = [
+            {"Id": str(n), "ReceiptHandle": message.receipt, "VisibilityTimeout": self.visibility}
+            for n, message in enumerate(messages)
+        ]
+        while entries:
+            await asyncio.sleep(self.visibility / 2)
+            with contextlib.suppress(AwsError):  # then it may come twice, which handlers bear
+                await self._call("change_message_visibility_batch", Entries=entries)
+
     async def _one(self, message: Message) -> bool:
         """Whether the message may be deleted."""
         try:
-            async with asyncio.timeout(self.visibility):
+            async with asyncio.timeout(self.limit):
                 await self.handle(message)
         except Poison as error:
             return await self._poison(message, error)
