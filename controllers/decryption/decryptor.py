@@ -147,7 +147,9 @@ class Decryptor:
             raw = base64.b64decode(value, validate=True) if part == "data" else value.encode()
         except (binascii.Error, ValueError):
             return value
-        found = next((form for form in _DETECT if is_encrypted(raw, form)), None)
+        # a JSON file carries YAML's mark as well
+        order = ("json", *_DETECT) if raw.lstrip()[:1] == b"{" else _DETECT
+        found = next((form for form in order if is_encrypted(raw, form)), None)
         if found is None:
             return value
         wanted = format_for_path(name)
@@ -174,7 +176,7 @@ class Decryptor:
         self._audit(
             Audit(subject, form, (), (), (), self._owner, self._revision, mac=mac, reason=error.reason)
         )  # fmt: skip
-        return SopsError(error.reason, f"{subject}: {error.message}")
+        return error.about(subject)
 
     def _report(self, subject: str, form: str, decrypted: Decrypted) -> None:
         report = decrypted.report

@@ -25,6 +25,12 @@ class DecryptionError(Exception):
 class SopsError(DecryptionError):
     """A SOPS file that cannot be decrypted or must not be."""
 
+    def about(self, subject: str) -> SopsError:
+        """The same error, of the same class, with the file or object named before its message."""
+        found = self.__class__.__new__(self.__class__)
+        SopsError.__init__(found, self.reason, f"{subject}: {self.message}")
+        return found
+
 
 class SyntaxRefused(SopsError):
     """The bytes are no file of the format, or of a form that an encrypted file never has."""

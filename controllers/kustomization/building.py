@@ -129,7 +129,8 @@ class Builder:
             )
         except Exception as error:
             raise _told(error) from error
-        self._cache.put(built.key, rendered, sum(len(repr(each)) for each in rendered.objects) * 4)
+        if not rendered.refused:
+            self._cache.put(built.key, rendered, sum(len(repr(each)) for each in rendered.objects) * 4)
         return rendered
 
 

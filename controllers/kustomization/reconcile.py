@@ -198,7 +198,8 @@ class Reconciler:
     async def _apply(self, run: Run, rendered: Rendered, applier: Applier, *, only: set[Identity]) -> None:
         objects = run.objects
         check_objects(objects, run.key.namespace, self._policies)
-        check_deletions(run.manifest, self._inventory(run), objects, prune=run.spec.prune)
+        deletes = run.spec.prune and not rendered.refused
+        check_deletions(run.manifest, self._inventory(run), objects, prune=deletes)
         try:
             await self._record(run, objects)
             await self._cover(run, objects)
@@ -272,6 +273,11 @@ class Reconciler:
     # Health, prune, end
 
     async def _finish(self, run: Run, rendered: Rendered, token: str) -> Result:
+        if rendered.refused:  # nothing is pruned, for what a refused file holds is not known
+            self._remember(run, rendered, "BuildFailed")
+            text = "; ".join(rendered.refused[:5])
+            more = f"; the other {len(run.objects)} objects are applied" if run.objects else ""
+            raise NotReady("BuildFailed", f"decryption failed: {text}{more}", retry_after=run.retry_interval)
         wanted = self._targets(run)
         if wanted:
             pending = await self._health(run, wanted)

@@ -11,10 +11,11 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from controllers.api.resource import Manifest
+from controllers.decryption.errors import DataKeyError, SopsError, ToolError
 
 from . import kustomize, postbuild
 from .generate import BadSource, Generated, generate, is_transforming, own_file, read_manifests
@@ -73,6 +74,8 @@ class Rendered:
 
     objects: tuple[Manifest, ...] = field(repr=False)
     masked: frozenset[str] = frozenset()
+    refused: tuple[str, ...] = ()
+    """Files of plain manifests that were not opened (path and cause): the objects are those of all others."""
 
     @property
     def digest(self) -> str:
@@ -124,14 +127,15 @@ def render(
 
     Blocking: run it on a thread.
     """
+    refused: tuple[str, ...] = ()
     if source.reads is None:
-        contents = _opened(tree.read(source.plain), decrypt)
-        objects = [manifest for path in source.plain for manifest in read_manifests(path, contents[path])]
+        contents, refused = _opened_each(tree.read(source.plain), decrypt)
+        objects = [manifest for path in contents for manifest in read_manifests(path, contents[path])]
     else:
         objects = _built(tree, source, source.reads, decrypt)
     if len(objects) > MAX_OBJECTS:
         raise BadSource(f"found {len(objects)} objects, expected at most {MAX_OBJECTS}")
-    return _finished(_checked(objects), spec, variables, decrypt)
+    return replace(_finished(_checked(objects), spec, variables, decrypt), refused=refused)
 
 
 def _built(tree: Tree, source: Source, reads: ReadSet, decrypt: Decrypt | None) -> list[Manifest]:
@@ -162,6 +166,23 @@ def _opened(files: Mapping[str, bytes], decrypt: Decrypt | None, generators: Col
         path: decrypt.decrypt_file(path, data, mark="" if path in generators else _OPENED)
         for path, data in files.items()
     }
+
+
+def _opened_each(files: Mapping[str, bytes], decrypt: Decrypt | None) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """The same for files that do not depend on each other: one that was tampered with does not hold up the rest.
+
+    A key that is not at hand does: it may be so for every file, and for a moment only.
+    """
+    opened: dict[str, bytes] = {}
+    refused: list[str] = []
+    for path, data in files.items():
+        try:
+            opened |= _opened({path: data}, decrypt)
+        except SopsError as error:
+            if isinstance(error, DataKeyError | ToolError):
+                raise
+            refused.append(error.message)
+    return opened, tuple(refused)
 
 
 def _lists_anything(content: Mapping[str, Any]) -> bool:
