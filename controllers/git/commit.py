@@ -189,7 +189,8 @@ def _person(person: Person, moment: datetime) -> str:
     if not email:
         raise Refused("spec.git.commit.author.email: found nothing, expected an address")
     name = _IDENTITY.sub("", person.name).strip()
-    return f"{name} <{email}> {int(moment.astimezone(UTC).timestamp())} +0000".lstrip()
+    # Without a name a commit does not pass fsck, and hosts that check refuse it.
+    return f"{name or email} <{email}> {int(moment.astimezone(UTC).timestamp())} +0000"
 
 
 def _signed(body: bytes, signature: str) -> bytes:

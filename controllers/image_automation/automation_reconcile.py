@@ -87,12 +87,15 @@ class AutomationReconciler:
         source_key, source = await self._source(key, spec)
         config = _config(spec, source)
         self._allow_read(key.namespace, source, config)
-        chosen = self._chosen(key.namespace, spec)
+        selected = self._chosen(key.namespace, spec)
+        chosen = [one for one in selected if not one.is_held]
+        held = {one.name: one.latest.tag for one in selected if one.is_held and one.latest is not None}
         outcome = await self._write(key, manifest, spec, source_key, source, config, chosen)
         if outcome.held:
             await self._hold(key.namespace, outcome)
         self._record(draft, manifest, config, chosen, outcome)
-        self._judge(draft, outcome)
+        held |= {name.partition(":")[2]: ref.tag for name, ref in outcome.held}
+        self._judge(draft, outcome, held)
         return Result(parse_duration(spec.interval))
 
     # --- reading
@@ -276,7 +279,7 @@ class AutomationReconciler:
             if outcome.revision:
                 status["observedSourceRevision"] = outcome.revision
 
-    def _judge(self, draft: Draft, outcome: Outcome) -> None:
+    def _judge(self, draft: Draft, outcome: Outcome, held: Mapping[str, str]) -> None:
         """Ready, or why not."""
         match outcome.error:
             case RemovedTemplateField() as error:
@@ -291,9 +294,10 @@ class AutomationReconciler:
             raise NotReady("AccessDenied", f"{path}{more}: {why}")
         reports = self._reports(draft.key.namespace, outcome)
         text = "repository up-to-date"
-        if outcome.held:
-            names = ", ".join(f"{name.partition(':')[2]} ({ref.tag})" for name, ref in outcome.held)
-            draft.event("Held", f"a commit was reverted; held until released: {names}", warning=True)
+        if held:
+            names = ", ".join(f"{name} ({tag})" for name, tag in sorted(held.items()))
+            if outcome.held:
+                draft.event("Held", f"a commit was reverted; held until released: {names}", warning=True)
             text += f". Held, for a commit was reverted: {names}"
         if reports:
             shown = "; ".join(reports[:_SHOWN])

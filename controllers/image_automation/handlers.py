@@ -17,6 +17,7 @@ from controllers.runtime.manager import Manager
 
 from .automation_reconcile import AutomationReconciler
 from .events import EventHandler, repository_names
+from .extras import HELD, PREFIX
 from .policy_reconcile import PolicyReconciler
 from .repository_reconcile import RepositoryReconciler
 from .settings import ImageAutomationSettings
@@ -88,6 +89,8 @@ def _wake(repositories: Controller, policies: Controller, automations: Controlle
                 policies.queue.changed(key_of(manifest))
 
     def policy_changed(before: Manifest | None, after: Manifest | None) -> None:
+        if after is not None and before is not None and _extras(before) != _extras(after):
+            policies.queue.changed(key_of(after))  # annotations are this kind's second spec: they end a backoff too
         if _latest(before) == _latest(after):
             return
         changed = after or before
@@ -110,4 +113,11 @@ def _access(manifest: Manifest | None) -> tuple[object, ...]:
 
 
 def _latest(manifest: Manifest | None) -> object:
-    return ((manifest or {}).get("status") or {}).get("latestRef")
+    """What an automation acts upon: the image, and whether it is held."""
+    annotations = ((manifest or {}).get("metadata") or {}).get("annotations") or {}
+    return ((manifest or {}).get("status") or {}).get("latestRef"), annotations.get(HELD)
+
+
+def _extras(manifest: Manifest) -> dict[str, str]:
+    annotations = manifest["metadata"].get("annotations") or {}
+    return {name: text for name, text in annotations.items() if name.startswith(PREFIX)}

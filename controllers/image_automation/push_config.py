@@ -50,6 +50,10 @@ class PolicyView:
     held: tuple[str, ...] = ()
     """Images that a human took back."""
 
+    @property
+    def is_held(self) -> bool:
+        return self.latest is not None and is_held(self.held, self.latest)
+
 
 def push_config(automation: ImageUpdateAutomationSpec, source: GitRepositorySpec) -> PushConfig:
     """Raises BadPushConfig with the field that is wrong."""
@@ -83,13 +87,12 @@ def push_config(automation: ImageUpdateAutomationSpec, source: GitRepositorySpec
 def select_policies(
     policies: Iterable[PolicyView], *, namespace: str, selector: LabelSelector | None
 ) -> list[PolicyView]:
-    """Policies of the automation's own namespace that are selected and have an image, by name."""
+    """Policies of the automation's own namespace that are selected and have an image, by name. Held ones too."""
     found = [
         policy
         for policy in policies
         if policy.namespace == namespace
         and policy.latest is not None
-        and not is_held(policy.held, policy.latest)
         and (selector is None or selects(selector, policy.labels))
     ]
     return sorted(found, key=lambda policy: policy.name)
