@@ -23,6 +23,8 @@ from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKind
 from . import drift
 from .diff import Operation, mask_patch
 from .drift import IgnoreRule
+from .drift_policy import Drift, Mode, Policy, foreign, gone, judge
+from .fieldpath import without
 from .immutable import is_immutable
 from .inventory import entry_of
 from .kstatus import State, compute
@@ -55,8 +57,10 @@ class Applied:
     live: Manifest | None = field(repr=False, default=None)
     """The object as the server has it now, without managed fields."""
     fields: tuple[Operation, ...] = ()
-    by: str = ""
-    """Who wrote the first of these fields before us, as managedFields tell: `kubectl-edit, Update, 2026-…`."""
+    drifts: tuple[Drift, ...] = ()
+    """Fields that a hand changed, each reverted, held or ignored."""
+    foreign: tuple[str, ...] = ()
+    """What other managers added to the object."""
 
 
 @dataclass(slots=True)
@@ -65,6 +69,10 @@ class Known:
 
     resource_version: str
     wanted: str
+    drifts: tuple[Drift, ...] = ()
+    foreign: tuple[str, ...] = ()
+    before: Manifest | None = field(repr=False, default=None)
+    """What was wanted then; kept only where drift may be held."""
 
 
 @dataclass(slots=True)
@@ -76,6 +84,8 @@ class _Candidate:
     sent: Manifest
     fields: tuple[Operation, ...] = ()
     recreate: bool = False
+    drifts: tuple[Drift, ...] = ()
+    foreign: tuple[str, ...] = ()
 
 
 class Applier:
@@ -89,12 +99,17 @@ class Applier:
         force: bool = False,
         masked: frozenset[str] = frozenset(),
         known: dict[Identity, Known] | None = None,
+        policy: Policy | None = None,
+        same: bool = False,
+        now: str = "",
         concurrent: int = 8,
         stage_timeout: float = 60.0,
     ) -> None:
         self._kube, self._dry = kube, kube.dry_run()
         self._rules, self._force, self._masked = rules, force, masked
         self._known = known if known is not None else {}
+        self._policy, self._same, self._now = policy or Policy(), same, now
+        """`same`: what is rendered now was applied whole before, though this process may not remember it."""
         self._slots = asyncio.Semaphore(concurrent)
         self._stage_timeout = stage_timeout
         self.applied: list[Applied] = []
@@ -154,23 +169,55 @@ class Applier:
         live = await self._get(resource, wanted)
         if skip_reason(wanted, live):
             return _Candidate(wanted, resource, live, "skipped", wanted)
+        if live is None and (lost := gone(wanted, self._policy, known=identity(wanted) in self._known, now=self._now)):
+            return _Candidate(wanted, resource, None, drift.HELD, wanted, drifts=(lost,))
         sent = drift.payload(wanted, live, self._rules, manager=MANAGER)
         known = self._known.get(identity(wanted))
         version = (live or {}).get("metadata", {}).get("resourceVersion")
-        if live is not None and known is not None and known == Known(version, digest_of(sent)):
-            return _Candidate(wanted, resource, live, drift.UNCHANGED, sent)
+        if known is not None and (known.resource_version, known.wanted) == (version, self._digest(sent)):
+            return _Candidate(
+                wanted, resource, live, drift.UNCHANGED, sent, drifts=known.drifts, foreign=known.foreign
+            )  # fmt: skip
         try:
-            dry = await self._dry.apply(resource, sent, field_manager=MANAGER)
+            return await self._dry_run(wanted, resource, live, sent)
         except ApiError as error:
             immutable = is_immutable(error.message, status=error.status)
             if live is not None and immutable and self._may_recreate(wanted, live):
                 return _Candidate(wanted, resource, live, "recreated", wanted, recreate=True)
             raise
-        action = drift.CREATED if live is None else drift.action(live, dry, self._rules)
+
+    async def _dry_run(self, wanted: Manifest, resource: Resource, live: Manifest | None, sent: Manifest) -> _Candidate:
+        """What applying would do, fields that are held for a human left out of it."""
+        dry = await self._dry.apply(resource, sent, field_manager=MANAGER)
+        if live is None:
+            return _Candidate(wanted, resource, live, drift.CREATED, sent)
+        action, drifts = drift.action(live, dry, self._rules), tuple[Drift, ...]()
+        hidden = self._hidden(wanted)
+        if action == drift.CONFIGURED:
+            drifts = tuple(judge(
+                wanted, live, dry, before=self._before(wanted, sent), policy=self._policy, ours=MANAGER,
+                hidden=hidden, now=self._now,
+            ))  # fmt: skip
+            left = [each.field.path for each in drifts if each.mode is not Mode.REVERT]
+            if left:
+                sent = without(sent, left)
+                dry = await self._dry.apply(resource, sent, field_manager=MANAGER)
+                action = drift.action(live, dry, self._rules)
         fields: tuple[Operation, ...] = ()
-        if action == drift.CONFIGURED and live is not None:
-            fields = tuple(mask_patch(field_changes(live, dry), fields=self._hidden(wanted)))
-        return _Candidate(wanted, resource, live, action, sent, fields)
+        if action == drift.CONFIGURED:
+            fields = tuple(mask_patch(field_changes(live, dry), fields=hidden))
+        others = foreign(live, ours=MANAGER)
+        return _Candidate(wanted, resource, live, action, sent, fields, drifts=drifts, foreign=others)
+
+    def _before(self, wanted: Manifest, sent: Manifest) -> Manifest | None:
+        """What we applied last, as far as anybody knows."""
+        known = self._known.get(identity(wanted))
+        if known is None:
+            return wanted if self._same else None
+        return known.before if known.before is not None else wanted if known.wanted == self._digest(sent) else None
+
+    def _digest(self, sent: Manifest) -> str:
+        return f"{digest_of(sent)} {self._policy.token}"
 
     def _hidden(self, wanted: Manifest) -> tuple[str, ...]:
         entry = entry_of(wanted)
@@ -188,7 +235,7 @@ class Applier:
 
     async def _write(self, candidate: _Candidate) -> Applied:
         subject, key = describe(candidate.wanted), identity(candidate.wanted)
-        if candidate.action in (drift.UNCHANGED, "skipped"):
+        if candidate.action in (drift.UNCHANGED, drift.HELD, "skipped"):
             live = candidate.live
         else:
             try:
@@ -198,11 +245,18 @@ class Applier:
             except ApiError as error:
                 raise ApplyFailed([f"{subject} apply failed ({error.reason}): {error.message}"]) from None
         if live is not None and candidate.action != "skipped":
-            version = str(live["metadata"].get("resourceVersion") or "")
-            self._known[key] = Known(version, digest_of(candidate.sent))
-        before = candidate.live or {}
-        by = drift.writer_of(before, candidate.fields[0]["path"], except_for=MANAGER) if candidate.fields else ""
-        return Applied(subject, key, candidate.action, _slim(live), candidate.fields, by)
+            self._note(candidate, live)
+        return Applied(
+            subject, key, candidate.action, _slim(live), candidate.fields, candidate.drifts, candidate.foreign
+        )  # fmt: skip
+
+    def _note(self, candidate: _Candidate, live: Manifest) -> None:
+        """What the next look is compared with: the whole of what is wanted, held fields too."""
+        full = drift.payload(candidate.wanted, candidate.live, self._rules, manager=MANAGER)
+        left = tuple(each for each in candidate.drifts if each.mode is not Mode.REVERT)
+        before = candidate.wanted if self._policy.may_hold(candidate.wanted) else None
+        version = str(live["metadata"].get("resourceVersion") or "")
+        self._known[identity(candidate.wanted)] = Known(version, self._digest(full), left, candidate.foreign, before)
 
     async def _remove(self, resource: Resource, live: Manifest) -> None:
         """Deletes exactly this object and waits until its name is free."""
@@ -219,7 +273,7 @@ class Applier:
 
     async def _settle(self, candidates: Sequence[_Candidate]) -> None:
         for candidate in candidates:
-            if candidate.action == "skipped":
+            if candidate.action in ("skipped", drift.HELD):
                 continue
             await self._until(
                 partial(self._is_settled, candidate),

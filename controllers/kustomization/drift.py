@@ -21,7 +21,7 @@ from .labels import annotations_of, labels_of
 from .normalize import for_comparison
 from .selector import LabelSelector
 
-CREATED, CONFIGURED, UNCHANGED = "created", "configured", "unchanged"
+CREATED, CONFIGURED, UNCHANGED, HELD = "created", "configured", "unchanged", "held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,20 +185,6 @@ def _applied_by_other(existing: Manifest, parts: Sequence[str], manager: str) ->
         and owns(entry.get("fieldsV1") or {}, existing, parts)
         for entry in entries
     )
-
-
-def writer_of(live: Manifest, pointer: str, *, except_for: str) -> str:
-    """Who else holds a field of a live object: `manager, operation, time` of the latest entry; "" where nobody does."""
-    parts = segments(pointer)
-    entries = [
-        entry
-        for entry in (live.get("metadata") or {}).get("managedFields") or []
-        if entry.get("manager") != except_for and owns(entry.get("fieldsV1") or {}, live, parts)
-    ]
-    if not entries:
-        return ""
-    last = max(entries, key=lambda entry: str(entry.get("time") or ""))
-    return ", ".join(str(last[name]) for name in ("manager", "operation", "time") if last.get(name))
 
 
 def owns(fields: Mapping[str, Any], manifest: Any, parts: Sequence[str]) -> bool:

@@ -23,6 +23,7 @@ from controllers.runtime.store import Store
 
 from .building import Builder
 from .dependencies import configs_of, dependencies_of, source_of
+from .drift_state import DriftBook, DriftMetrics
 from .expressions import Evaluator
 from .git_reconcile import GitReconciler
 from .inputs import Decryption
@@ -73,6 +74,7 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
         policies=manager.policies,
         evaluator=Evaluator(manager.heavy),
         draft=lambda key: kustomizations.draft(key),
+        drift=DriftBook(manager.kube, DriftMetrics(manager.metrics.registry)),
         store=lambda: kustomizations.store,
     )
     kustomizations = manager.controller(KUSTOMIZATIONS, reconciler.reconcile, max_concurrent=settings.concurrent)

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from .apply import Identity, Known
+from .held import HeldField
 from .render import Rendered
 
 
@@ -25,6 +26,10 @@ class Memory:
     was_healthy: bool = True
     started: float = 0.0
     skipped: frozenset[Identity] = frozenset()
+    held: tuple[HeldField, ...] | None = None
+    """Fields that are left to humans; None: as the annotation tells."""
+    foreign: dict[Identity, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Subject and paths of what other managers added."""
 
 
 class RenderCache:

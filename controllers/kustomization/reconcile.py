@@ -30,13 +30,16 @@ from controllers.runtime.store import REQUESTED_AT, Store
 from . import dependencies, inventory, wait
 from .apply import Applied, Applier, ApplyFailed, Identity
 from .building import Builder, Built
-from .drift import CONFIGURED, CREATED, rules_of
+from .drift import CONFIGURED, CREATED, HELD, rules_of
+from .drift_policy import Policy, policy_of
+from .drift_state import DriftBook, DriftState, released
 from .expressions import Evaluator
 from .finalize import Finalizer
 from .git_reconcile import Policies, add_finalizer
 from .guards import check_deletions, check_objects
 from .health import aggregate, failures
 from .health_expr import ExpressionError
+from .held import MODE, RULES, BadAnnotation
 from .history import recorded
 from .inventory import Entry, entry_of
 from .kstatus import State
@@ -61,6 +64,7 @@ class Run:
     memory: Memory
     tenant: KubeClient
     built: Built | None = None
+    policy: Policy = field(default_factory=Policy)
     objects: list[Manifest] = field(default_factory=list)
     """What is rendered, with owner labels and namespaces as applied."""
 
@@ -89,6 +93,7 @@ class Reconciler:
         evaluator: Evaluator,
         draft: Callable[[Key], Draft],
         store: Callable[[], Store],
+        drift: DriftBook | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = monotonic,
     ) -> None:
@@ -97,6 +102,7 @@ class Reconciler:
         self._evaluator = evaluator
         self._draft, self._store, self._clock, self._monotonic = draft, store, clock, monotonic
         self._memories: dict[Key, Memory] = {}
+        self._drift = drift or DriftBook(kube)
         self._finalizer = Finalizer(kube, tenant=self.tenant, total=lambda: len(store()))
 
     async def reconcile(self, key: Key) -> Result:
@@ -105,6 +111,7 @@ class Reconciler:
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self._memories.pop(key, None)
             self._objects.forget(key)
+            self._drift.forget(key)
             return Result() if manifest is None else await self._finalizer.run(draft, manifest)
         if (marked := await add_finalizer(self._kube, manifest)) is not None:
             self._store().put(marked)  # the next run may come before the event of this write
@@ -115,7 +122,11 @@ class Reconciler:
         if paths := unsupported(manifest):
             raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
         memory = self._memories.setdefault(key, Memory())
-        run = Run(key, draft, manifest, spec, memory, self.tenant(manifest))
+        try:
+            policy = policy_of(manifest)
+        except BadAnnotation as error:
+            raise Stalled("InvalidDriftPolicy", str(error)) from None
+        run = Run(key, draft, manifest, spec, memory, self.tenant(manifest), policy=policy)
         if requested := annotations_of(manifest).get(REQUESTED_AT):
             draft.status["lastHandledReconcileAt"] = requested
         return await self._carry_out(run)
@@ -131,7 +142,7 @@ class Reconciler:
         memory.started = self._monotonic()
         source = self._builder.source(run.key, run.manifest)
         await self._dependencies_ready(run, source.revision)
-        dirty = self._objects.take_dirty(run.key)
+        dirty = self._objects.take_dirty(run.key) | released(run.policy)
         try:
             run.built = built = await self._builder.build(run.tenant, run.key, run.manifest, run.spec, source)
         except NotReady as error:
@@ -146,7 +157,7 @@ class Reconciler:
         memory, token = run.memory, self._token(run, built)
         due = self._monotonic() >= memory.due
         if token == memory.done and not due and not dirty:
-            return self._unchanged(run, built)
+            return await self._unchanged(run, built)
         try:
             rendered = await self._builder.render(built)
         except NotReady as error:
@@ -171,7 +182,11 @@ class Reconciler:
     @staticmethod
     def _token(run: Run, built: Built) -> str:
         meta = run.manifest["metadata"]
-        parts = (built.key, meta.get("uid"), meta.get("generation"), annotations_of(run.manifest).get(REQUESTED_AT))
+        marks = annotations_of(run.manifest)
+        parts = (
+            built.key, meta.get("uid"), meta.get("generation"), marks.get(REQUESTED_AT), marks.get(MODE),
+            marks.get(RULES),
+        )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     async def _dependencies_ready(self, run: Run, revision: str) -> None:
@@ -187,11 +202,11 @@ class Reconciler:
                     raise Stalled("DependencyCycle", f"dependsOn goes in a circle: {' -> '.join(map(str, circle))}")
                 raise NotReady("DependencyNotReady", problem, retry_after=30.0)
 
-    def _unchanged(self, run: Run, built: Built) -> Result:
+    async def _unchanged(self, run: Run, built: Built) -> Result:
         """A new revision that does not touch what we render, or an event that was none of ours."""
         run.draft.status |= {"lastAppliedRevision": built.revision, "lastAttemptedRevision": built.revision}
         run.draft.ready("ReconciliationSucceeded", f"Applied revision: {built.revision}")
-        return Result(max(1.0, run.memory.due - self._monotonic()))
+        return await self._drift.end(self._state(run), max(1.0, run.memory.due - self._monotonic()))
 
     # Apply
 
@@ -215,7 +230,9 @@ class Reconciler:
             text = f"{error}" + (f"; before that: {', '.join(done[:20])}" if done else "")
             raise NotReady("ReconciliationFailed", text, retry_after=run.retry_interval) from None
         if not only:
-            run.memory.skipped = frozenset(each.identity for each in applier.applied if each.action == "skipped")
+            run.memory.skipped = frozenset(
+                each.identity for each in applier.applied if each.action in ("skipped", HELD)
+            )  # fmt: skip
             run.memory.known = {each.identity: run.memory.known[each.identity] for each in applier.applied
                                 if each.identity in run.memory.known}  # fmt: skip
         self._tell(run, applier.applied, drifted=bool(only))
@@ -228,6 +245,9 @@ class Reconciler:
             force=run.spec.force,
             masked=rendered.masked,
             known=run.memory.known,
+            policy=run.policy,
+            same=_same_render(run, rendered),
+            now=conditions.timestamp(self._clock()),
             concurrent=self._settings.apply_concurrent,
             stage_timeout=self._settings.stage_timeout,
         )
@@ -261,14 +281,12 @@ class Reconciler:
     def _tell(self, run: Run, applied: list[Applied], *, drifted: bool) -> None:
         lines = [f"{each.subject} {each.action}" for each in applied if each.action in _WRITTEN]
         run.memory.changed = lines
-        if drifted:
-            for each in applied:
-                if each.action in (CONFIGURED, CREATED):
-                    paths = ", ".join(operation["path"] for operation in each.fields[:10])
-                    detail = (f": {paths}" if paths else "") + (f" (changed by {each.by})" if each.by else "")
-                    run.draft.event("DriftReverted", f"{each.subject} {each.action}{detail}")
-        elif lines:
+        self._drift.take(self._state(run), applied, whole=not drifted)
+        if lines and not drifted:
             run.draft.event("Progressing", "\n".join(lines)[:1000])
+
+    def _state(self, run: Run) -> DriftState:
+        return DriftState(run.key, run.draft, run.manifest, run.policy, run.memory, self._clock)
 
     # Health, prune, end
 
@@ -292,7 +310,7 @@ class Reconciler:
         run.draft.ready("ReconciliationSucceeded", f"Applied revision: {built.revision}")
         interval = parse_duration(run.spec.interval)
         memory.done, memory.applied, memory.due = token, "", self._monotonic() + interval
-        return Result(interval)
+        return await self._drift.end(self._state(run), interval)
 
     def _targets(self, run: Run) -> list[tuple[Entry, Manifest | None]]:
         objects = [each for each in run.objects if identity(each) not in run.memory.skipped]
@@ -368,6 +386,12 @@ class Reconciler:
 
 
 _WRITTEN = frozenset({CREATED, CONFIGURED, "recreated"})
+
+
+def _same_render(run: Run, rendered: Rendered) -> bool:
+    """Was exactly this applied to its end before, as the status tells? True also after a restart."""
+    last: Manifest = next(iter(run.draft.status.get("history") or ()), {})
+    return last.get("digest") == rendered.digest and last.get("lastReconciledStatus") == "ReconciliationSucceeded"
 
 
 def _built(run: Run) -> Built:

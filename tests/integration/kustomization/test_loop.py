@@ -41,7 +41,7 @@ async def test_a_commit_becomes_objects_and_a_deleted_file_deletes_them(world: W
         await world.kube.patch(CONFIGMAPS, "a", "team-a", body={"data": {"x": "edited"}}, field_manager="kubectl-edit")
         await world.until(lambda: _is(world, "a", {"x": "2"}))
         note = await world.until(lambda: _event(world, "DriftReverted"))
-        assert note.startswith("ConfigMap/team-a/a configured: /data/x (changed by kubectl-edit, Update, ")
+        assert note.startswith('ConfigMap/team-a/a /data/x: Git has "2", live "edited" (kubectl-edit, Update, ')
         await world.kube.delete(CONFIGMAPS, "a", "team-a")
         await world.until(lambda: _is(world, "a", {"x": "2"}))
 
