@@ -28,7 +28,7 @@ from .tree import Report
 
 _TIMEOUT = 30.0
 _ADDRESS_SPACE = 3 << 30
-_NETWORK_KEYS = re.compile(rb"(kms|azure_kv|hc_vault|key_groups)", re.I)
+_NETWORK_KEYS = re.compile(rb"(kms|azure_kv|hc_vault|key_groups)__", re.I)
 _REASONS = {
     25: ("ValueInvalid", "a value does not decrypt"),
     51: ("MacMismatch", "the MAC is missing or is not that of the values"),
