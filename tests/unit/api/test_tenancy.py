@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.api.tenancy import (
-    AskKeyService,
     ApplyKind,
+    AskKeyService,
     DecryptWith,
     Policy,
     PullImage,
