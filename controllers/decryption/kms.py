@@ -102,7 +102,7 @@ class AwsKms:
 
         try:
             return self._wait(call()).reveal()
-        except AwsError as error:
+        except (AwsError, ApiError) as error:  # ApiError: no token for the service account
             raise KeyUnavailable(error.message) from None
 
     def tool_environment(self, arn: str) -> dict[str, str]:
@@ -125,7 +125,7 @@ class AwsKms:
 
         try:
             return self._wait(call())
-        except AwsError as error:
+        except (AwsError, ApiError) as error:  # ApiError: no token for the service account
             raise KeyUnavailable(error.message) from None
 
     def _as(self, role: str) -> Identity:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyrage
 import pytest
 
-from controllers.api.core import NAMESPACES, SECRETS
+from controllers.api.core import NAMESPACES, SECRETS, SERVICE_ACCOUNTS
+from controllers.api.inhaul import TENANT_POLICIES
 from controllers.api.kustomize import KUSTOMIZATIONS
+from controllers.aws.identity import ROLE_ANNOTATION
 from controllers.decryption.guard import PLAINTEXT_ANNOTATION
 from controllers.decryption.tool import find_sops
 from controllers.kustomization.yamldump import dump
@@ -66,6 +70,46 @@ async def test_a_tampered_file_is_refused_while_the_rest_is_applied_and_nothing_
         commit = await world.push({"app/db.yaml": await secret(identity, tmp_path, "db", "two")}, "team-a")
         await world.applied("app", "team-a", commit)
         assert (await world.kube.get(SECRETS, "db", "team-a"))["data"] == {"password": "dHdv"}
+
+
+async def test_a_kms_file_is_opened_as_the_kustomizations_service_account_and_by_policy(
+    world: World, tmp_path: Path, aws: Any, aws_environment: Callable[..., None]
+) -> None:
+    server = world.server
+    await aws.standin.trust_issuer(server.url, jwks_url=f"{server.url}/openid/v1/jwks", ca_pem=server.ca_pem)
+    provider = server.url.removeprefix("https://")
+    key = str(aws.client("kms").create_key()["KeyMetadata"]["Arn"])
+    trust = {
+        "Effect": "Allow", "Principal": {"Federated": f"arn:aws:iam::123456789012:oidc-provider/{provider}"},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {f"{provider}:sub": "system:serviceaccount:team-a:sops"}},
+    }  # fmt: skip
+    role = aws.role("sops", trust=trust, allow=[("kms:Decrypt", key)])
+    access, secret_key = aws.standin.key()
+    operator = {
+        "AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret_key, "AWS_ENDPOINT_URL": aws.url,
+        "PATH": os.defpath, "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true",
+    }  # fmt: skip
+    plain = dump({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "team-a"},
+                  "stringData": {"password": "one"}})  # fmt: skip
+    argv = [find_sops(), "encrypt", "--kms", key, "--encrypted-regex", "^stringData$", "--input-type", "yaml"]
+    argv += ["--output-type", "yaml", "--filename-override", "a.yaml"]
+    run = partial(subprocess.run, argv, input=plain.encode(), capture_output=True, check=True, env=operator)
+    encrypted = (await asyncio.to_thread(run)).stdout.decode()
+    aws_environment(AWS_EC2_METADATA_DISABLED="true")  # the controller itself has no credentials
+    decryption = {"provider": "sops", "serviceAccountName": "sops"}
+    await start(world, {"app/db.yaml": encrypted}, decryption=decryption)
+    annotations = {"metadata": {"annotations": {ROLE_ANNOTATION: role}}}
+    await world.make(SERVICE_ACCOUNTS, "sops", "team-a")
+    await world.kube.patch(SERVICE_ACCOUNTS, "sops", "team-a", body=annotations)
+    grants = {"namespaceSelector": {}, "git": [{"url": f"https://{world.git.https_url('fleet').split('/')[2]}/**"}]}
+    async with running(world.manager()):
+        await world.condition("app", "team-a", "True")
+        assert (await world.kube.get(SECRETS, "db", "team-a"))["data"] == {"password": "b25l"}
+        await world.make(TENANT_POLICIES, "all", "", spec=grants)
+    async with running(world.manager()):
+        held = await world.condition("app", "team-a", "False", "BuildFailed")
+        assert f"TenantPolicy all does not grant KMS key {key}" in message(held)
 
 
 async def test_a_namespace_may_refuse_plaintext_secrets(world: World) -> None:
