@@ -24,6 +24,7 @@ CONTROLLERS = {
     "decryption": "controllers.decryption.handlers",
     "image-automation": "controllers.image_automation.handlers",
     "kustomization": "controllers.kustomization.handlers",
+    "notification": "controllers.notification.handlers",
 }
 """Name on the command line → module with `register(manager)` and, where it has knobs, `SETTINGS` (their groups)."""
 

@@ -46,9 +46,8 @@ UNSERVED: dict[str, tuple[str, ...]] = {
     "Kustomization": (
         "spec.sourceRef.kind=OCIRepository|Bucket|ExternalArtifact",
         "spec.kubeConfig",
-        "spec.ignore",
     ),
-    "Receiver": ("spec",),
+    "Receiver": ("spec.type=gcr|cdevents",),
 }
 """By kind. `a.b`: a field; `a[]`: each item; `!a|b`: every field but these; `=x|y`: only with one of these values."""
 
