@@ -1,4 +1,5 @@
-"""Edge: metadata watches over everything that carries an owner's label, one per kind in use for the whole cluster.
+"""Edge: metadata watches over everything that carries an owner's label, one per kind in use for the whole cluster
+(or as the tenant, see coverage.py).
 
 They serve two ends. An event of an object whose Kustomization waits for health wakes it. An object whose generation,
 labels or annotations moved from what our own apply left (kinds without a generation: whose resourceVersion did) is
@@ -16,7 +17,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from controllers.api.resource import Key, Manifest, Resource, key_of
-from controllers.runtime.kube import WatchEvent
+from controllers.runtime.kube import KubeClient, WatchEvent
 
 from .apply import Identity
 from .labels import OWNER_NAME, OWNER_NAMESPACE, labels_of
@@ -27,7 +28,15 @@ Fingerprint = tuple[Any, ...]
 class Watching(Protocol):
     """What is needed of the manager."""
 
-    def watch(self, resource: Resource, on_event: Callable[[WatchEvent], None], *, label_selector: str = "") -> Any: ...
+    def watch(
+        self,
+        resource: Resource,
+        on_event: Callable[[WatchEvent], None],
+        *,
+        label_selector: str = "",
+        namespace: str = "",
+        kube: KubeClient | None = None,
+    ) -> Any: ...
 
 
 def fingerprint(manifest: Manifest) -> Fingerprint:
@@ -48,23 +57,29 @@ class OwnedObjects:
 
     def __init__(self, manager: Watching, *, on_dirty: Callable[[Key], None], on_status: Callable[[Key], None]) -> None:
         self._manager, self._on_dirty, self._on_status = manager, on_dirty, on_status
-        self._watches: dict[Resource, Any] = {}
+        self._watches: dict[tuple[Resource, str], Any] = {}
         self._left: dict[Key, dict[Identity, Fingerprint]] = defaultdict(dict)
         self._dirty: dict[Key, set[Identity]] = defaultdict(set)
         self._held: dict[Key, list[tuple[Identity, str, Manifest]]] = {}
         self._waiting: set[Key] = set()
 
     def cover(self, resources: Iterable[Resource]) -> None:
-        """Watches these kinds from now on."""
+        """Watches these kinds in the whole cluster from now on."""
         for resource in resources:
-            if resource not in self._watches:
+            if (resource, "") not in self._watches:
                 seen = partial(self._see, resource)
-                self._watches[resource] = self._manager.watch(resource, seen, label_selector=OWNER_NAME)
+                self._watches[resource, ""] = self._manager.watch(resource, seen, label_selector=OWNER_NAME)
 
-    def covers(self, resource: Resource) -> bool:
-        """Will a change of such an object be seen? Not where the watch cannot be established."""
-        watch = self._watches.get(resource)
-        return watch is not None and watch.synced.is_set()
+    def cover_as(self, tenant: KubeClient, resource: Resource, namespace: str, *, place: str, selector: str) -> None:
+        """Watches a kind by a tenant's own rights; `place` names whose it is where the kind has no namespace."""
+        seen = partial(self._see, resource)
+        self._watches[resource, place] = self._manager.watch(
+            resource, seen, label_selector=selector or OWNER_NAME, namespace=namespace, kube=tenant
+        )  # fmt: skip
+
+    def watches(self, resource: Resource, place: str = "") -> bool:
+        """Is there a watch of this kind, for the cluster or for one place?"""
+        return (resource, place) in self._watches
 
     def begin(self, owner: Key) -> None:
         """A run of this Kustomization begins to apply: its events are kept until `end`."""

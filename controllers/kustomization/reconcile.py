@@ -23,13 +23,14 @@ from controllers.api.resource import Key, Manifest
 from controllers.api.unserved import unsupported
 from controllers.runtime import conditions
 from controllers.runtime.draft import Draft
-from controllers.runtime.kube import KubeClient, UnknownKind
+from controllers.runtime.kube import KubeClient
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT, Store
 
 from . import dependencies, inventory, wait
 from .apply import Applied, Applier, ApplyFailed, Identity
 from .building import Builder, Built
+from .coverage import Coverage
 from .drift import CONFIGURED, CREATED, HELD, rules_of
 from .drift_policy import Policy, policy_of
 from .drift_state import DriftBook, DriftState, released
@@ -102,7 +103,7 @@ class Reconciler:
         self._evaluator = evaluator
         self._draft, self._store, self._clock, self._monotonic = draft, store, clock, monotonic
         self._memories: dict[Key, Memory] = {}
-        self._drift = drift or DriftBook(kube)
+        self._drift, self._coverage = drift or DriftBook(kube), Coverage(kube, objects)
         self._finalizer = Finalizer(kube, tenant=self.tenant, total=lambda: len(store()))
 
     async def reconcile(self, key: Key) -> Result:
@@ -217,7 +218,7 @@ class Reconciler:
         check_deletions(run.manifest, self._inventory(run), objects, prune=deletes)
         try:
             await self._record(run, objects)
-            await self._cover(run, objects)
+            await self._coverage.cover(run.tenant, run.key.namespace, objects)
             self._objects.begin(run.key)
             try:
                 await applier.run([each for each in objects if not only or identity(each) in only])
@@ -267,16 +268,6 @@ class Reconciler:
             return inventory.read(run.draft.status)
         except inventory.BadInventoryId as error:
             raise Stalled("ReconciliationFailed", f"status.inventory: {error}") from None
-
-    async def _cover(self, run: Run, objects: list[Manifest]) -> None:
-        kinds = {(each["apiVersion"], each["kind"]) for each in objects}
-        found = []
-        for api_version, kind in sorted(kinds):
-            try:
-                found.append(await self._kube.resource_for(api_version, kind))
-            except UnknownKind:
-                continue  # its definition comes with this very set; the next run covers it
-        self._objects.cover(found)
 
     def _tell(self, run: Run, applied: list[Applied], *, drifted: bool) -> None:
         lines = [f"{each.subject} {each.action}" for each in applied if each.action in _WRITTEN]

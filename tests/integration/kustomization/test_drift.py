@@ -7,9 +7,11 @@ from typing import Any
 
 from prometheus_client import generate_latest
 
-from controllers.api.core import CONFIGMAPS, DEPLOYMENTS, EVENTS, SECRETS
+from controllers.api.core import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, CONFIGMAPS, DEPLOYMENTS, EVENTS, SECRETS
 from controllers.api.kustomize import KUSTOMIZATIONS
-from controllers.api.resource import Manifest
+from controllers.api.resource import Manifest, Resource
+from controllers.kustomization.coverage import Coverage
+from controllers.kustomization.objects import OwnedObjects
 from controllers.runtime.conditions import find
 
 from .conftest import World, configmap, running
@@ -192,3 +194,30 @@ async def _field(world: World, name: str, value: Any) -> bool:
 
 async def _data(world: World, name: str, data: dict[str, str]) -> bool:
     return await world.data(name, "team-a") == data
+
+
+async def test_a_controller_that_may_not_list_a_kind_watches_as_the_tenant_and_quietly(world: World) -> None:
+    await start(world, {"app/a.yaml": configmap("a", "team-a", x="1")})
+    rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]}]
+    await world.make(CLUSTER_ROLES, "narrow", "", rules=rules)
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "narrow"}
+    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "narrow"}]
+    await world.make(CLUSTER_ROLE_BINDINGS, "narrow", "", roleRef=reference, subjects=subjects)
+    seen = _Places()
+    objects = OwnedObjects(seen, on_dirty=lambda key: None, on_status=lambda key: None)
+    narrow, tenant = world.kube.impersonate("narrow"), world.kube.impersonate("system:serviceaccount:team-a:default")
+    wanted = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": place}}
+              for place in ("team-a", "kube-system")]  # fmt: skip
+    await Coverage(narrow, objects).cover(tenant, "team-a", wanted)
+    assert seen.places == [("configmaps", "team-a", tenant)]
+    await Coverage(world.kube, objects).cover(tenant, "team-a", wanted)
+    assert seen.places[1:] == [("configmaps", "", None)]
+
+
+class _Places:
+    def __init__(self) -> None:
+        self.places: list[tuple[str, str, Any]] = []
+
+    def watch(self, resource: Resource, on_event: Any, *, label_selector: str = "", namespace: str = "",
+              kube: Any = None) -> None:  # fmt: skip
+        self.places.append((resource.plural, namespace, kube))
