@@ -89,6 +89,8 @@ class SealedSecretReconciler:
 
     def _tell_key(self, draft: Draft, used: frozenset[str]) -> None:
         """A condition for as long as the object should be sealed anew, and an event when that begins."""
+        if not self._keys.loaded.is_set():
+            return  # a restart: the first load of the keys wakes every object
         if not used or self._keys.state(used) not in _TO_RESEAL:
             draft.drop_condition(KEY_OUTDATED)
             return

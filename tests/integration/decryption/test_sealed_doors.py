@@ -128,8 +128,17 @@ async def test_an_object_on_an_overdue_key_is_told_until_it_is_sealed_anew(clust
             return found[0] == wanted and (not wanted or "ancient" in found[2])
 
         await until(lambda: told("True"), what="KeyOutdated")
+        before = await cluster.find(SEALED_SECRETS, "webhook", NAMESPACE)
+    async with run(cluster) as manager:
+        await public_key(manager)
+        await cluster.apply(sealed(new, "marker", {"a": b"1"}))
+        await synced(cluster, "marker", "True")
+        after = await cluster.find(SEALED_SECRETS, "webhook", NAMESPACE)
+        assert before is not None and after is not None
+        assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"], "a restart writes nothing"
         page = manager.metrics.render().decode()
-        assert 'inhaul_sealed_objects{key="overdue"} 1.0' in page and 'inhaul_sealing_keys{state="active"} 2.0' in page
+        assert 'inhaul_sealed_objects{key="overdue"} 1.0' in page and 'inhaul_sealed_objects{key="newest"} 1.0' in page
+        assert 'inhaul_sealing_keys{state="active"} 2.0' in page
         await cluster.apply(sealed(new, "webhook", {"token": b"t1ken"}))
         await until(lambda: told(""), what="KeyOutdated to go")
 
