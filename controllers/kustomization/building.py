@@ -54,6 +54,8 @@ class Built:
     spec: Mapping[str, Any]
     variables: Variables
     keys: inputs.Keys
+    artifact: Mapping[str, Any] = field(default_factory=dict)
+    """The source's `status.artifact`."""
 
     def close(self) -> None:
         self.keys.close()
@@ -108,7 +110,7 @@ class Builder:
         metadata = {"revision": source.revision} | {
             name: source.metadata[name] for name in ("author", "commitTime") if name in source.metadata
         }
-        return Built(text, source.revision, metadata, tree, found, raw, variables, keys)
+        return Built(text, source.revision, metadata, tree, found, raw, variables, keys, artifact_of(source.manifest))
 
     async def _tree(self, source: Revision) -> Tree:
         spec = parse(GitRepositorySpec, source.manifest)

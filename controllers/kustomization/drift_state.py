@@ -122,27 +122,37 @@ class DriftBook:
                 if number:
                     self._metrics.detected.labels(key.namespace, key.name, action).inc(number)
 
-    async def end(self, run: DriftState, after: float) -> Result:
-        """The end of a run that applied all it may: stores what is held, and says so in the conditions."""
+    async def end(self, run: DriftState, after: float, *, quiet: bool = False) -> Result:
+        """The end of a run that applied all it may: stores what is held, and says so in the conditions.
+
+        `quiet`: nothing was to be done, so the status names the new revision, and no event says so.
+        """
         held = _held_now(run)
         if self._metrics is not None:
             self._metrics.held[run.key] = held
         await self._store(run, held)
         self._foreign(run)
-        if not held:
+        if held:
+            text = summary([Drift(each, Mode.ALERT) for each in held])
+            run.draft.condition(IN_SYNC, "False", DRIFTED, text)
+            await self._write(run, "False", DRIFTED, f"left to whoever changed them: {text}")
+        else:
             run.draft.condition(IN_SYNC, "True", "Succeeded", "no field is left to anybody else")
-            return Result(after)
-        text = summary([Drift(each, Mode.ALERT) for each in held])
-        run.draft.condition(IN_SYNC, "False", DRIFTED, text)
+            if quiet:
+                await self._write(run, "True", run.draft.reason, run.draft.message)
+        return Result(after)
+
+    @staticmethod
+    async def _write(run: DriftState, ready: str, reason: str, message: str) -> None:
+        """The status by our own hand: neither a failure to be backed off from, nor news."""
         status = conditions.ready(
-            run.manifest, status="False", reason=DRIFTED, message=f"left to whoever changed them: {text}",
+            run.manifest, status=ready, reason=reason, message=message,
             now=conditions.timestamp(run.clock()), base=run.draft.status,
         )  # fmt: skip
         run.draft.status = conditions.remove_condition(status, "Reconciling")
         run.draft.spoken = False
         await run.draft.write()
         run.draft.written_by_hand = True
-        return Result(after)
 
     async def _store(self, run: DriftState, held: Sequence[HeldField]) -> None:
         """`held` and the end of `release` in one patch; nothing is written where nothing changed."""

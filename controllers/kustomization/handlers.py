@@ -27,6 +27,7 @@ from .drift_state import DriftBook, DriftMetrics
 from .expressions import Evaluator
 from .git_reconcile import GitReconciler
 from .inputs import Decryption
+from .lead_time import Meters
 from .objects import OwnedObjects
 from .reconcile import Reconciler
 from .sources import GitSources, artifact_of
@@ -74,6 +75,7 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
         policies=manager.policies,
         evaluator=Evaluator(manager.heavy),
         draft=lambda key: kustomizations.draft(key),
+        meters=Meters(manager.metrics.registry),
         drift=DriftBook(manager.kube, DriftMetrics(manager.metrics.registry)),
         store=lambda: kustomizations.store,
     )

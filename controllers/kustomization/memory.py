@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from .apply import Identity, Known
 from .held import HeldField
@@ -20,6 +21,7 @@ class Memory:
     applied: str = ""
     """What was applied and is waited for; "" where nothing is."""
     waiting_since: float = 0.0
+    applied_at: datetime | None = None
     known: dict[Identity, Known] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
     """Lines (`Kind/ns/name configured`) of the apply that is waited for."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -32,7 +31,7 @@ from .apply import Applied, Applier, ApplyFailed, Identity
 from .building import Builder, Built
 from .coverage import Coverage
 from .drift import CONFIGURED, CREATED, HELD, rules_of
-from .drift_policy import Policy, policy_of
+from .drift_policy import policy_of
 from .drift_state import DriftBook, DriftState, released
 from .expressions import Evaluator
 from .finalize import Finalizer
@@ -45,40 +44,15 @@ from .history import recorded
 from .inventory import Entry, entry_of
 from .kstatus import State
 from .labels import annotations_of, identity, owner_labels, with_metadata
+from .lead_time import Meters, lead_times
 from .memory import Memory
 from .objects import OwnedObjects
 from .prune import prune
 from .render import Rendered
+from .run import Run
 from .tenant import KustomizationSettings, account, view
 
 HEALTHY, PRUNE_HELD = "Healthy", "PruneHeld"
-
-
-@dataclass(slots=True)
-class Run:
-    """One reconcile's own values."""
-
-    key: Key
-    draft: Draft
-    manifest: Manifest
-    spec: KustomizationSpec
-    memory: Memory
-    tenant: KubeClient
-    built: Built | None = None
-    policy: Policy = field(default_factory=Policy)
-    objects: list[Manifest] = field(default_factory=list)
-    """What is rendered, with owner labels and namespaces as applied."""
-
-    @property
-    def timeout(self) -> float:
-        """Seconds for apply and health together."""
-        given = self.spec.timeout
-        return parse_duration(given) if given else max(30.0, parse_duration(self.spec.interval) - 30.0)
-
-    @property
-    def retry_interval(self) -> float | None:
-        """Seconds after a failure, where the spec says; None: the queue's growing pauses."""
-        return parse_duration(self.spec.retry_interval) if self.spec.retry_interval else None
 
 
 class Reconciler:
@@ -95,6 +69,7 @@ class Reconciler:
         draft: Callable[[Key], Draft],
         store: Callable[[], Store],
         drift: DriftBook | None = None,
+        meters: Meters | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = monotonic,
     ) -> None:
@@ -103,6 +78,7 @@ class Reconciler:
         self._evaluator = evaluator
         self._draft, self._store, self._clock, self._monotonic = draft, store, clock, monotonic
         self._memories: dict[Key, Memory] = {}
+        self._meters = meters
         self._drift, self._coverage = drift or DriftBook(kube), Coverage(kube, objects)
         self._finalizer = Finalizer(kube, tenant=self.tenant, total=lambda: len(store()))
 
@@ -113,6 +89,8 @@ class Reconciler:
             self._memories.pop(key, None)
             self._objects.forget(key)
             self._drift.forget(key)
+            if self._meters is not None:
+                self._meters.forget(key)
             return Result() if manifest is None else await self._finalizer.run(draft, manifest)
         if (marked := await add_finalizer(self._kube, manifest)) is not None:
             self._store().put(marked)  # the next run may come before the event of this write
@@ -130,7 +108,11 @@ class Reconciler:
         run = Run(key, draft, manifest, spec, memory, self.tenant(manifest), policy=policy)
         if requested := annotations_of(manifest).get(REQUESTED_AT):
             draft.status["lastHandledReconcileAt"] = requested
-        return await self._carry_out(run)
+        try:
+            return await self._carry_out(run)
+        finally:
+            if self._meters is not None:
+                self._meters.ran(key, self._monotonic() - memory.started, draft.status)
 
     def tenant(self, manifest: Manifest) -> KubeClient:
         """The client as the Kustomization's service account."""
@@ -177,7 +159,7 @@ class Reconciler:
         partial = dirty if token in (memory.done, memory.applied) and not due else set()
         memory.done = memory.applied = ""
         await self._apply(run, rendered, applier, only=partial)
-        memory.applied, memory.waiting_since = token, self._monotonic()
+        memory.applied, memory.waiting_since, run.memory.applied_at = token, self._monotonic(), self._clock()
         return await self._finish(run, rendered, token)
 
     @staticmethod
@@ -207,7 +189,7 @@ class Reconciler:
         """A new revision that does not touch what we render, or an event that was none of ours."""
         run.draft.status |= {"lastAppliedRevision": built.revision, "lastAttemptedRevision": built.revision}
         run.draft.ready("ReconciliationSucceeded", f"Applied revision: {built.revision}")
-        return await self._drift.end(self._state(run), max(1.0, run.memory.due - self._monotonic()))
+        return await self._drift.end(self._state(run), max(1.0, run.memory.due - self._monotonic()), quiet=True)
 
     # Apply
 
@@ -295,6 +277,8 @@ class Reconciler:
         await self._prune(run)
         self._objects.wait(run.key, False)
         built, memory = _built(run), run.memory
+        if not _same_render(run, rendered):
+            self._deliver(run, built)
         self._remember(run, rendered, "ReconciliationSucceeded")
         run.draft.status |= {"lastAppliedRevision": built.revision, "lastAttemptedRevision": built.revision}
         run.draft.drop_condition(PRUNE_HELD)
@@ -302,6 +286,17 @@ class Reconciler:
         interval = parse_duration(run.spec.interval)
         memory.done, memory.applied, memory.due = token, "", self._monotonic() + interval
         return await self._drift.end(self._state(run), interval)
+
+    def _deliver(self, run: Run, built: Built) -> None:
+        """Tells how long it took from the commit, once for a revision that changed what is rendered."""
+        now = self._clock()
+        times = lead_times(built.artifact, built.metadata, applied=run.memory.applied_at or now, healthy=now)
+        if times is None:
+            return
+        by = f" by {built.metadata['author']}" if built.metadata.get("author") else ""
+        run.draft.event("Delivered", f"{built.revision}{by}: {times}")
+        if self._meters is not None:
+            self._meters.delivered(run.key.namespace, times)
 
     def _targets(self, run: Run) -> list[tuple[Entry, Manifest | None]]:
         objects = [each for each in run.objects if identity(each) not in run.memory.skipped]

@@ -144,3 +144,32 @@ async def test_an_empty_render_deletes_nothing(world: World) -> None:
         await world.condition("app", "team-a", "False")
         assert await world.data("a", "team-a") == {}
         assert await world.get(SECRETS, "git", "team-a") is not None
+
+
+async def test_a_commit_tells_its_lead_time_and_leaves_other_paths_in_peace(world: World) -> None:
+    await world.tenant("team-a")
+    files = {"one/a.yaml": configmap("one", "team-a", x="1"), "two/a.yaml": configmap("two", "team-a", x="1")}
+    await world.git.create_repo("fleet", files)
+    await world.repository("team-a")
+    for name in ("one", "two"):
+        await world.kustomization(name, "team-a", name)
+    manager = world.manager()
+    async with running(manager):
+        for name in ("one", "two"):
+            await world.condition(name, "team-a", "True")
+        commit = await world.push({"one/a.yaml": configmap("one", "team-a", x="2")}, "team-a")
+        for name in ("one", "two"):
+            await world.applied(name, "team-a", commit)
+
+        async def told() -> list[tuple[str, str]]:
+            events = (await world.kube.list(EVENTS, "team-a")).items
+            found = [(each["regarding"]["name"], each["note"]) for each in events if commit in each["note"]
+                     and each["regarding"]["kind"] == "Kustomization"]  # fmt: skip
+            return found if any("healthy after" in note for _, note in found) else []
+
+        notes = await world.until(told)
+        assert {name for name, _ in notes} == {"one"}, "the other Kustomization has nothing to tell"
+        assert any(" by " in note and "fetched after" in note and "applied after" in note for _, note in notes)
+        scraped = manager.metrics.render().decode()
+        assert 'inhaul_lead_time_seconds_count{namespace="team-a",phase="commit_to_healthy"} 3.0' in scraped
+        assert 'inhaul_managed_objects{name="one",namespace="team-a"} 1.0' in scraped
