@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from controllers.api.bitnami import SEALED_SECRETS
@@ -30,25 +31,19 @@ def register(manager: Manager) -> None:
         _register(manager, manager.settings.group(DecryptionSettings))
 
 
-def _register(manager: Manager, knobs: DecryptionSettings) -> None:
-    secrets: dict[Key, Manifest] = {}
-
-    def wake_all() -> None:
-        for sealed in controller.store.list():
-            controller.queue.changed(key_of(sealed))
-
+def _key_book(manager: Manager, knobs: DecryptionSettings, on_change: Callable[[], None]) -> KeyBook:
     def told(secret: Manifest, reason: str, message: str, warning: bool) -> None:
         manager.events.record(SECRETS, secret, reason=reason, message=message, warning=warning)
 
     def bad_key(secret: Manifest, error: SealedError) -> None:
-        manager.events.record(SECRETS, secret, reason="KeyInvalid", message=error.message, warning=True)
+        told(secret, "KeyInvalid", error.message, True)
 
-    keys = KeyBook(
+    return KeyBook(
         manager.kube,
         manager.pools,
         knobs.key_namespace or manager.namespace,
         period=timedelta(days=knobs.key_renew_days),
-        on_change=wake_all,
+        on_change=on_change,
         on_bad_key=bad_key,
         bits=knobs.key_bits,
         order=knobs.key_order,
@@ -56,6 +51,16 @@ def _register(manager: Manager, knobs: DecryptionSettings) -> None:
         overdue=timedelta(days=knobs.old_key_days),
         on_told=told,
     )
+
+
+def _register(manager: Manager, knobs: DecryptionSettings) -> None:
+    secrets: dict[Key, Manifest] = {}
+
+    def wake_all() -> None:
+        for sealed in controller.store.list():
+            controller.queue.changed(key_of(sealed))
+
+    keys = _key_book(manager, knobs, wake_all)
     meters = SealedMeters(manager.metrics.registry)
 
     def refuse(namespace: str, secret_type: str) -> str:
