@@ -101,10 +101,10 @@ async def _versions(stage: Stage) -> dict[str, str]:
 
 async def _until_secret(stage: Stage, password: str) -> None:
     async def same() -> bool:
-        return await stage.story._secret_value("checkout-database", "password") == password.encode()
+        return await stage.story.secret_value("checkout-database", "password") == password.encode()
 
     await until(same, patience=40, what="Secret checkout-database")
 
 
 async def _until_running(stage: Stage, tag: str) -> None:
-    await until(lambda: stage.story._running(tag), patience=40, what=f"the rollout of {tag}")
+    await until(lambda: stage.story.running(tag), patience=40, what=f"the rollout of {tag}")
