@@ -15,7 +15,9 @@ from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Manifest
 
 from .actor import CHECKOUT, Actor, ready, resources
+from .hand import Hand
 from .narrate import Narrator, StepFailed, Told, digest
+from .steps_decryption import DecryptionSteps
 from .world import ECR_REPOSITORY, PAYMENTS, REPOSITORY, World
 
 
@@ -25,15 +27,17 @@ class Story(Actor):
     def __init__(self, world: World, narrator: Narrator) -> None:
         super().__init__(world, narrator)
         self._database = secrets.token_urlsafe(24)
+        self._hand = Hand(world, narrator)
 
     async def run(self) -> None:
         step = self.tell.step
         await step("start", "The controllers start and follow Git", self.start)
         await step("pointer", "A pointer is committed, the Secret follows", self.pointer)
         await step("encrypted", "A SOPS file and a SealedSecret become Secrets", self.encrypted)
+        await DecryptionSteps(self.world, self.tell).run()
         await step("image", "CI pushes v1.43.0, a commit follows, the Deployment runs it", self.image)
         await step("rotate", "The password is rotated in AWS, the Secret follows", self.rotate)
-        await step("drift", "Somebody edits by hand: undone in dev's mode, held and named in prod's", self.drift)
+        await step("drift", "Somebody edits by hand: undone in dev's mode, held and named in prod's", self._hand.drift)
         await step("prune", "A file is deleted in Git, its object is pruned", self.prune)
         await step("tenancy", "Payments writes into billing's namespace and is refused", self.tenancy)
 
@@ -117,54 +121,6 @@ class Story(Actor):
         told.measured["rotate_to_secret"] = round(time.monotonic() - began, 2)
         self.tell.say(f"cluster: Secret checkout-database holds {digest(rotated.encode())}")
         return f"Secret rewritten {told.measured['rotate_to_secret']:.1f} s after the rotation, by the event"
-
-    async def drift(self, told: Told) -> str:
-        began = time.monotonic()
-        await self._by_hand(5)
-        self._tell.say("operator: kubectl scale deployment checkout --replicas=5, in dev's mode (Revert)")
-        await self._until("the revert", lambda: self._replicas(2))
-        told.measured["edit_to_revert"] = round(time.monotonic() - began, 2)
-        await self._annotate(mode="Alert")
-        self._tell.say("the Kustomization gets prod's mode: drift.inhaul.dev/mode: Alert")
-        await self._until("the mode to be seen", self._settled)
-        began = time.monotonic()
-        await self._by_hand(6)
-
-        async def held() -> str:
-            status, reason, message = _ready(await self._get(KUSTOMIZATIONS, "checkout"))
-            return message if (status, reason) == ("False", "DriftDetected") else ""
-
-        message = await self._until("the drift to be told", held)
-        told.measured["edit_to_condition"] = round(time.monotonic() - began, 2)
-        self._tell.say(f"cluster: Kustomization checkout: {message}")
-        if "/spec/replicas: Git has 2, live 6 (kubectl-edit" not in message or not await self._replicas(6):
-            raise StepFailed(f"the field was not held and named: {message}")
-        await self._annotate(mode=None, release='[{"object":"*"}]')
-        await self._until("the release", lambda: self._replicas(2))
-        return (
-            f"reverted after {told.measured['edit_to_revert']:.1f} s; in prod's mode held and named after "
-            f"{told.measured['edit_to_condition']:.1f} s, given back to Git when released"
-        )
-
-    async def _by_hand(self, replicas: int) -> None:
-        body = {"spec": {"replicas": replicas}}
-        await self._world.admin.patch(DEPLOYMENTS, "checkout", PAYMENTS, body=body, field_manager="kubectl-edit")
-
-    async def _replicas(self, wanted: int) -> bool:
-        deployment = await self._get(DEPLOYMENTS, "checkout")
-        return deployment is not None and deployment["spec"]["replicas"] == wanted
-
-    async def _annotate(self, **marks: str | None) -> None:
-        stamp = {"reconcile.fluxcd.io/requestedAt": str(time.time_ns())}
-        named = {f"drift.inhaul.dev/{name}": value for name, value in marks.items()} | stamp
-        await self._world.admin.patch(KUSTOMIZATIONS, "checkout", PAYMENTS, body={"metadata": {"annotations": named}})
-
-    async def _settled(self) -> bool:
-        """Has the controller taken the latest request up, and ended well?"""
-        checkout = await self._get(KUSTOMIZATIONS, "checkout") or {}
-        asked = checkout["metadata"]["annotations"]["reconcile.fluxcd.io/requestedAt"]
-        handled = (checkout.get("status") or {}).get("lastHandledReconcileAt")
-        return bool(handled == asked and _ready(checkout)[0] == "True")
 
     async def prune(self, told: Told) -> str:
         files: dict[str, bytes | str | None] = {
