@@ -78,6 +78,8 @@ class Remote:
     proxy: Sensitive | None = None
     timeout: float = 60.0
     """Seconds for one operation on the network."""
+    addresses: tuple[str, ...] = ()
+    """Addresses of the host that were checked: git connects to these and asks no resolver anew (https). Empty: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,9 @@ def _credentials(home: Path, remote: Remote, config: dict[str, str], variables: 
     if parts.scheme != "https":
         return
     origin = f"https://{parts.hostname}{f':{parts.port}' if parts.port else ''}/"
+    if remote.addresses and remote.proxy is None:
+        where = ",".join(f"[{one}]" if ":" in one else one for one in remote.addresses)
+        config["http.curloptResolve"] = f"{parts.hostname}:{parts.port or 443}:{where}"
     if header := auth.header():
         config[f"http.{origin}.extraHeader"] = f"Authorization: {header}"  # for this host only
     if auth.ca:

@@ -129,15 +129,15 @@ class AutomationReconciler:
     async def _remote(self, source_key: Key, source: GitRepositorySpec, timeout: float) -> Remote:
         """Raises NotReady, Stalled."""
         try:
-            await self._egress.check_url(source.url, schemes=("https", "ssh"))
+            addresses = await self._egress.addresses(source.url)
         except EgressDenied as error:
             raise NotReady("SourceManagerFailed", f"spec.url of GitRepository {source_key}: {error}") from None
         if source.secret_ref is None:
-            return Remote(source.url, timeout=timeout)
+            return Remote(source.url, timeout=timeout, addresses=addresses)
         where = f"Secret {source_key.namespace}/{source.secret_ref.name}"
         try:
             data = secret_data(await self._kube.get(SECRETS, source.secret_ref.name, source_key.namespace))
-            return Remote(source.url, GitAuth.from_secret(data, source.url), timeout=timeout)
+            return Remote(source.url, GitAuth.from_secret(data, source.url), timeout=timeout, addresses=addresses)
         except NotFound:
             raise NotReady("SourceManagerFailed", f"{where} of GitRepository {source_key} not found") from None
         except ValueError:

@@ -45,7 +45,7 @@ from .message import Automation, BadMessage, Picked, commit_trailers, render
 from .push_config import PushConfig
 from .reference import Ref
 
-ATTEMPTS = 12
+ATTEMPTS = 24
 _OURS = "Image-Update-Automation"
 
 

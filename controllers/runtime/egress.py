@@ -112,6 +112,12 @@ class Egress:
     async def check_url(self, url: str, *, schemes: tuple[str, ...] = ("https", "ssh")) -> None:
         await check_url(url, self.settings, schemes=schemes)
 
+    async def addresses(self, url: str, *, schemes: tuple[str, ...] = ("https", "ssh")) -> tuple[str, ...]:
+        """The addresses of a URL's host, each allowed: for a child process to be bound to. Raises EgressDenied."""
+        await check_url(url, self.settings, schemes=schemes)
+        parts = urlsplit(url)
+        return tuple(await resolve(parts.hostname or "", parts.port or 0, self.settings))
+
     def transport(self, *, verify: Any = True, limit: int = 20) -> httpx.AsyncBaseTransport:
         """For `httpx.AsyncClient(transport=…)`; `verify` is an SSLContext or as httpx takes it. Raises EgressDenied."""
         transport = httpx.AsyncHTTPTransport(verify=verify, trust_env=False)

@@ -41,7 +41,7 @@ def _job(name: str, tag: str, refuse: Sequence[str] = ()) -> Job:
 async def server(tmp_path: Path) -> AsyncIterator[GitServer]:
     git = GitServer(tmp_path / "srv", users=[GitUser("bot", "pw", write=("fleet",))], ssh=False)
     await git.start()
-    files = {f"apps/w{n}/a.yaml": 'i: r.io/app:0.0.0 # {"$imagepolicy": "ns:app"}\n' for n in range(5)}
+    files = {f"apps/w{n}/a.yaml": 'i: r.io/app:0.0.0 # {"$imagepolicy": "ns:app"}\n' for n in range(10)}
     await git.create_repo("fleet", files)
     yield git
     await git.stop()
@@ -63,12 +63,12 @@ async def test_writers_of_several_processes_lose_no_update_and_commit_none_twice
 
     def write(number: int) -> None:
         mirrors = Mirrors(tmp_path / f"m{number}")  # as if each were a process of its own
-        for tag in ("1.0.0", "2.0.0"):
+        for tag in ("2.0.0",):
             outcome = visit(mirrors, _remote(server), CONFIG, [_job(f"w{number}", tag)], now=_now)
             assert outcome[Key("ns", f"w{number}")].changes == 1
 
-    await asyncio.gather(*(asyncio.to_thread(write, number) for number in range(5)))
-    for number in range(5):
+    await asyncio.gather(*(asyncio.to_thread(write, number) for number in range(10)))
+    for number in range(10):
         assert b":2.0.0 " in await server.read("fleet", f"apps/w{number}/a.yaml")
     assert int(await server.git("fleet", "rev-list", "--count", "main")) == 11
     chain = (await server.git("fleet", "rev-list", "--first-parent", "main")).split()
