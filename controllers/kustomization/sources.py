@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -21,11 +21,16 @@ from controllers.git.process import Remote
 from controllers.git.refs import Found, Target
 
 from . import revision
+from .generate import NAMES
 from .sourceignore import FILE, Matcher, selected
 from .tree import Node, Tree
 
 TREES = 8
 """Listings that are kept: Kustomizations of one source share one, with the contents that were read."""
+
+
+_SMALL, _ALL_BUILDS = 64 << 10, 16 << 20
+"""Bytes of one build file, and of all together, that are read with the listing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +81,13 @@ class GitSources:
             entries = mirror.objects.list_tree(wanted.hash)
             ignores = [each for each in entries if posixpath.basename(each.path) == FILE and each.is_file]
             texts = mirror.objects.read_blobs([each.id for each in ignores])
+            builds = _builds(entries)
+            contents = mirror.objects.read_blobs([each.id for each in builds]) if builds else {}
         files = {each.path: texts[each.id].decode("utf-8", "replace") for each in ignores}
         matcher = selected(files, ignore)
         nodes = {each.path: _node(each) for each in entries if _belongs(each, matcher, sparse)}
-        return Tree(nodes, lambda paths: self._read(remote, text, ref, nodes, paths))
+        known = {each.path: contents[each.id] for each in builds if each.path in nodes}
+        return Tree(nodes, lambda paths: self._read(remote, text, ref, nodes, paths), known)
 
     def _read(
         self, remote: Remote, text: str, ref: str, nodes: Mapping[str, Node], paths: list[str]
@@ -89,6 +97,20 @@ class GitSources:
             mirror.fetch(Found(commit, ref))  # the mirror may have been dropped since
             contents = mirror.objects.read_blobs([nodes[path].id for path in paths])
         return {path: contents[nodes[path].id] for path in paths}
+
+
+def _builds(entries: Sequence[TreeEntry]) -> list[TreeEntry]:
+    """The build files, as far as they are small: what each render reads is found out from them, and one look at the
+    mirror for a thousand paths takes less than a thousand looks."""
+    found, total = [], 0
+    for each in entries:
+        size = each.size or 0
+        if each.is_file and posixpath.basename(each.path) in NAMES and size <= _SMALL:
+            total += size
+            if total > _ALL_BUILDS:
+                break
+            found.append(each)
+    return found
 
 
 def _node(entry: TreeEntry) -> Node:
