@@ -1,17 +1,18 @@
 """Edge: `kubectl kustomize` over an exported read-set, with nothing else within its reach.
 
 A fresh directory that only we can read, an environment built from nothing, no git on its PATH, proxies that lead
-nowhere, a network namespace of its own where the kernel allows one, limits on time, processor time, memory, files and
-output.
+nowhere, limits on time, processor time, memory, files and output. Below that, `runtime/confine.py`: the child reads the
+exported tree and its own binary, writes its home and has no network, where the kernel can see to it.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import resource
+import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -19,10 +20,12 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from controllers.runtime.confine import command
+
 TIMEOUT = 60.0
 """Seconds for one build."""
 MAX_OUTPUT = 64 * 1024 * 1024
-CPU_SECONDS, ADDRESS_SPACE, OPEN_FILES = 60, 8 * 1024**3, 512
+_LIMITS = {"CPU": 60, "AS": 8 * 1024**3, "NOFILE": 512, "FSIZE": MAX_OUTPUT + 1, "CORE": 0}
 
 _SLOTS = threading.BoundedSemaphore(4)
 
@@ -47,17 +50,6 @@ def binary() -> str:
     return found
 
 
-@cache
-def isolation() -> tuple[str, ...]:
-    """The command that gives a child its own network namespace; empty where the kernel or the image has none."""
-    unshare = shutil.which("unshare")
-    if not unshare:
-        return ()
-    command = (unshare, "--user", "--net")
-    tried = subprocess.run([*command, "/bin/true"], capture_output=True, timeout=10, check=False)
-    return command if tried.returncode == 0 else ()
-
-
 def build(files: Mapping[str, bytes], directory: str, *, timeout: float = TIMEOUT) -> bytes:
     """The output of a build over exactly these files (path from the root → content). Raises KustomizeFailed.
 
@@ -77,7 +69,10 @@ def build(files: Mapping[str, bytes], directory: str, *, timeout: float = TIMEOU
 
 
 def _run(directory: Path, home: Path, timeout: float, *, hide: str) -> bytes:
-    argv = [*isolation(), binary(), "kustomize", "--load-restrictor=LoadRestrictionsNone", str(directory)]
+    argv = command(
+        binary(), "kustomize", "--load-restrictor=LoadRestrictionsNone", str(directory),
+        read=[hide], write=[str(home)], limits=_LIMITS,
+    )  # fmt: skip
     nowhere = "http://127.0.0.1:1"
     environment = {
         "HOME": str(home), "TMPDIR": str(home), "PATH": "/nonexistent", "GOMAXPROCS": "2",
@@ -87,9 +82,8 @@ def _run(directory: Path, home: Path, timeout: float, *, hide: str) -> bytes:
         child = subprocess.Popen(
             argv, cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, start_new_session=True
         )
-        _limit(child.pid)
         try:
-            code = child.wait(timeout)
+            code = _wait(child, timeout)
         except subprocess.TimeoutExpired:
             raise KustomizeFailed(f"kustomize did not end within {timeout:g} s") from None
         finally:
@@ -106,17 +100,18 @@ def _run(directory: Path, home: Path, timeout: float, *, hide: str) -> bytes:
         return out.read()
 
 
-def _limit(pid: int) -> None:
-    """Limits of the running child; it has done nothing of weight before they hold."""
-    for name, value in (
-        (resource.RLIMIT_CPU, CPU_SECONDS),
-        (resource.RLIMIT_AS, ADDRESS_SPACE),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_FSIZE, MAX_OUTPUT + 1),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        with suppress(ProcessLookupError, PermissionError, ValueError):
-            resource.prlimit(pid, name, (value, value))
+def _wait(child: subprocess.Popen[bytes], timeout: float) -> int:
+    """Woken by the child's end: `Popen.wait` with a timeout sleeps in steps of up to 50 ms, as long as a build."""
+    if sys.platform == "linux":
+        ended = os.pidfd_open(child.pid)
+        try:
+            poll = select.poll()
+            poll.register(ended, select.POLLIN)
+            if not poll.poll(timeout * 1000):
+                raise subprocess.TimeoutExpired(child.args, timeout)
+        finally:
+            os.close(ended)
+    return child.wait(timeout)
 
 
 def _message(text: str, hide: str) -> str:
