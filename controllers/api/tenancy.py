@@ -153,6 +153,10 @@ def policy_of(manifest: Manifest) -> Policy:
         return Policy(name, None, str(error))
 
 
+MINTING_SECRET_TYPES = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
+"""Types for which Kubernetes makes a credential: whoever may have one made holds the account's rights."""
+
+
 def allowed(
     policies: Iterable[Policy], *, namespace: str, namespace_labels: Mapping[str, str], request: Request
 ) -> Decision:
@@ -161,6 +165,8 @@ def allowed(
     if not policies:
         if isinstance(request, AskKeyService):
             return Decision(False, f"no TenantPolicy grants {request} (spec.keyServices)")
+        if isinstance(request, WriteSecretType) and request.type in MINTING_SECRET_TYPES:
+            return Decision(False, f"no TenantPolicy grants {request}: Kubernetes fills in a credential")
         return Decision(True, "no TenantPolicy exists")
     labels = {**namespace_labels, _NAME_LABEL: namespace}
     matching = [(policy.name, policy.spec) for policy in policies if policy.spec and _selects(policy.spec, labels)]

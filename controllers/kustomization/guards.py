@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from controllers.api.resource import Manifest
-from controllers.api.tenancy import ApplyKind, Decision, Request
+from controllers.api.tenancy import MINTING_SECRET_TYPES, ApplyKind, Decision, Request, WriteSecretType
 from controllers.decryption.decryptor import is_encrypted_object
 from controllers.runtime.result import NotReady, Stalled
 
@@ -30,12 +30,20 @@ def check_objects(objects: Sequence[Manifest], namespace: str, policies: Policie
     decisions: dict[Request, Decision] = {}
     refused = []
     for manifest in objects:
-        request = ApplyKind(group_of(manifest), str(manifest["kind"]))
-        decision = decisions.setdefault(request, policies.allowed(namespace, request))
-        if not decision:
-            refused.append(f"{describe(manifest)}: {decision.reason}")
+        for request in _requests(manifest):
+            decision = decisions.setdefault(request, policies.allowed(namespace, request))
+            if not decision:
+                refused.append(f"{describe(manifest)}: {decision.reason}")
     if refused:
         raise NotReady("AccessDenied", "; ".join(refused[:10]))
+
+
+def _requests(manifest: Manifest) -> list[Request]:
+    """What a TenantPolicy is asked for one object. Other types of Secrets are left to RBAC, as upstream leaves them."""
+    found: list[Request] = [ApplyKind(group_of(manifest), str(manifest["kind"]))]
+    if manifest["kind"] == "Secret" and not group_of(manifest) and manifest.get("type") in MINTING_SECRET_TYPES:
+        found.append(WriteSecretType(manifest["type"]))
+    return found
 
 
 def check_deletions(owner: Manifest, owned: Sequence[Entry], objects: Sequence[Manifest], *, prune: bool) -> None:
