@@ -164,6 +164,9 @@ class World:
             "INHAUL_WEB_PORT": str(self.web_port),
             "INHAUL_EXTERNAL_SECRETS_QUEUE_URL": self._queue_url("inhaul-external-secrets"),
             "INHAUL_IMAGE_AUTOMATION_QUEUE_URL": self._queue_url("inhaul-image-automation"),
+            # the stand-in's queue does not see that an ended consumer hung up, and would give it the next message
+            "INHAUL_EXTERNAL_SECRETS_QUEUE_WAIT": "2",
+            "INHAUL_IMAGE_AUTOMATION_QUEUE_WAIT": "2",
             **self._more,
         }
 
