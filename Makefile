@@ -21,7 +21,7 @@ demo: ## the main job, told step by step on the embedded default
 	@$(BIN)/inhaul demo
 
 test: $(STAMP) ## unit, integration, end-to-end and conformance tests
-	@$(BIN)/python -m pytest -m "not slow and not envtest" -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -m "not slow and not envtest" -n 2 --dist loadfile
 	@$(BIN)/python -m tests.conformance
 
 lint: $(STAMP) ## formatting, lints, types, import contracts, generated files
