@@ -38,7 +38,7 @@ e2e: $(STAMP) ## the story as tests; CLUSTER=standin (default) or CLUSTER=envtes
 	@INHAUL_E2E_CLUSTER=$(or $(CLUSTER),standin) $(BIN)/python -m pytest tests/e2e
 
 fuzz: $(STAMP) ## long property and differential tests
-	@$(BIN)/python -m pytest -m slow --timeout 1800
+	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -m slow --timeout 1800
 
 bench: $(STAMP) ## the figures of the performance table
 	@$(BIN)/python -m benchmarks

@@ -2,7 +2,9 @@
 
 Uids become their order of appearance, resourceVersions their rank among those of the same object, times and tokens a
 mark: two servers give different ones, but the same object must carry the same one in every answer of a script. Empty
-`details` of a Status count as none.
+`details` of a Status count as none. Two orders are chance on the real server, and are set aside: that of the conflicts
+of one apply (it walks a hash map of the managers), and that of managedFields (by the second of the write; the moments
+at which two servers pass a second differ).
 """
 
 from __future__ import annotations
@@ -64,13 +66,15 @@ class Normaliser:
         if isinstance(value, dict):
             if value.get("kind") == "Table":
                 value = _ageless(value)
-            if value.get("kind") == "Status" and value.get("details") == {}:
-                value = {name: item for name, item in value.items() if name != "details"}
+            if value.get("kind") == "Status":
+                value = _in_order(value)
             listed = "items" in value or "columnDefinitions" in value or value.get("type") == "BOOKMARK"
             uid, found = value.get("uid", ""), {}
             for name, item in value.items():
                 if name == "metadata" and listed:
                     found[name] = self._list_meta(item)
+                elif name == "managedFields" and isinstance(item, list):
+                    found[name] = sorted((self._walk(entry, name) for entry in item), key=_canonical)
                 elif name == "resourceVersion" and isinstance(item, str) and item.isdigit():
                     self._versions.setdefault(uid, set()).add(int(item))
                     found[name] = (uid, int(item))
@@ -91,6 +95,20 @@ class Normaliser:
         value = UID.sub(lambda found: self._uids.setdefault(found.group(), f"<uid {len(self._uids)}>"), value)
         value = URL.sub("<url>", value)
         return TIME.sub("<time>", value)
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _in_order(status: dict[str, Any]) -> dict[str, Any]:
+    """Conflicts by field and message; no empty details."""
+    details = status.get("details")
+    if details == {}:
+        return {name: item for name, item in status.items() if name != "details"}
+    if status.get("reason") == "Conflict" and details and "causes" in details:
+        return {**status, "details": {**details, "causes": sorted(details["causes"], key=_canonical)}}
+    return status
 
 
 def _ageless(table: dict[str, Any]) -> dict[str, Any]:

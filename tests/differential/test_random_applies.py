@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import count
 from typing import Any
 
@@ -14,6 +15,7 @@ from .script import apply, get, merge, run, script
 from .scripts.objects import CONFIGS, config
 
 pytestmark = pytest.mark.envtest
+EXAMPLES = int(os.environ.get("INHAUL_DIFFERENTIAL_EXAMPLES", "25"))
 NUMBERS = count()
 ONE = f"{CONFIGS}/one"
 DATA = st.dictionaries(st.sampled_from("abc"), st.sampled_from("123"), min_size=1, max_size=3)
@@ -39,7 +41,7 @@ CALLS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(calls=CALLS)
 def test_random_writes_end_the_same(pair: Pair, calls: list[Call]) -> None:
     found = run(pair, script(f"random-{next(NUMBERS)}", *calls, get(ONE)))
