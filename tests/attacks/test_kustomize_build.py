@@ -17,6 +17,7 @@ from controllers.kustomization.kustomize import binary
 from controllers.kustomization.render import find_source, render_files
 from controllers.kustomization.tree import BadPath, Node, Tree, of_files
 from controllers.kustomization.yamldump import dump
+from tests.attacks import attack as listed
 
 MARK = "stolen-by-a-build"
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
@@ -110,7 +111,13 @@ def refused(files: dict[str, str], match: str | None = None) -> None:
     assert MARK not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", READS)
+def reading(name: str) -> Any:
+    """A field as a parameter, listed as an attack of its own."""
+    why = "kustomize alone reads the file"
+    return pytest.param(name, marks=listed("kustomization", f"`../` in {name}", guard="readset.py", without=why))
+
+
+@pytest.mark.parametrize("name", [reading(name) for name in READS])
 def test_no_field_reads_a_file_outside_and_without_the_guard_it_does(name: str, outside: Path) -> None:
     files = attack(READS[name]("../../theirs"))
     assert MARK in unguarded(outside, files), "the attack must work where nothing guards"
