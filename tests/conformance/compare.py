@@ -93,3 +93,18 @@ def _same(wanted: Any, found: Any) -> bool:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 160 else f"{text[:157]}…"
+
+
+class OneOf:
+    """The answers of several questions, where a vector does not say which of them it asks (only its name does)."""
+
+    def __init__(self, answers: list[Any]) -> None:
+        self.answers = answers
+
+    def __eq__(self, other: object) -> bool:
+        return other in self.answers
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"one of {self.answers}"
