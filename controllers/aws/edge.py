@@ -1,29 +1,64 @@
-"""What the service edges share: an identity, a region, and one way to call and to page."""
+"""What the service edges share: an identity, a region, and one way to call and to page.
+
+Services whose quotas are low are *paced*: their calls wait for their turn (`pace`), and are tried again here and not by
+the SDK, whose tries would hold a thread and hide from us that AWS throttles.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import random
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .errors import InvalidRequest
-from .identity import Identities, Identity
+from controllers.runtime.queue import URGENT
+
+from .errors import InvalidRequest, ServerError, Throttled, Unreachable
+from .identity import PACED, Identities, Identity
 
 MAX_PAGES = 10_000  # a paging token that never ends is an error, not an endless loop
+THROTTLED_TRIES = 6
+_BACKOFF, _LONGEST_BACKOFF = 0.1, 2.0  # seconds before another try of a call that failed by itself
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A service as one identity sees it in one region. Cheap: make one where you need it."""
+    """A service as one identity sees it in one region. Cheap: make one where you need it.
+
+    `held`: the caller has the turn for its call already, and hears of Throttled at once.
+    """
 
     identities: Identities
     identity: Identity
     region: str
+    held: bool = False
     service: ClassVar[str] = ""
 
     async def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One call; parameters that are None or empty are left out. Raises AwsError."""
         given = {key: value for key, value in parameters.items() if value is not None and value not in ("", [], {})}
-        return await self.identities.call(self.identity, self.region, self.service, operation, **given)
+        if self.service not in PACED:
+            return await self.identities.call(self.identity, self.region, self.service, operation, **given)
+        for attempt in itertools.count(1):
+            try:
+                return await self._in_turn(operation, given)
+            except Throttled:
+                if self.held or attempt >= THROTTLED_TRIES:
+                    raise
+            except (ServerError, Unreachable):
+                if attempt >= self.identities.settings.attempts:
+                    raise
+                pause = min(_LONGEST_BACKOFF, _BACKOFF * 2.0**attempt)
+                await asyncio.sleep(pause * random.random())  # noqa: S311 jitter
+        raise RuntimeError("unreachable")
+
+    async def _in_turn(self, operation: str, given: dict[str, Any]) -> dict[str, Any]:
+        if self.held:
+            return await self.identities.call(self.identity, self.region, self.service, operation, **given)
+        api = f"{self.service}:{action(operation)}"
+        async with self.identities.paces.turn(self.identity, self.region, api, urgent=URGENT.get()):
+            return await self.identities.call(self.identity, self.region, self.service, operation, **given)
 
     async def pages(self, operation: str, *, token: str, **parameters: Any) -> list[dict[str, Any]]:
         """All pages; `token` is the member that carries the next page's token, in both directions."""
@@ -38,3 +73,8 @@ class Edge:
             if latest == following or len(found) >= MAX_PAGES:
                 raise InvalidRequest(f"{self.service}:{operation}: the pages do not end", operation=self.service)
             following = latest
+
+
+def action(operation: str) -> str:
+    """The API's name of an operation in boto3's spelling: "get_parameters" → "GetParameters"."""
+    return "".join(part.capitalize() for part in operation.split("_"))

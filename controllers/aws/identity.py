@@ -30,11 +30,14 @@ from controllers.runtime.pools import Pools
 from controllers.runtime.sensitive import Sensitive
 
 from .errors import AwsError, CredentialsRefused, translate
+from .pace import Paces
 from .settings import AwsSettings
 
 STS_AUDIENCE = "sts.amazonaws.com"
 ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
 POOL = "aws"
+PACED = frozenset(("secretsmanager", "ssm"))
+"""Services whose calls wait for their turn and are tried again by `edge`, not by the SDK."""
 _ROLE_ARN = re.compile(r"arn:aws[a-z0-9-]*:iam::\d{12}:role/[\w+=,.@/-]{1,576}")
 _SESSION_BAD = re.compile(r"[^\w+=,.@-]")
 _MAX_KEPT = 2000  # identities; beyond it the expired and then the oldest go
@@ -154,8 +157,12 @@ class Identities:
         *,
         settings: AwsSettings | None = None,
         clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        observe: Callable[[Identity, str, str], None] = lambda identity, call, result: None,
     ) -> None:
+        """`observe` hears of each call: who, "service:Action", and "ok" or the class of its error."""
         self.settings = settings or AwsSettings()
+        self.paces = Paces()
+        self.observe = observe
         self._pools, self._tokens, self._clock = pools, tokens, clock
         self._entries: dict[Identity, _Entry] = {}
         self._own: Any = None
@@ -178,7 +185,7 @@ class Identities:
         for attempt in (1, 2):
             client = await self.client(identity, region, service)
             try:
-                return await self._run(pool, client, operation, service, parameters)
+                return await self._run(pool, client, operation, service, parameters, identity)
             except CredentialsRefused:
                 if attempt == 2 or not self._renewable(identity):
                     raise
@@ -186,13 +193,16 @@ class Identities:
         raise RuntimeError("unreachable")
 
     async def _run(
-        self, pool: str, client: Any, operation: str, service: str, parameters: dict[str, Any]
+        self, pool: str, client: Any, operation: str, service: str, parameters: dict[str, Any], identity: Identity
     ) -> dict[str, Any]:
         name = f"{service}:{client.meta.method_to_api_mapping.get(operation, operation)}"
         try:
             found: dict[str, Any] = await self._pools.run(pool, getattr(client, operation), **parameters)
         except Exception as error:
-            raise translate(error, operation=name) from None  # the original's text may hold request ids
+            known = translate(error, operation=name)
+            self.observe(identity, name, type(known).__name__)
+            raise known from None  # the original's text may hold request ids
+        self.observe(identity, name, "ok")
         return found
 
     async def client(self, identity: Identity, region: str, service: str) -> Any:
@@ -281,6 +291,7 @@ class Identities:
                 "WebIdentityToken": issued.token.reveal_text(),
                 "DurationSeconds": self.settings.session,
             },
+            Identity(account),
         )
         return self._held(answer["Credentials"])
 
@@ -324,7 +335,7 @@ class Identities:
         with self._building:
             if self._own is None:
                 self._own = botocore.session.Session()
-            return self._create(self._own, region, service, self._config())
+            return self._create(self._own, region, service, self._config(service))
 
     def _build(self, credentials: Credentials | None, region: str, service: str) -> Any:
         """A client with these credentials; None: unsigned (AssumeRoleWithWebIdentity proves itself by the token)."""
@@ -332,19 +343,21 @@ class Identities:
             session = botocore.session.Session()
             session.register_component("data_loader", self._loader)  # or each session reads the service models anew
             if credentials is None:
-                return self._create(session, region, service, self._config().merge(Config(signature_version=UNSIGNED)))
+                unsigned = self._config(service).merge(Config(signature_version=UNSIGNED))
+                return self._create(session, region, service, unsigned)
             session.register_component("credential_provider", _Given(credentials))
-            return self._create(session, region, service, self._config())
+            return self._create(session, region, service, self._config(service))
 
     def _create(self, session: Any, region: str, service: str, config: Config) -> Any:
         endpoint = self.settings.endpoint_for(service)
         return session.create_client(service, region_name=region or None, endpoint_url=endpoint, config=config)
 
-    def _config(self) -> Config:
+    def _config(self, service: str) -> Config:
+        attempts = 1 if service in PACED else self.settings.attempts
         return Config(
             connect_timeout=self.settings.connect,
             read_timeout=self.settings.read,
-            retries={"mode": "standard", "total_max_attempts": self.settings.attempts},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=self.settings.connections,
             user_agent_extra="inhaul",
         )

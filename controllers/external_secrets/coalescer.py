@@ -1,14 +1,16 @@
 """Many ExternalSecrets, few calls: wanted keys of one identity share batches.
 
 A refresh asks for its keys one by one and waits; within a short window the asks of all refreshes of one *source*
-(identity, region, service) become one BatchGetSecretValue or GetParameters. A batch that has room
-takes along keys that fall due soon, and holds their values until then. What must not go wrong:
+(identity, region, service) become one BatchGetSecretValue or GetParameters. Which keys a call takes is decided when its
+turn has come (AWS may throttle, `gate`): those of urgent refreshes first, then the rest; one that has room takes along
+keys that fall due soon, and holds their values until then. What must not go wrong:
 
 - **Freshness**: an ask says since when its answer must have been fetched. A fetch that began earlier answers nobody who
   asked after an event; `invalidate` raises that bar for everyone.
 - **Isolation**: sources differ by identity, and a value never answers another source.
 - **One bad key**: where AWS refuses the whole batch each key is asked alone, and those that failed stay alone for a
   while; where all of them work alone it is the batch call that is forbidden, and the source goes singly for a while.
+- **Throttling**: keys of a throttled call go back to the front of their line, a few times; then each says so.
 - **Cancellation**: a caller that gives up leaves the fetch to the others.
 
 For one event loop; the clock is the loop's.
@@ -18,15 +20,21 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
+
+from controllers.aws.pace import Turn
+from controllers.runtime.queue import URGENT
 
 from .entries import Fetched, Outcome
 from .errors import EntryError
 from .params import RemoteKey, Service
 
 LIMITS: Mapping[str, int] = {"SecretsManager": 20, "ParameterStore": 10}
+THROTTLED_TRIES = 6
+_TRANSIENT = ("Throttled", "Unreachable", "Provider", "Credentials")
 AHEAD = 0.1
 """The share of its interval by which a key may be fetched before it is due."""
 
@@ -59,6 +67,18 @@ class SecretReader(Protocol):
         ...
 
 
+class Gate(Protocol):
+    """Says when a batch of a source may be asked for; what it yields hears how that ended."""
+
+    def __call__(self, source: Source, *, urgent: bool) -> AbstractAsyncContextManager[Turn]: ...
+
+
+@asynccontextmanager
+async def open_gate(source: Source, *, urgent: bool) -> AsyncIterator[Turn]:
+    """No limit."""
+    yield Turn(0)
+
+
 class _Wanted(NamedTuple):
     source: Source
     key: RemoteKey
@@ -70,12 +90,29 @@ class _Flight:
 
     future: asyncio.Future[Fetched]
     began: float | None = None
+    throttled: int = 0  # calls of it that AWS throttled
 
 
 @dataclass(slots=True)
-class _Batch:
-    keys: dict[RemoteKey, _Flight] = field(default_factory=dict)
+class _Line:
+    """Keys of one source that no call has taken yet, in two lanes, and the calls that are on their way to take them."""
+
+    urgent: dict[RemoteKey, _Flight] = field(default_factory=dict)
+    due: dict[RemoteKey, _Flight] = field(default_factory=dict)
     timer: asyncio.TimerHandle | None = None
+    calls: int = 0
+    urgent_calls: int = 0
+
+    def __len__(self) -> int:
+        return len(self.urgent) + len(self.due)
+
+    def take(self, limit: int) -> dict[RemoteKey, _Flight]:
+        """The next call's keys, the urgent ones first."""
+        taken: dict[RemoteKey, _Flight] = {}
+        for lane in (self.urgent, self.due):
+            for key in list(lane)[: limit - len(taken)]:
+                taken[key] = lane.pop(key)
+        return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +134,20 @@ class Coalescer:
         window: float = 0.015,
         alone: float = 300.0,
         limits: Mapping[str, int] = LIMITS,
+        gate: Gate = open_gate,
         observe: Callable[[str, int, int], None] = lambda service, asked, ahead: None,
     ) -> None:
         """`window`: seconds a batch waits to be filled. `alone`: seconds a key or source goes singly. `observe`
         hears of each batch: service, keys asked for, keys taken along."""
         self._reader, self._window, self._alone = reader, window, alone
-        self._limits, self._observe = limits, observe
-        self._open: dict[Source, _Batch] = {}
+        self._limits, self._gate, self._observe = limits, gate, observe
+        self._lines: dict[Source, _Line] = {}
         self._flights: dict[_Wanted, _Flight] = {}
         self._held: dict[_Wanted, _Held] = {}
         self._floor: dict[_Wanted, float] = {}
         self._single_until: dict[_Wanted | Source, float] = {}
         self._due: dict[_Wanted, tuple[float, float]] = {}
+        self._ahead: dict[_Wanted, float] = {}  # being taken along: when that call began
         self._heaps: dict[Source, list[tuple[float, RemoteKey]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -124,6 +163,8 @@ class Coalescer:
         flight = self._flights.get(wanted)
         if flight is None or (flight.began is not None and flight.began < since):
             flight = self._begin(wanted)
+        elif flight.began is None and URGENT.get():
+            self._hasten(wanted)
         return await asyncio.shield(flight.future)
 
     def expect(self, source: Source, key: RemoteKey, *, due: float, interval: float) -> None:
@@ -143,7 +184,7 @@ class Coalescer:
     def invalidate(self, matches: Callable[[Source, RemoteKey], bool]) -> int:
         """What was fetched before now may not answer for these keys. Returns how many were concerned."""
         now, concerned = _now(), 0
-        for wanted in {*self._flights, *self._held, *self._due}:
+        for wanted in {*self._flights, *self._held, *self._ahead}:
             if matches(wanted.source, wanted.key):
                 self._floor[wanted] = now
                 self._held.pop(wanted, None)
@@ -152,9 +193,9 @@ class Coalescer:
 
     async def close(self) -> None:
         """Ends what is under way; those who wait are cancelled."""
-        for batch in self._open.values():
-            if batch.timer is not None:
-                batch.timer.cancel()
+        for line in self._lines.values():
+            if line.timer is not None:
+                line.timer.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -171,15 +212,37 @@ class Coalescer:
             flight.began = _now()
             self._spawn(self._alone_flight(wanted, flight))
             return flight
-        batch = self._open.get(wanted.source)
-        if batch is None:
-            batch = self._open[wanted.source] = _Batch()
-            loop = asyncio.get_running_loop()
-            batch.timer = loop.call_later(self._window, self._send, wanted.source, batch)
-        batch.keys[wanted.key] = flight
-        if len(batch.keys) >= self._limits[wanted.source.service]:
-            self._send(wanted.source, batch)
+        line = self._lines.setdefault(wanted.source, _Line())
+        (line.urgent if URGENT.get() else line.due)[wanted.key] = flight
+        self._fill(wanted.source, line)
         return flight
+
+    def _hasten(self, wanted: _Wanted) -> None:
+        """Someone urgent joins a key that waits as merely due."""
+        line = self._lines[wanted.source]
+        if (flight := line.due.pop(wanted.key, None)) is not None:
+            line.urgent[wanted.key] = flight
+            self._fill(wanted.source, line)
+
+    def _fill(self, source: Source, line: _Line) -> None:
+        """A call for each full batch at once; what is left over waits for the window's end."""
+        limit = self._limits[source.service]
+        while len(line) - line.calls * limit >= limit:
+            self._call(source, line)
+        if line.timer is None and (len(line) > line.calls * limit or len(line.urgent) > line.urgent_calls * limit):
+            line.timer = asyncio.get_running_loop().call_later(self._window, self._window_ends, source, line)
+
+    def _window_ends(self, source: Source, line: _Line) -> None:
+        line.timer = None
+        limit = self._limits[source.service]
+        while len(line) > line.calls * limit or len(line.urgent) > line.urgent_calls * limit:
+            self._call(source, line)
+
+    def _call(self, source: Source, line: _Line) -> None:
+        urgent = len(line.urgent) > line.urgent_calls * self._limits[source.service]
+        line.calls += 1
+        line.urgent_calls += urgent
+        self._spawn(self._batch(source, line, urgent=urgent))
 
     def _goes_alone(self, wanted: _Wanted) -> bool:
         for mark in (wanted, wanted.source):
@@ -190,22 +253,37 @@ class Coalescer:
                 del self._single_until[mark]
         return False
 
-    def _send(self, source: Source, batch: _Batch) -> None:
-        if self._open.get(source) is not batch:
-            return
-        del self._open[source]
-        if batch.timer is not None:
-            batch.timer.cancel()
-        now = _now()
-        for flight in batch.keys.values():
-            flight.began = now
-        ahead = {key: self._due[_Wanted(source, key)] for key in self._soon(source, batch, now)}
-        self._observe(source.service, len(batch.keys), len(ahead))
-        self._spawn(self._batch_flight(source, batch.keys, ahead, now))
+    async def _batch(self, source: Source, line: _Line, *, urgent: bool) -> None:
+        """One call, from its wait for a turn to its answers."""
+        URGENT.set(urgent)  # the lane in the thread pool too
+        async with self._gate(source, urgent=urgent) as turn:
+            line.calls -= 1
+            line.urgent_calls -= urgent
+            flights = line.take(self._limits[source.service])
+            now = _now()
+            for flight in flights.values():
+                flight.began = now
+            turn.unused = not flights
+            if flights:
+                ahead = {key: self._due[_Wanted(source, key)] for key in self._soon(source, flights, now)}
+                self._observe(source.service, len(flights), len(ahead))
+                self._ahead.update(dict.fromkeys((_Wanted(source, key) for key in ahead), now))
+                try:
+                    turn.throttled, turn.unanswered = await self._ask(source, flights, ahead, now)
+                finally:
+                    self._forget_ahead(source, ahead)
+        if turn.throttled:
+            self._fill(source, line)
 
-    def _soon(self, source: Source, batch: _Batch, now: float) -> Iterable[RemoteKey]:
+    def _forget_ahead(self, source: Source, keys: Iterable[RemoteKey]) -> None:
+        for wanted in (_Wanted(source, key) for key in keys):
+            self._ahead.pop(wanted, None)
+            if wanted not in self._flights:
+                self._floor.pop(wanted, None)
+
+    def _soon(self, source: Source, flights: Mapping[RemoteKey, _Flight], now: float) -> Iterable[RemoteKey]:
         """Keys that may be taken along, those due first first, until the batch is full."""
-        heap, room = self._heaps.get(source, []), self._limits[source.service] - len(batch.keys)
+        heap, room = self._heaps.get(source, []), self._limits[source.service] - len(flights)
         taken: list[RemoteKey] = []
         while heap and room > len(taken) and heap[0][0] <= now:
             eligible, key = heapq.heappop(heap)
@@ -216,40 +294,59 @@ class Coalescer:
                 taken.append(key)
         return [key for key in dict.fromkeys(taken) if not self._goes_alone(_Wanted(source, key))]
 
-    async def _batch_flight(
+    async def _ask(
         self,
         source: Source,
         flights: Mapping[RemoteKey, _Flight],
         ahead: Mapping[RemoteKey, tuple[float, float]],
         began: float,
-    ) -> None:
+    ) -> tuple[bool, bool]:
+        """(throttled, unanswered). Each flight has landed or is back in line."""
+        outcomes: Mapping[RemoteKey, Outcome]
+        failed = ""
         try:
             outcomes = await self._reader.batch(source, [*flights, *ahead])
         except BatchRefused as refused:
-            await self._one_by_one(source, flights, refused.error)
-            return
+            self._spawn(self._one_by_one(source, flights, refused.error))  # in turns of their own
+            return False, False
         except EntryError as error:
-            outcomes = dict.fromkeys(flights, error)
+            outcomes, failed = dict.fromkeys(flights, error), error.error_class
         except Exception as error:
             self._give_up(source, flights, error)
-            return
+            return False, False
         for key, flight in flights.items():
             missing = EntryError("Provider", f"no answer for key {key.shown}")
-            self._land(_Wanted(source, key), flight, outcomes.get(key, missing))
+            outcome = outcomes.get(key, missing)
+            if not self._back_in_line(source, key, flight, outcome):
+                self._land(_Wanted(source, key), flight, outcome)
         for key, (due, interval) in ahead.items():
             fetched = outcomes.get(key)
             wanted = _Wanted(source, key)
             if isinstance(fetched, Fetched) and self._floor.get(wanted, began) <= began:
                 self._held[wanted] = _Held(fetched, began, due + interval * AHEAD)
+        throttled = any(isinstance(each, EntryError) and each.error_class == "Throttled" for each in outcomes.values())
+        return throttled, failed == "Unreachable"
+
+    def _back_in_line(self, source: Source, key: RemoteKey, flight: _Flight, outcome: Outcome) -> bool:
+        if not isinstance(outcome, EntryError) or outcome.error_class != "Throttled":
+            return False
+        flight.throttled += 1
+        if flight.throttled >= THROTTLED_TRIES or self._flights.get(_Wanted(source, key)) is not flight:
+            return False
+        flight.began = None
+        line = self._lines[source]
+        line.urgent = {key: flight, **line.urgent}  # it has waited longest
+        return True
 
     async def _one_by_one(self, source: Source, flights: Mapping[RemoteKey, _Flight], error: EntryError) -> None:
         """The batch was refused: find out which key is to blame, and spare the others next time."""
         until = _now() + self._alone
         results = await asyncio.gather(*(self._single(source, key) for key in flights))
-        bad = [key for key, result in zip(flights, results, strict=True) if isinstance(result, EntryError)]
-        for key in bad:
-            self._single_until[_Wanted(source, key)] = until
-        if not bad and len(flights) > 0:
+        errors = {key: each for key, each in zip(flights, results, strict=True) if isinstance(each, EntryError)}
+        for key, each in errors.items():
+            if each.error_class not in _TRANSIENT:
+                self._single_until[_Wanted(source, key)] = until
+        if not errors:
             self._single_until[source] = until
         for (key, flight), result in zip(flights.items(), results, strict=True):
             self._land(_Wanted(source, key), flight, result)

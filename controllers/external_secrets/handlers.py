@@ -46,7 +46,7 @@ def register(manager: Manager) -> None:
 def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     identities = Identities(manager.pools, manager.kube, settings=manager.settings.group(AwsSettings))
     meters, reader = Meters(manager.metrics), AwsReader(identities)
-    coalescer = Coalescer(reader, window=knobs.window, observe=meters.batch)
+    coalescer = Coalescer(reader, window=knobs.window, gate=reader.gate, observe=meters.batch)
     controllers: dict[str, Controller] = {}
     reconcilers: dict[str, Reconcile] = {}
 

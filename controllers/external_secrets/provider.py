@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from controllers.aws.errors import (
@@ -22,6 +23,7 @@ from controllers.aws.errors import (
     Unreachable,
 )
 from controllers.aws.identity import Identities, Identity
+from controllers.aws.pace import Turn
 from controllers.aws.parameterstore import Parameter, ParameterStore
 from controllers.aws.secretsmanager import SecretsManager, SecretValue
 
@@ -31,6 +33,7 @@ from .errors import EntryError, ErrorClass, Missing
 from .find import Matcher, list_call
 from .params import RemoteKey
 
+_BATCHES = {"SecretsManager": "secretsmanager:BatchGetSecretValue", "ParameterStore": "ssm:GetParameters"}
 _CLASSES: tuple[tuple[type[AwsError], ErrorClass], ...] = (
     (KmsDenied, "KMS"),
     (AccessDenied, "AccessDenied"),
@@ -66,29 +69,39 @@ class AwsReader:
     def __init__(self, identities: Identities) -> None:
         self._identities = identities
 
-    def _secrets(self, source: Source) -> SecretsManager:
+    def _secrets(self, source: Source, *, held: bool = False) -> SecretsManager:
         assert isinstance(source.identity, Identity)  # noqa: S101  # stores make sources with identities only
-        return SecretsManager(self._identities, source.identity, source.region)
+        return SecretsManager(self._identities, source.identity, source.region, held)
 
-    def _parameters(self, source: Source) -> ParameterStore:
+    def _parameters(self, source: Source, *, held: bool = False) -> ParameterStore:
         assert isinstance(source.identity, Identity)  # noqa: S101
-        return ParameterStore(self._identities, source.identity, source.region)
+        return ParameterStore(self._identities, source.identity, source.region, held)
+
+    def gate(self, source: Source, *, urgent: bool) -> AbstractAsyncContextManager[Turn]:
+        """The turn that a batch of this source needs, for `Coalescer`."""
+        return self._identities.paces.turn(source.identity, source.region, _BATCHES[source.service], urgent=urgent)
 
     async def batch(self, source: Source, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
+        """Of a caller that has a turn by `gate`."""
+        return await self._batch(source, keys, held=True)
+
+    async def _batch(self, source: Source, keys: Sequence[RemoteKey], *, held: bool) -> Mapping[RemoteKey, Outcome]:
         try:
             if source.service == "SecretsManager":
-                return await self._secret_batch(source, keys)
-            return await self._parameter_batch(source, keys)
+                return await self._secret_batch(source, keys, held=held)
+            return await self._parameter_batch(source, keys, held=held)
         except AwsError as error:
             shared = entry_error(error, keys[0].shown if len(keys) == 1 else f"batch of {len(keys)}")
             if isinstance(error, AccessDenied | InvalidRequest | NotFound):
                 raise BatchRefused(shared) from None
             raise shared from None
 
-    async def _secret_batch(self, source: Source, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
+    async def _secret_batch(
+        self, source: Source, keys: Sequence[RemoteKey], *, held: bool
+    ) -> Mapping[RemoteKey, Outcome]:
         if len(keys) == 1:
             return {keys[0]: await self._or_error(source, keys[0])}
-        found = await self._secrets(source).batch([key.name for key in keys])
+        found = await self._secrets(source, held=held).batch([key.name for key in keys])
         return {
             key: _secret(found.values[key.name])
             if key.name in found.values
@@ -96,8 +109,10 @@ class AwsReader:
             for key in keys
         }
 
-    async def _parameter_batch(self, source: Source, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
-        found = await self._parameters(source).get([key.name for key in keys])
+    async def _parameter_batch(
+        self, source: Source, keys: Sequence[RemoteKey], *, held: bool
+    ) -> Mapping[RemoteKey, Outcome]:
+        found = await self._parameters(source, held=held).get([key.name for key in keys])
         return {
             key: _parameter(found.values[key.name])
             if key.name in found.values
@@ -169,7 +184,7 @@ class AwsReader:
         for at in range(0, len(names), size):
             keys = [RemoteKey(source.service, name) for name in names[at : at + size]]
             try:
-                outcomes = await self.batch(source, keys)
+                outcomes = await self._batch(source, keys, held=False)
             except BatchRefused:
                 outcomes = {key: await self._or_error(source, key) for key in keys}
             for key, outcome in outcomes.items():

@@ -20,6 +20,7 @@ from controllers.runtime.conditions import timestamp
 from controllers.runtime.controller import Controller
 from controllers.runtime.draft import Draft
 from controllers.runtime.kube import KubeClient, NotFound
+from controllers.runtime.queue import URGENT
 from controllers.runtime.result import NotReady, Result, Stalled
 
 from . import schedule
@@ -82,6 +83,12 @@ class ExternalSecretReconciler:
         if not due.now:
             _as_it_was(draft)
             return Result(due.wait)
+        ready = find_condition(manifest.get("status") or {}, "Ready") or {}
+        if due.by_timer and URGENT.get() and ready.get("status") == "True":
+            # A start woke all: what is merely due lets the new and the announced by.
+            self._controller().queue.add(key, urgent=False)
+            _as_it_was(draft)
+            return Result()
         return await self._sync(draft, manifest, due)
 
     def all_interests(self) -> list[tuple[Key, tuple[Interest, ...]]]:
@@ -189,8 +196,7 @@ class ExternalSecretReconciler:
 
     async def _read(self, manifest: Manifest, due: Due) -> Refresh:
         now = asyncio.get_running_loop().time()
-        early = due.reason == "refresh interval passed"
-        since = now - AHEAD * schedule.interval_of(manifest["spec"]) if early else now
+        since = now - AHEAD * schedule.interval_of(manifest["spec"]) if due.by_timer else now
         try:
             refresh = await self._refresher.read(manifest, since=since)
         except StoreProblem as problem:

@@ -13,6 +13,7 @@ from controllers.api.duration import parse_duration
 from .cron import parse_schedule
 
 DEFAULT_INTERVAL = 3600.0
+_PASSED = "refresh interval passed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Due:
     now: bool
     reason: str
     wait: float | None = None
+
+    @property
+    def by_timer(self) -> bool:
+        """Nothing happened but that its interval passed."""
+        return self.now and self.reason == _PASSED
 
 
 def window_active(schedule: str, duration: str, at: datetime) -> bool:
@@ -95,7 +101,7 @@ def _timer(spec: Mapping[str, Any], last: datetime, interval: float, uid: str, n
         return Due(False, "not due", wait)
     if not windows_permit(spec.get("syncWindows"), now):
         return Due(False, "held by a sync window", min(60.0, interval))
-    return Due(True, "refresh interval passed")
+    return Due(True, _PASSED)
 
 
 def next_wait(spec: Mapping[str, Any], uid: str) -> float | None:
