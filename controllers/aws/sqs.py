@@ -5,6 +5,8 @@ whose handling fails comes back later and later (its visibility is stretched); o
 is left to the queue's own redrive policy, or deleted after a few tries where there is none, for events only hasten what
 polling finds anyway. While SQS itself fails, tries are spaced out, and the log says so once, not at each.
 
+While messages are handled the next are received, a few batches deep: a burst is not served ten at a time.
+
 A message is ours for a few seconds only, stretched while its handling lasts: what a killed process had received comes
 again that soon, and not minutes later.
 
@@ -81,6 +83,7 @@ class Consumer:
     tries: int = 5
     visibility: int = 12  # seconds a message is ours before it comes again, unless its handling still lasts
     limit: float = 120.0
+    batches: int = 8  # batches of ten that are handled at once
     counts: Counts = field(default_factory=Counts)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _redrive: bool | None = None
@@ -90,19 +93,41 @@ class Consumer:
 
     async def run(self) -> None:
         failures = 0
-        while True:
-            try:
-                messages = await self._receive()
+        working: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                while len(working) >= self.batches:
+                    await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+                try:
+                    messages = await self._receive()
+                except AwsError as error:
+                    failures += 1
+                    self._failed(error, failures)
+                    await self.sleep(backoff(failures, random.random()))  # noqa: S311 jitter
+                    continue
                 if failures:
                     log.info("queue %s answers again", self.queue_url)
                 failures = 0
-                await self._work(messages)
-            except AwsError as error:
-                failures += 1
-                self.counts.errors += 1
-                if failures == 1:
-                    log.warning("queue %s: %s", self.queue_url, error)
-                await self.sleep(backoff(failures, random.random()))  # noqa: S311 jitter
+                if messages:
+                    task = asyncio.create_task(self._batch(messages))
+                    working.add(task)
+                    task.add_done_callback(working.discard)
+        finally:
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+
+    def _failed(self, error: AwsError, failures: int) -> None:
+        self.counts.errors += 1
+        if failures == 1:
+            log.warning("queue %s: %s", self.queue_url, error)
+
+    async def _batch(self, messages: list[Message]) -> None:
+        """Handled and deleted; what could not be deleted comes again."""
+        try:
+            await self._work(messages)
+        except AwsError as error:
+            self._failed(error, 1)
 
     async def _receive(self) -> list[Message]:
         client = await self.identities.client(self.identity, self.region, "sqs")

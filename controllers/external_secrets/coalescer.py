@@ -272,8 +272,7 @@ class Coalescer:
                     turn.throttled, turn.unanswered = await self._ask(source, flights, ahead, now)
                 finally:
                     self._forget_ahead(source, ahead)
-        if turn.throttled:
-            self._fill(source, line)
+        self._fill(source, line)  # what a throttled call put back
 
     def _forget_ahead(self, source: Source, keys: Iterable[RemoteKey]) -> None:
         for wanted in (_Wanted(source, key) for key in keys):
@@ -314,11 +313,14 @@ class Coalescer:
         except Exception as error:
             self._give_up(source, flights, error)
             return False, False
+        back: dict[RemoteKey, _Flight] = {}
         for key, flight in flights.items():
-            missing = EntryError("Provider", f"no answer for key {key.shown}")
-            outcome = outcomes.get(key, missing)
-            if not self._back_in_line(source, key, flight, outcome):
+            outcome = outcomes.get(key) or EntryError("Provider", f"no answer for key {key.shown}")
+            if self._goes_again(_Wanted(source, key), flight, outcome):
+                back[key] = flight
+            else:
                 self._land(_Wanted(source, key), flight, outcome)
+        self._lines[source].urgent = {**back, **self._lines[source].urgent}  # they have waited longest
         for key, (due, interval) in ahead.items():
             fetched = outcomes.get(key)
             wanted = _Wanted(source, key)
@@ -327,15 +329,13 @@ class Coalescer:
         throttled = any(isinstance(each, EntryError) and each.error_class == "Throttled" for each in outcomes.values())
         return throttled, failed == "Unreachable"
 
-    def _back_in_line(self, source: Source, key: RemoteKey, flight: _Flight, outcome: Outcome) -> bool:
+    def _goes_again(self, wanted: _Wanted, flight: _Flight, outcome: Outcome) -> bool:
         if not isinstance(outcome, EntryError) or outcome.error_class != "Throttled":
             return False
         flight.throttled += 1
-        if flight.throttled >= THROTTLED_TRIES or self._flights.get(_Wanted(source, key)) is not flight:
+        if flight.throttled >= THROTTLED_TRIES or self._flights.get(wanted) is not flight:
             return False
         flight.began = None
-        line = self._lines[source]
-        line.urgent = {key: flight, **line.urgent}  # it has waited longest
         return True
 
     async def _one_by_one(self, source: Source, flights: Mapping[RemoteKey, _Flight], error: EntryError) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from controllers.api.external_secrets import EXTERNAL_SECRETS
@@ -17,11 +18,67 @@ from controllers.aws.sqs import Message, Poison
 from controllers.runtime.kube import KubeClient, NotFound
 
 from .coalescer import Coalescer
-from .events import Interest, concerns, interested, mark
+from .events import Interest, concerns, forms, interested, mark, names_of
 from .meters import Meters
 from .target import FORCE_SYNC
 
 log = logging.getLogger(__name__)
+
+
+Interests = Iterable[tuple[Key, tuple[Interest, ...]]]
+
+
+class InterestIndex:
+    """Who may be concerned by a change, without a look at everybody: by each form of each key's name."""
+
+    def __init__(self, interests: Callable[[], Interests]) -> None:
+        self._interests = interests
+        self._known: dict[Key, tuple[Interest, ...]] = {}
+        self._by_form: dict[str, set[Key]] = defaultdict(set)
+        self._finders: set[Key] = set()
+        self._fresh = False
+
+    def concerned(self, change: aws_events.Change) -> list[Key]:
+        """All whose interests the change is about."""
+        self._refresh()
+        near = self._finders.union(*(self._by_form.get(form, ()) for form in names_of(change)))
+        return sorted(key for key in near if interested(change, self._known[key]))
+
+    def _refresh(self) -> None:
+        """Takes in what changed since; once for all messages that are begun together."""
+        if self._fresh:
+            return
+        self._fresh = True
+        asyncio.get_running_loop().call_soon(self._stale)
+        present = dict(self._interests())
+        for key in self._known.keys() - present.keys():
+            self._drop(key)
+        for key, wants in present.items():
+            before = self._known.get(key)
+            if before is not wants and before != wants:
+                self._drop(key)
+                self._put(key, wants)
+
+    def _stale(self) -> None:
+        self._fresh = False
+
+    def _put(self, key: Key, wants: tuple[Interest, ...]) -> None:
+        self._known[key] = wants
+        for form in _forms(wants):
+            self._by_form[form].add(key)
+        if any(interest.finds for interest in wants):
+            self._finders.add(key)
+
+    def _drop(self, key: Key) -> None:
+        for form in _forms(self._known.pop(key, ())):
+            self._by_form[form].discard(key)
+            if not self._by_form[form]:
+                del self._by_form[form]
+        self._finders.discard(key)
+
+
+def _forms(wants: Iterable[Interest]) -> set[str]:
+    return {form for interest in wants for key in interest.keys for form in forms(key.name)}
 
 
 class EventHandler:
@@ -30,12 +87,12 @@ class EventHandler:
     def __init__(
         self,
         kube: KubeClient,
-        interests: Callable[[], Iterable[tuple[Key, tuple[Interest, ...]]]],
+        interests: Callable[[], Interests],
         lookup: Callable[[Key], Manifest | None],
         coalescer: Coalescer,
         meters: Meters,
     ) -> None:
-        self._kube, self._interests, self._lookup = kube, interests, lookup
+        self._kube, self._index, self._lookup = kube, InterestIndex(interests), lookup
         self._coalescer, self._meters = coalescer, meters
 
     async def __call__(self, message: Message) -> None:
@@ -49,7 +106,7 @@ class EventHandler:
             self._meters.messages.labels("other").inc()
             return
         self._coalescer.invalidate(lambda source, key: concerns(change, key, region=source.region))
-        keys = [key for key, wants in self._interests() if interested(change, wants)]
+        keys = self._index.concerned(change)
         await asyncio.gather(*(self._force(key, mark(change)) for key in keys))
         self._meters.messages.labels("matched" if keys else "unmatched").inc()
         log.info("%s %s: %d ExternalSecrets concerned", change.action, change.name, len(keys))
