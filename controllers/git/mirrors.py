@@ -20,15 +20,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import BrokenRepository, NotFound, TooLarge
+from .errors import BrokenRepository, GitError, NotFound, TooLarge
 from .objects import Objects
 from .process import Git, Remote, check_url
-from .refs import Found, Target, check_commit, select
+from .refs import Found, Target, check_commit, check_ref, select
 
 MAX_REFS = 100_000
 MAX_PACKS = 64
 """A mirror with more packs is made anew: a fetch of one commit is cheaper than a repack of many."""
 _WANTED = "refs/inhaul/wanted"
+_DEPTHS = (1, 50, 500, 5000, 2**31 - 1)
+"""Commits of history to ask for, one after the other, until what is looked for is among them."""
 
 
 @dataclass(slots=True)
@@ -89,6 +91,19 @@ class Mirror:
             raise NotFound(f"commit {commit} is not part of {found.ref or 'the repository'}")
         return commit
 
+    def fetch_on(self, found: Found) -> str:
+        """As `fetch`, but the commit must be part of the reference's history, which is deepened until it shows.
+
+        A host hands out any commit by its id, also one of an unreviewed pull request: a right to read a branch is not
+        one to read what was never on it. Raises NotFound.
+        """
+        commit, ref = check_commit(found.commit), check_ref(found.ref)
+        for depth in _DEPTHS:
+            self._fetch(ref, depth)
+            if self.objects.has_commit(commit) and self.objects.is_ancestor(commit, _WANTED):
+                return commit
+        raise NotFound(f"commit {commit} is not part of {ref}")
+
     def fetch_ref(self, ref: str, *, depth: int = 1) -> str:
         """Fetches one full reference as it is on the host now; its commit id. Raises NotFound."""
         self._fetch(ref, depth)
@@ -99,25 +114,42 @@ class Mirror:
         self._fetch(ref, depth)
 
     def _fetch(self, what: str, depth: int) -> None:
-        self.git.run(
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-auto-maintenance",
-            "--no-recurse-submodules",
-            "--update-shallow",
-            f"--depth={depth}",
-            "--",
-            self.remote.url,
-            f"+{what}:{_WANTED}",
-            git_dir=self.path,
-            remote=self.remote,
-            what=f"fetching {what} of {self.remote.url}",
-        )
+        try:
+            self.git.run(
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-auto-maintenance",
+                "--no-recurse-submodules",
+                "--update-shallow",
+                f"--depth={depth}",
+                "--",
+                self.remote.url,
+                f"+{what}:{_WANTED}",
+                git_dir=self.path,
+                remote=self.remote,
+                what=f"fetching {what} of {self.remote.url}",
+            )
+        except GitError:
+            limit = self.git.limits.file_size
+            if self._broken_off() >= limit:  # git itself only says that a helper of its own died
+                raise TooLarge(
+                    f"fetching {what} of {self.remote.url}: more than {limit >> 20} MiB in one transfer"
+                ) from None
+            raise
+
+    def _broken_off(self) -> int:
+        """Removes what a transfer that broke off left behind; the bytes of its largest file."""
+        largest = 0
+        for path in (self.path / "objects" / "pack").glob("tmp_*"):
+            with contextlib.suppress(OSError):
+                largest = max(largest, path.stat().st_size)
+                path.unlink()
+        return largest
 
     def _deepen_until(self, commit: str, ref: str) -> None:
-        for depth in (50, 500, 5000, 2**31 - 1):
+        for depth in _DEPTHS[1:]:
             self._fetch(ref, depth)
             if self.objects.has_commit(commit):
                 return

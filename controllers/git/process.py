@@ -79,7 +79,8 @@ class Remote:
     timeout: float = 60.0
     """Seconds for one operation on the network."""
     addresses: tuple[str, ...] = ()
-    """Addresses of the host that were checked: git connects to these and asks no resolver anew (https). Empty: any."""
+    """Addresses of the host that were checked: git connects to these (ssh: the first) and asks no resolver anew.
+    Empty: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def check_url(url: str, protocols: frozenset[str] = frozenset({"https", "ssh"}))
 def _credentials(home: Path, remote: Remote, config: dict[str, str], variables: dict[str, str]) -> None:
     auth, parts = remote.auth, urlsplit(remote.url)
     if parts.scheme == "ssh":
-        variables["GIT_SSH_COMMAND"] = _ssh_command(home, auth)
+        variables["GIT_SSH_COMMAND"] = _ssh_command(home, remote)
         variables["GIT_SSH_VARIANT"] = "ssh"
         return
     if parts.scheme != "https":
@@ -199,9 +200,9 @@ def _credentials(home: Path, remote: Remote, config: dict[str, str], variables: 
         config["http.proxy"] = remote.proxy.reveal_text()
 
 
-def _ssh_command(home: Path, auth: GitAuth) -> str:
-    known = _file(home, "known_hosts", auth.known_hosts)
-    options = {
+def _ssh_command(home: Path, remote: Remote) -> str:
+    auth, known = remote.auth, _file(home, "known_hosts", remote.auth.known_hosts)
+    options: dict[str, str | None] = {
         "UserKnownHostsFile": known,
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
@@ -216,6 +217,11 @@ def _ssh_command(home: Path, auth: GitAuth) -> str:
         "ControlPath": "none",
         "ConnectTimeout": "20",
     }
+    if remote.addresses:  # go to the address that was checked, and look the key up under the name
+        parts = urlsplit(remote.url)
+        options["HostName"] = remote.addresses[0]
+        options["HostKeyAlias"] = f"[{parts.hostname}]:{parts.port}" if parts.port not in (None, 22) else parts.hostname
+        options["CheckHostIP"] = "no"
     words = ["ssh", "-F", "/dev/null", "-T"]
     if auth.identity is not None:
         words += ["-i", _file(home, "identity", auth.identity.reveal())]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ from controllers.api.tenancy import Decision, ReadGit, Request
 from controllers.api.unserved import unsupported
 from controllers.git.errors import GitError
 from controllers.git.objects import CommitInfo
-from controllers.git.process import Remote
+from controllers.git.process import Remote, check_url
 from controllers.git.refs import Found, Target, target
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
@@ -46,7 +47,7 @@ class Policies(Protocol):
 
 
 class Egress(Protocol):
-    async def check_url(self, url: str, *, schemes: tuple[str, ...] = ...) -> None: ...
+    async def addresses(self, url: str, *, schemes: tuple[str, ...] = ...) -> tuple[str, ...]: ...
 
 
 class GitReconciler:
@@ -93,20 +94,25 @@ class GitReconciler:
         return Result(parse_duration(spec.interval))
 
     async def remote(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote:
-        """Where a repository is and how to log in, its Secret read. Raises Refused, NotReady."""
-        return remote_of(spec, await self._secret(manifest, spec))
+        """Where a repository is and how to log in: allowed by policy and egress, its Secret read.
 
-    async def _store(self, draft: Draft, manifest: Manifest, spec: GitRepositorySpec) -> None:
+        Every way to a host goes through here, a Kustomization's too: its GitRepository may have been edited since it
+        was last reconciled. Raises Refused, NotReady.
+        """
         namespace = manifest["metadata"].get("namespace") or ""
-        wanted = target(spec.ref)
-        decision = self._policies.allowed(namespace, ReadGit(spec.url, _asked(wanted)))
+        decision = self._policies.allowed(namespace, ReadGit(spec.url, _asked(target(spec.ref))))
         if not decision:
             raise NotReady("AccessDenied", decision.reason)
+        addresses: tuple[str, ...] = ()
         if self._egress is not None:
             try:
-                await self._egress.check_url(spec.url, schemes=("https", "ssh"))
+                addresses = await self._egress.addresses(check_url(spec.url), schemes=("https", "ssh"))
             except EgressDenied as error:  # a name that does not resolve may do so later
                 raise NotReady("URLInvalid", f"spec.url: {error}") from None
+        return replace(remote_of(spec, await self._secret(manifest, spec)), addresses=addresses)
+
+    async def _store(self, draft: Draft, manifest: Manifest, spec: GitRepositorySpec) -> None:
+        wanted = target(spec.ref)
         remote = await self.remote(manifest, spec)
         artifact = artifact_of(manifest)
         same_content = not git_spec.content_changed(manifest)

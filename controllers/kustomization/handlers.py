@@ -14,7 +14,7 @@ from controllers.aws.settings import AwsSettings
 from controllers.decryption.service import SopsService
 from controllers.decryption.settings import SopsSettings
 from controllers.git.mirrors import Mirrors
-from controllers.git.process import Git
+from controllers.git.process import Git, Limits
 from controllers.runtime.conditions import find
 from controllers.runtime.controller import Controller
 from controllers.runtime.kube import WatchEvent
@@ -46,6 +46,7 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
     """`git` and `decryption` are given by whoever composes the process: allowed protocols, a KMS, an audit."""
     settings = manager.settings.group(KustomizationSettings)
     directory = Path(settings.mirrors) if settings.mirrors else Path(tempfile.mkdtemp(prefix="inhaul-mirrors-"))
+    git = git or Git(limits=Limits(file_size=settings.repository_size << 20))
     sources = GitSources(Mirrors(directory, git=git, max_bytes=settings.mirror_bytes << 20))
     git_reconciler = GitReconciler(
         manager.kube,

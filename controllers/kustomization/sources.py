@@ -55,7 +55,10 @@ class GitSources:
             found = mirror.resolve(target)
             if found.revision == known:
                 return Looked(found, None)
-            mirror.fetch(found)
+            if target.kind == "commit" and found.ref:
+                mirror.fetch_on(found)
+            else:
+                mirror.fetch(found)
             return Looked(found, mirror.objects.commit(found.commit))
 
     def commit(self, remote: Remote, found: Found) -> CommitInfo:

@@ -29,6 +29,7 @@ class KustomizationSettings:
     health_poll: float = knob(5.0, "seconds between two looks at objects that no watch of ours covers")
     render_cache: int = knob(64, "MiB of rendered manifests kept, so that an unchanged source is not built again")
     mirrors: str = knob("", "directory of the Git mirrors; empty: below the system's place for temporary files")
+    repository_size: int = knob(1024, "MiB that one fetch of a repository may bring; more is refused")
     mirror_bytes: int = knob(4096, "MiB of all mirrors together")
 
 
