@@ -25,7 +25,7 @@ from .entries import StoreRef, store_refs
 from .hashing import field_manager
 from .meters import Meters
 from .provider import AwsReader
-from .reconcile import ExternalSecretReconciler
+from .reconcile import ExternalSecretReconciler, changed_since
 from .refresh import Refresher
 from .settings import ExternalSecretsSettings
 from .store_reconcile import StoreReconciler
@@ -74,6 +74,13 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     controller = controllers["ExternalSecret"]
     controller.store.index("target", lambda manifest: [str(target_key(manifest))])
     controller.store.index("store", _stores_of)
+
+    def on_sight(before: Manifest | None, after: Manifest | None) -> None:
+        """A start: what was announced or edited while nobody ran goes before the mass that is as it was."""
+        if before is None and after is not None and changed_since(after):
+            controller.queue.changed(key_of(after))
+
+    controller.store.subscribe(on_sight)
     resolver = StoreResolver(
         manager.kube,
         manager.store(SECRET_STORES),

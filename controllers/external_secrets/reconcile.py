@@ -309,6 +309,11 @@ def _version(manifest: Manifest) -> str:
     return synced_resource_version(meta.get("generation") or 0, meta.get("labels") or {}, meta.get("annotations") or {})
 
 
+def changed_since(manifest: Manifest) -> bool:
+    """Is the object another than at its last sync: its spec, a label, an annotation?"""
+    return _synced(manifest).resource_version != _version(manifest)
+
+
 def _synced_empty(manifest: Manifest) -> bool:
     ready = find_condition(manifest.get("status") or {}, "Ready") or {}
     return "retained" in str(ready.get("message"))

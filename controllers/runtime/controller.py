@@ -99,8 +99,11 @@ class Controller:
                 self.queue.changed(key)
             return
         self._note_contention(key, manifest)
+        met = self.store.get(key) is not None
         change = self.store.put(manifest)
-        if change == Change.SPEC:
+        if change == Change.SPEC and not met and _settled(manifest):
+            self.queue.add(key, urgent=False)  # a start: what is in order lets by what is not
+        elif change == Change.SPEC:
             self.queue.changed(key)
         elif change == Change.METADATA:
             self.queue.add(key)
@@ -231,3 +234,10 @@ class Controller:
 
 def _failed(after: float | None = None) -> Verdict:
     return Verdict(failed=True, after=after)
+
+
+def _settled(manifest: Manifest) -> bool:
+    """Was it Ready as it is written now?"""
+    status = manifest.get("status") or {}
+    generation = manifest["metadata"].get("generation")
+    return conditions.is_true(status, "Ready") and status.get("observedGeneration", generation) == generation
