@@ -92,7 +92,7 @@ class EventHandler:
         coalescer: Coalescer,
         meters: Meters,
     ) -> None:
-        self._kube, self._index, self._lookup = kube, InterestIndex(interests), lookup
+        self._force, self._index = Forcer(kube, lookup), InterestIndex(interests)
         self._coalescer, self._meters = coalescer, meters
 
     async def __call__(self, message: Message) -> None:
@@ -111,7 +111,15 @@ class EventHandler:
         self._meters.messages.labels("matched" if keys else "unmatched").inc()
         log.info("%s %s: %d ExternalSecrets concerned", change.action, change.name, len(keys))
 
-    async def _force(self, key: Key, value: str) -> None:
+
+class Forcer:
+    """Sets `force-sync` on an ExternalSecret; the same value twice is one write."""
+
+    def __init__(self, kube: KubeClient, lookup: Callable[[Key], Manifest | None]) -> None:
+        self._kube, self._lookup = kube, lookup
+
+    async def __call__(self, key: Key, value: str) -> None:
+        """Raises ApiError; an ExternalSecret that is gone needs nothing."""
         manifest = self._lookup(key)
         if manifest is None:
             return

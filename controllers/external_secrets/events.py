@@ -15,6 +15,7 @@ from typing import Any
 
 from controllers.aws.events import Change
 
+from .entries import StoreRef
 from .errors import EntryError
 from .find import Matcher
 from .params import RemoteKey, Service, arn_parts
@@ -32,6 +33,7 @@ class Interest:
     region: str
     keys: tuple[RemoteKey, ...] = ()
     finds: tuple[tuple[Service, Mapping[str, Any], str], ...] = ()
+    store: StoreRef | None = None
 
 
 @lru_cache(maxsize=65536)

@@ -19,6 +19,7 @@ from controllers.runtime.result import Result
 from controllers.templating import EXTERNAL_SECRETS as FUNCTIONS
 from controllers.templating import Chance, with_chance
 
+from . import restart_watch
 from .coalescer import Coalescer
 from .consumer import EventHandler
 from .entries import StoreRef, store_refs
@@ -27,20 +28,23 @@ from .meters import Meters
 from .provider import AwsReader
 from .reconcile import ExternalSecretReconciler, changed_since
 from .refresh import Refresher
+from .restart_watch import RestartSettings
 from .settings import ExternalSecretsSettings
 from .store_reconcile import StoreReconciler
 from .stores import StoreResolver
+from .sweeper import Sweeper
 from .target import MANAGED
 from .targets import Targets, target_key
 from .template import Engine
 from .writer import TargetWriter
 
-SETTINGS = (ExternalSecretsSettings, AwsSettings)
+SETTINGS = (ExternalSecretsSettings, AwsSettings, RestartSettings)
 
 
 def register(manager: Manager) -> None:
     with manager.scope("external-secrets"):
         _register(manager, manager.settings.group(ExternalSecretsSettings))
+        restart_watch.register(manager)
 
 
 def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
@@ -81,13 +85,8 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
             controller.queue.changed(key_of(after))
 
     controller.store.subscribe(on_sight)
-    resolver = StoreResolver(
-        manager.kube,
-        manager.store(SECRET_STORES),
-        manager.store(CLUSTER_SECRET_STORES),
-        manager.store(NAMESPACES),
-        manager.policies,
-    )
+    stores = (manager.store(SECRET_STORES), manager.store(CLUSTER_SECRET_STORES))
+    resolver = StoreResolver(manager.kube, *stores, manager.store(NAMESPACES), manager.policies)
     chance = Chance(random=os.urandom, now=lambda: datetime.now(UTC))
     engine = Engine(with_chance(FUNCTIONS, chance), (knobs.left_delimiter, knobs.right_delimiter))
     refresher = Refresher(manager.kube, manager.pools, resolver, coalescer, reader, engine)
@@ -99,9 +98,14 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     for kind in ("SecretStore", "ClusterSecretStore"):
         find = partial(controllers.__getitem__, kind)
         reconcilers[kind] = StoreReconciler(resolver, identities, wake_users, controller=find)
+    interests = reconciler.all_interests
+    sweeper = Sweeper(
+        manager.kube, controller.store, stores, resolver, reader, interests, meters, floor=knobs.sweep_floor
+    )
+    manager.task("version sweep", sweeper.run)
     manager.watch(SECRETS, targets.on_event, label_selector=f"{MANAGED}=true")
     if knobs.queue_url:
-        handler = EventHandler(manager.kube, reconciler.all_interests, controller.store.get, coalescer, meters)
+        handler = EventHandler(manager.kube, interests, controller.store.get, coalescer, meters)
         consumer = Consumer(identities, OWN, knobs.queue_url, handler, region=knobs.queue_region, wait=knobs.queue_wait)
         manager.task("secret events", consumer.run)
 

@@ -9,6 +9,7 @@ from prometheus_client import Counter, Histogram
 from controllers.api.resource import Key
 from controllers.runtime.metrics import Metrics
 
+_SWEEP = (0.1, 0.5, 2, 10, 60, 300)
 _PROPAGATION = (0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300)
 
 
@@ -36,6 +37,15 @@ class Meters:
             buckets=_PROPAGATION,
             registry=registry,
         )
+        self.sweeps = Counter(
+            "inhaul_external_secret_sweeps", "Version sweeps by result", ["service", "result"], registry=registry
+        )
+        self.sweep_seconds = Histogram(
+            "inhaul_external_secret_sweep_seconds", "Length of a sweep", buckets=_SWEEP, registry=registry
+        )
+        self.sweep_news = Counter(
+            "inhaul_external_secret_sweep_news", "ExternalSecrets that a sweep sent to look", ["why"], registry=registry
+        )
         self._last: dict[Key, tuple[float, float | None]] = {}
         metrics.gauge("inhaul_external_secret_oldest_sync_seconds", "Age of the oldest last success", self._oldest)
         metrics.gauge("inhaul_external_secret_overdue", "Refreshes overdue by more than a minute", self._overdue)
@@ -44,6 +54,10 @@ class Meters:
         self.batches.labels(service).inc()
         self.batch_keys.labels(service, "asked").inc(asked)
         self.batch_keys.labels(service, "ahead").inc(ahead)
+
+    def swept(self, service: str, result: str, seconds: float) -> None:
+        self.sweeps.labels(service, result).inc()
+        self.sweep_seconds.observe(seconds)
 
     def synced(self, key: Key, at: float, wait: float | None, propagation: float | None) -> None:
         self.syncs.inc()

@@ -24,14 +24,15 @@ from controllers.aws.errors import (
 )
 from controllers.aws.identity import Identities, Identity
 from controllers.aws.pace import Turn
-from controllers.aws.parameterstore import Parameter, ParameterStore
-from controllers.aws.secretsmanager import SecretsManager, SecretValue
+from controllers.aws.parameterstore import Parameter, ParameterEntry, ParameterStore
+from controllers.aws.secretsmanager import SecretEntry, SecretsManager, SecretValue
 
 from .coalescer import BatchRefused, Source
 from .entries import Fetched, Outcome
 from .errors import EntryError, ErrorClass, Missing
 from .find import Matcher, list_call
 from .params import RemoteKey
+from .sweep import Listed
 
 _BATCHES = {"SecretsManager": "secretsmanager:BatchGetSecretValue", "ParameterStore": "ssm:GetParameters"}
 _CLASSES: tuple[tuple[type[AwsError], ErrorClass], ...] = (
@@ -151,6 +152,18 @@ class AwsReader:
             raise Missing(f"key {key.shown}: Parameter Store has no such parameter or version")
         return _parameter(found.values[name])
 
+    async def versions(self, source: Source, prefixes: Sequence[str]) -> list[Listed]:
+        """Everything whose name has one of these beginnings (none: everything), to the last page; no values.
+        Raises EntryError. What is within its recovery window is not listed: it counts as deleted."""
+        try:
+            if source.service == "SecretsManager":
+                by_name = [{"Key": "name", "Values": list(prefixes)}] if prefixes else []
+                return [_listed_secret(entry) for entry in await self._secrets(source).list(by_name)]
+            by_name = [{"Key": "Name", "Option": "BeginsWith", "Values": list(prefixes)}] if prefixes else []
+            return [_listed_parameter(entry) for entry in await self._parameters(source).describe(by_name)]
+        except AwsError as error:
+            raise entry_error(error, "sweep") from None
+
     async def find(self, source: Source, find: Mapping[str, Any], *, prefix: str) -> dict[str, Fetched]:
         matches = Matcher(find, prefix=prefix)
         call = list_call(source.service, find, prefix=prefix)
@@ -203,6 +216,15 @@ def _secret(value: SecretValue) -> Fetched:
 
 def _parameter(value: Parameter) -> Fetched:
     return Fetched(value.value.reveal(), arn=value.arn, version=str(value.version), name=value.name)
+
+
+def _listed_secret(entry: SecretEntry) -> Listed:
+    versions = {stage: version for version, stages in entry.stages.items() for stage in stages}
+    return Listed(entry.name, entry.arn, versions if entry.deleted is None else {}, entry.changed, entry.tags)
+
+
+def _listed_parameter(entry: ParameterEntry) -> Listed:
+    return Listed(entry.name, entry.arn, {"AWSCURRENT": str(entry.version)}, entry.modified)
 
 
 def _tags(tags: Mapping[str, str]) -> bytes:

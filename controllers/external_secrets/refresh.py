@@ -66,7 +66,7 @@ class Refresher:
             mine = [entry for entry in entries if entry.store == ref]
             keys = tuple(entry.remote for entry in mine if entry.remote is not None)
             finds = tuple((view.service, entry.find, view.prefix) for entry in mine if entry.find is not None)
-            out.append(Interest(regions[ref], keys, finds))
+            out.append(Interest(regions[ref], keys, finds, ref))
         return tuple(out)
 
     async def read(self, external_secret: Manifest, *, since: float) -> Refresh:
