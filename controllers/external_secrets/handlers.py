@@ -20,6 +20,7 @@ from controllers.templating import EXTERNAL_SECRETS as FUNCTIONS
 from controllers.templating import Chance, with_chance
 
 from . import restart_watch
+from . import restart_watch
 from .coalescer import Coalescer
 from .consumer import EventHandler
 from .entries import StoreRef, store_refs
@@ -28,6 +29,7 @@ from .meters import Meters
 from .provider import AwsReader
 from .reconcile import ExternalSecretReconciler, changed_since
 from .refresh import Refresher
+from .restart_watch import RestartSettings
 from .restart_watch import RestartSettings
 from .settings import ExternalSecretsSettings
 from .store_reconcile import StoreReconciler
@@ -44,6 +46,7 @@ SETTINGS = (ExternalSecretsSettings, AwsSettings, RestartSettings)
 def register(manager: Manager) -> None:
     with manager.scope("external-secrets"):
         _register(manager, manager.settings.group(ExternalSecretsSettings))
+        restart_watch.register(manager)
         restart_watch.register(manager)
 
 
