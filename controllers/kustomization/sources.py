@@ -15,6 +15,7 @@ from controllers.api.duration import parse_duration
 from controllers.api.resource import Manifest
 from controllers.api.source import GitRepositorySpec
 from controllers.git.auth import ANONYMOUS, GitAuth
+from controllers.git.errors import Refused, TooLarge
 from controllers.git.mirrors import Mirrors
 from controllers.git.objects import CommitInfo, TreeEntry
 from controllers.git.process import Remote
@@ -22,7 +23,7 @@ from controllers.git.refs import Found, Target
 
 from . import revision
 from .generate import NAMES
-from .sourceignore import FILE, Matcher, selected
+from .sourceignore import FILE, Matcher, TooManyPatterns, parse_file, selected
 from .tree import Node, Tree
 
 TREES = 8
@@ -87,7 +88,10 @@ class GitSources:
             builds = _builds(entries)
             contents = mirror.objects.read_blobs([each.id for each in builds]) if builds else {}
         files = {each.path: texts[each.id].decode("utf-8", "replace") for each in ignores}
-        matcher = selected(files, ignore)
+        try:
+            matcher = selected(files, ignore)
+        except TooManyPatterns as error:
+            raise TooLarge(str(error)) from None
         nodes = {each.path: _node(each) for each in entries if _belongs(each, matcher, sparse)}
         known = {each.path: contents[each.id] for each in builds if each.path in nodes}
         return Tree(nodes, lambda paths: self._read(remote, text, ref, nodes, paths), known)
@@ -128,7 +132,11 @@ def _belongs(entry: TreeEntry, matcher: Matcher, sparse: tuple[str, ...]) -> boo
 
 
 def remote_of(spec: GitRepositorySpec, secret: Mapping[str, bytes] | None) -> Remote:
-    """Where a GitRepository is and how to log in. Raises Refused."""
+    """Where a GitRepository is and how to log in; its own patterns are looked at too. Raises Refused."""
+    try:
+        parse_file(spec.ignore or "")
+    except TooManyPatterns as error:
+        raise Refused(f"spec.ignore: {error}") from None
     auth = GitAuth.from_secret(secret, spec.url) if secret is not None else ANONYMOUS
     return Remote(spec.url, auth, timeout=parse_duration(spec.timeout))
 

@@ -7,11 +7,14 @@ program or goes to the network. So no attack here is one that could never have w
 from __future__ import annotations
 
 import subprocess
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
+from controllers.kustomization import kustomize
 from controllers.kustomization.generate import BadSource
 from controllers.kustomization.kustomize import binary
 from controllers.kustomization.render import find_source, render_files
@@ -88,15 +91,19 @@ def outside(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def unguarded(root: Path, files: dict[str, str], *flags: str) -> str:
+def unguarded(
+    root: Path, files: dict[str, str], *flags: str, links: dict[str, str] | None = None, seconds: float = 20
+) -> str:
     """What kustomize itself makes of the tree: output and errors."""
     for name, text in files.items():
         target = root / "tree" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
+    for name, to in (links or {}).items():
+        (root / "tree" / name).symlink_to(to)
     argv = [binary(), "kustomize", "--load-restrictor=LoadRestrictionsNone", *flags, str(root / "tree/app")]
     environment = {"PATH": str(root / "bin"), "HOME": str(root), "HTTPS_PROXY": "http://127.0.0.1:1"}
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
     return done.stdout + done.stderr
 
 
@@ -165,6 +172,35 @@ def test_no_field_takes_a_url(field: str, url: str) -> None:
     refused(attack(FIELDS[field](url)))
 
 
+def fetching(field: str) -> Any:
+    why = "kustomize alone fetches it"
+    return pytest.param(field, marks=listed("kustomization", f"URL in {field}", guard="readset.py", without=why))
+
+
+@pytest.mark.parametrize("field", [fetching(field) for field in FIELDS if field not in ("bases", "components")])
+def test_without_the_guard_each_field_fetches_and_with_it_none_does(field: str, outside: Path) -> None:
+    asked: list[str] = []
+
+    class Remember(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Remember) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        files = attack(FIELDS[field](f"http://127.0.0.1:{server.server_port}/{field}"))
+        refused(files)
+        assert not asked
+        unguarded(outside, files)
+        server.shutdown()
+    assert asked, "the attack must work where nothing guards"
+
+
+@listed("kustomization", "Remote base over git (`git::file://`, https): a clone", guard="readset.py, no git on PATH",
+        without="kustomize alone starts git")  # fmt: skip
 @pytest.mark.parametrize("url", ["git::file:///srv/other-tenant", "https://h.invalid/r.git"])
 def test_without_the_guard_a_remote_base_starts_git(url: str, outside: Path) -> None:
     program = outside / "bin" / "git"
@@ -173,6 +209,95 @@ def test_without_the_guard_a_remote_base_starts_git(url: str, outside: Path) -> 
     program.chmod(0o755)
     unguarded(outside, attack({"resources": [url]}))
     assert (outside / "started").exists()
+
+
+def started(outside: Path, files: dict[str, str], name: str, *flags: str) -> bool:
+    """Does kustomize with these flags start a program of this name?"""
+    program = outside / "bin" / name
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n: > {outside}/started\nexit 1\n")
+    program.chmod(0o755)
+    unguarded(outside, files, *flags)
+    return (outside / "started").exists()
+
+
+@listed("kustomization", "Helm chart, inflated by a program", guard="readset.py",
+        without="kustomize --enable-helm starts helm")  # fmt: skip
+def test_a_chart_starts_no_program(outside: Path) -> None:
+    files = attack({"helmCharts": [{"name": "x", "repo": "https://evil.invalid", "releaseName": "x"}]})
+    refused(files, "Helm")
+    assert started(outside, files, "helm", "--enable-helm")
+
+
+@listed("kustomization", "Function that names a container image", guard="readset.py: built-in plugins only",
+        without="kustomize --enable-alpha-plugins starts docker")  # fmt: skip
+def test_a_function_starts_no_container(outside: Path) -> None:
+    function = (
+        "apiVersion: x/v1\nkind: Any\nmetadata:\n  name: x\n  annotations:\n"
+        "    config.kubernetes.io/function: |\n      container: {image: evil.invalid/x}\n"
+    )
+    files = attack({"transformers": ["f.yaml"]}, {"app/f.yaml": function})
+    refused(files, "built-in")
+    assert started(outside, files, "docker", "--enable-alpha-plugins")
+
+
+@listed("kustomization", "Exec plugin: a program that a generator names", guard="readset.py: built-in plugins only",
+        without="kustomize --enable-alpha-plugins starts the program")  # fmt: skip
+def test_a_plugin_starts_no_program(outside: Path) -> None:
+    files = attack({"generators": ["g.yaml"]}, {"app/g.yaml": "apiVersion: evil/v1\nkind: Run\nmetadata: {name: x}\n"})
+    refused(files, "built-in")
+    program = outside / ".config/kustomize/plugin/evil/v1/run/Run"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\n: > {outside}/started\n")
+    program.chmod(0o755)
+    unguarded(outside, files, "--enable-alpha-plugins")
+    assert (outside / "started").exists()
+
+
+@listed("kustomization", "Absolute path to another worktree or mirror on the same disk", guard="readset.py",
+        without="kustomize alone reads the file")  # fmt: skip
+@listed("kustomization", "`/proc/self/environ`: what the controller was started with", guard="readset.py",
+        without="kustomize alone reads it")  # fmt: skip
+def test_an_absolute_path_reaches_no_other_worktree(outside: Path) -> None:
+    for path in (f"{outside}/theirs/key", "/proc/self/environ"):
+        files = attack({"configMapGenerator": [{"name": "x", "files": [f"k={path}"]}]})
+        refused(files)
+        assert (MARK if "theirs" in path else "HTTPS_PROXY") in unguarded(outside, files)
+
+
+@listed("kustomization", "Symbolic link to a file outside", guard="tree.py: links are resolved in the listing",
+        without="kustomize alone follows it")  # fmt: skip
+@listed("kustomization", "Symbolic link to a directory outside", guard="tree.py: links are resolved in the listing",
+        without="kustomize alone follows it")  # fmt: skip
+def test_a_link_in_a_repository_is_not_followed_out_of_it(outside: Path) -> None:
+    for at, (to, resource) in enumerate((("../../theirs/secret.yaml", "link.yaml"), ("../../theirs/base", "link"))):
+        root = outside / str(at)
+        root.mkdir()
+        (root / "theirs").symlink_to(outside / "theirs")
+        text = dump({"resources": [resource]})
+        assert MARK in unguarded(root, {"app/kustomization.yaml": text}, links={f"app/{resource}": to})
+        files = {"app/kustomization.yaml": text.encode(), f"app/{resource}": to.encode()}
+        nodes = {path: Node(path, link=path.endswith(resource)) for path in files}
+        with pytest.raises((BadSource, BadPath), match="leads out of the source"):
+            find_source(Tree(nodes, lambda paths, files=files: {path: files[path] for path in paths}), "app", {})
+
+
+@listed("kustomization", "Overlays of overlays: output that doubles each time", guard="kustomize.py: a time limit",
+        without="kustomize alone goes on")  # fmt: skip
+def test_a_build_that_doubles_is_ended(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"l0/kustomization.yaml": "resources: [cm.yaml]\n", "l0/cm.yaml": CONFIG}
+    for level in range(1, 20):
+        for side in "ab":
+            files[f"l{level}/{side}/kustomization.yaml"] = f"namePrefix: {side}-\nresources: [../../l{level - 1}]\n"
+        files[f"l{level}/kustomization.yaml"] = "resources: [a, b]\n"
+    files["app/kustomization.yaml"] = "resources: [../l19]\n"
+    monkeypatch.setattr(kustomize, "TIMEOUT", 0.5)
+    monkeypatch.setattr(kustomize.build, "__kwdefaults__", {"timeout": 0.5})
+    with pytest.raises(kustomize.KustomizeFailed, match="did not end within"):
+        render_files({name: text.encode() for name, text in files.items()}, "app", {})
+    monkeypatch.undo()
+    with pytest.raises(subprocess.TimeoutExpired):
+        unguarded(outside, files, seconds=1.0)
 
 
 def test_functions_that_name_programs_are_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 from controllers.api.tenancy import Decision, Request, allowed, policy_of
 from controllers.kustomization.guards import check_objects
 from controllers.runtime.result import NotReady
+from tests.attacks import attack
 
 
 class Policies:
@@ -27,7 +28,12 @@ def secret(type_: str) -> dict[str, object]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": type_}
 
 
-MINTING = ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"]
+TYPES = ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"]
+MINTING = [
+    pytest.param(type_, marks=attack("tenancy", f"Secret of type {type_}, into which Kubernetes writes a credential",
+                                     guard="kustomization/guards.py", without="a TenantPolicy that names the type"))
+    for type_ in TYPES
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("type_", MINTING)
@@ -39,7 +45,7 @@ def test_a_kustomization_may_not_have_a_credential_made(type_: str, policies: Po
     assert type_ in refused.value.message and "token" in refused.value.message
 
 
-@pytest.mark.parametrize("type_", MINTING)
+@pytest.mark.parametrize("type_", TYPES)
 def test_a_policy_that_names_the_type_lets_it_through(type_: str) -> None:
     check_objects([secret(type_)], "payments", Policies({"secretTypes": [type_]}))
 

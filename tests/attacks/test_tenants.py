@@ -16,6 +16,7 @@ from controllers.kustomization import handlers
 from controllers.runtime.conditions import find
 from controllers.runtime.manager import Manager
 from controllers.runtime.settings import Settings
+from tests.attacks import attack, attacks
 from tests.cluster import QUIET
 from tests.integration.kustomization.conftest import World, configmap, running, world
 
@@ -62,6 +63,22 @@ def strict(world: World) -> Manager:
     return made
 
 
+WITH_RIGHTS = [
+    "Object in another tenant's namespace", "Cluster-scoped kind (ClusterRole)", "Namespace of one's own making",
+    "ClusterRoleBinding to cluster-admin", "Name clash with another tenant's object",
+    "`targetNamespace` of another tenant",
+]  # fmt: skip
+
+
+def listed(test: Any) -> Any:
+    """Puts the attacks on the test that runs them all."""
+    for mark in attacks("tenancy", WITH_RIGHTS, guard="the API server: every apply is impersonated, and dry-run first",
+                        without="a service account bound to cluster-admin applies it"):  # fmt: skip
+        test = mark(test)
+    return test
+
+
+@listed
 async def test_a_tenant_reaches_nothing_beyond_his_namespace_and_an_admin_would(world: World, tmp_path: Path) -> None:
     await world.git.create_repo("fleet", {f"{name}/x.yaml": text for name, text in FILES.items()})
     for name in ("victim", "mallory", "root"):
@@ -110,3 +127,26 @@ async def test_a_tenant_reaches_nothing_beyond_his_namespace_and_an_admin_would(
                 await world.condition(name, "root", "True")
         assert await world.data("settings", "victim") == {"owner": "mallory"}
         assert await world.data("planted", "victim") is not None and await world.get(NAMESPACES, "evil", "")
+
+
+@attack("tenancy", "Source of another namespace", guard="--kustomization-no-cross-namespace-refs",
+        without="without the flag it is applied")  # fmt: skip
+@attack("tenancy", "Dependency in another namespace, to learn whether it is ready",
+        guard="--kustomization-no-cross-namespace-refs", without="without the flag it is waited for")  # fmt: skip
+async def test_another_namespace_is_a_source_only_where_it_is_allowed(world: World) -> None:
+    await world.git.create_repo("fleet", {"own/x.yaml": configmap("mine", "mallory")})
+    for name in ("root", "mallory"):
+        await world.tenant(name)
+    await world.repository("root")
+    foreign = {"path": "own", "sourceRef": {**SOURCE, "namespace": "root"}}
+    await world.kustomization("first", "mallory", **foreign)
+    waiting = {**foreign, "dependsOn": [{"name": "first", "namespace": "root"}]}
+    await world.kustomization("second", "mallory", **waiting)
+    async with running(strict(world)):
+        for name in ("first", "second"):
+            await world.condition(name, "mallory", "False", "AccessDenied")
+        assert await world.data("mine", "mallory") is None
+    async with running(world.manager()):
+        await world.condition("first", "mallory", "True")
+        await world.condition("second", "mallory", "False", "DependencyNotReady")
+    assert await world.data("mine", "mallory") == {}
