@@ -14,8 +14,9 @@ from controllers.api.image import IMAGE_POLICIES
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Manifest, Resource
 from controllers.api.source import GIT_REPOSITORIES
+from controllers.standin.cloud.aws import ACCOUNT
 from controllers.standin.demo.manifests import secret
-from controllers.standin.demo.world import ACCOUNT, PAYMENTS, REGION, REPOSITORY
+from controllers.standin.demo.world import PAYMENTS, REGION, REPOSITORY
 from tests.e2e.conftest import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

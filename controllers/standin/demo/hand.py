@@ -8,6 +8,7 @@ from controllers.api.core import DEPLOYMENTS
 from controllers.api.kustomize import KUSTOMIZATIONS
 
 from .actor import Actor, ready
+from .engineer import Engineer
 from .narrate import StepFailed, Told
 from .world import PAYMENTS
 
@@ -36,6 +37,10 @@ class Hand(Actor):
         self.tell.say(f"cluster: Kustomization checkout: {message}")
         if "/spec/replicas: Git has 2, live 6 (kubectl-edit" not in message or not await self._replicas(6):
             raise StepFailed(f"the field was not held and named: {message}")
+        said = await Engineer(self.world).inhaul("why", "deployment/checkout")
+        self.tell.say(f"engineer: inhaul why deployment/checkout\n{said.rstrip()}")
+        if "kubectl-edit" not in said or "/spec/replicas" not in said:
+            raise StepFailed("inhaul why does not name the hold")
         await self._annotate(mode=None, release='[{"object":"*"}]')
         await self.until("the release", lambda: self._replicas(2))
         return (

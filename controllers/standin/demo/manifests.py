@@ -173,7 +173,7 @@ def aws_roles(account: str, region: str, system: str) -> list[tuple[str, str, di
             "payments:payments-secrets",
             _policy(
                 (("secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"), secrets),
-                (("secretsmanager:BatchGetSecretValue",), "*"),
+                (("secretsmanager:BatchGetSecretValue", "secretsmanager:ListSecrets"), "*"),
             ),
         ),
     ]

@@ -18,6 +18,8 @@ from .actor import CHECKOUT, Actor, ready, resources
 from .hand import Hand
 from .narrate import Narrator, StepFailed, Told, digest
 from .steps_decryption import DecryptionSteps
+from .steps_image import ImageSteps
+from .steps_secrets import SecretSteps
 from .world import ECR_REPOSITORY, PAYMENTS, REPOSITORY, World
 
 
@@ -36,6 +38,8 @@ class Story(Actor):
         await step("encrypted", "A SOPS file and a SealedSecret become Secrets", self.encrypted)
         await DecryptionSteps(self.world, self.tell).run()
         await step("image", "CI pushes v1.43.0, a commit follows, the Deployment runs it", self.image)
+        await ImageSteps(self.world, self.tell).run()
+        await SecretSteps(self.world, self.tell).run()
         await step("rotate", "The password is rotated in AWS, the Secret follows", self.rotate)
         await step("drift", "Somebody edits by hand: undone in dev's mode, held and named in prod's", self._hand.drift)
         await step("prune", "A file is deleted in Git, its object is pruned", self.prune)

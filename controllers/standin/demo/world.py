@@ -229,6 +229,10 @@ class World:
             (PAYMENTS, "sops-age", {"payments.agekey": str(self.age)}),
         ]
 
+    async def keep_secret(self, name: str, data: dict[str, str]) -> None:
+        """A credential of payments that cannot lie in Git, put there by hand."""
+        await self.admin.apply(SECRETS, manifests.secret(PAYMENTS, name, data), field_manager="inhaul-demo")
+
     def engineer_url(self, repository: str) -> str:
         """The Git URL with an engineer's login in it, for a person to paste."""
         return self.git.https_url(repository).replace("https://", f"https://engineer:{self._passwords['engineer']}@")
@@ -259,8 +263,9 @@ class World:
         labels = {"org.opencontainers.image.revision": tools.password()}
         return await push_image(self.registry.url, "checkout", tag, labels=labels, auth=(user, password))
 
-    def aws_create_secret(self, name: str, value: str) -> None:
-        self._client("secretsmanager").create_secret(Name=name, SecretString=value)
+    def aws_create_secret(self, name: str, value: str, **tags: str) -> None:
+        marks = [{"Key": key, "Value": text} for key, text in tags.items()]
+        self._client("secretsmanager").create_secret(Name=name, SecretString=value, Tags=marks)
 
     def aws_put_secret(self, name: str, value: str) -> None:
         self._client("secretsmanager").put_secret_value(SecretId=name, SecretString=value)

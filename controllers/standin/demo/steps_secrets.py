@@ -1,0 +1,158 @@
+"""The demo's steps about what an ExternalSecret makes of values: a PKCS#12 bundle as kubernetes.io/tls, all secrets of
+a tag, and a rotation that rolls the Deployment once."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from controllers.api.core import SECRETS
+
+from .actor import Actor
+from .narrate import StepFailed, Told, digest
+
+_EDGE = "teams/payments/edge"
+_HOST = "checkout.example.com"
+
+
+class SecretSteps(Actor):
+    """Told when checkout runs with its password."""
+
+    async def run(self) -> None:
+        step = self.tell.step
+        await step("tls", "A PKCS#12 bundle in AWS becomes a kubernetes.io/tls Secret", self.tls)
+        await step("tagged", "All secrets with a tag become one Secret", self.tagged)
+
+    async def tls(self, told: Told) -> str:
+        password, serial = secrets.token_urlsafe(12), x509.random_serial_number()
+        bundle = base64.b64encode(_bundle(password.encode(), serial)).decode()
+        self.world.aws_create_secret("payments/edge/bundle", json.dumps({"bundle": bundle, "password": password}))
+        self.tell.say("aws: secret payments/edge/bundle holds a PKCS#12 file and its password")
+        files: dict[str, bytes | str | None] = {
+            "clusters/demo/payments-edge.yaml": _EDGE_SYNC,
+            f"{_EDGE}/certificate.yaml": _CERTIFICATE,
+        }
+        await self.commit("payments: serve TLS with the certificate in AWS", files)
+        await self.until("Secret edge-tls", lambda: self.secret_value("edge-tls", "tls.key"))
+        found = await self.get(SECRETS, "edge-tls") or {}
+        if found["type"] != "kubernetes.io/tls" or set(found["data"]) != {"tls.crt", "tls.key"}:
+            raise StepFailed(f"found type {found['type']} with {sorted(found['data'])}")
+        chain = x509.load_pem_x509_certificates(base64.b64decode(found["data"]["tls.crt"]))
+        key = serialization.load_pem_private_key(base64.b64decode(found["data"]["tls.key"]), None)
+        if len(chain) != 2 or chain[0].serial_number != serial or chain[0].public_key() != key.public_key():
+            raise StepFailed("certificate and key are not those of the bundle")
+        self.tell.say(
+            f"cluster: Secret edge-tls holds the key of {chain[0].subject.rfc4514_string()}, {len(chain)} certificates"
+        )
+        return "a template took the bundle apart: leaf first, then its issuer; type kubernetes.io/tls"
+
+    async def tagged(self, told: Told) -> str:
+        values = {name: secrets.token_urlsafe(24) for name in ("acme", "globex", "initech")}
+        for name in ("acme", "globex"):
+            self.world.aws_create_secret(f"payments/partners/{name}", values[name], consumer="checkout")
+        self.world.aws_create_secret("payments/partners/other", secrets.token_urlsafe(24), consumer="billing")
+        self.tell.say("aws: payments/partners/acme and …/globex have the tag consumer=checkout, …/other has not")
+        await self.commit("payments: know all partners", {f"{_EDGE}/partners.yaml": _PARTNERS})
+        third = values.pop("initech")
+        await self.until("Secret partners", lambda: self._partners(values))
+        self.world.aws_create_secret("payments/partners/initech", third, consumer="checkout")
+        self.tell.say(f"aws: payments/partners/initech is made with the tag, {digest(third.encode())}")
+        await self.until("the third partner", lambda: self._partners({**values, "initech": third}))
+        return "found by the tag alone; a third one made in AWS came by its event, and what is tagged otherwise did not"
+
+    async def _partners(self, wanted: dict[str, str]) -> bool:
+        data = (await self.get(SECRETS, "partners") or {}).get("data") or {}
+        return {key: base64.b64decode(value).decode() for key, value in data.items()} == wanted
+
+
+def _bundle(password: bytes, serial: int) -> bytes:
+    """A key, its certificate and the issuer's, as a CA's portal hands them out."""
+    issuer_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Demo CA")])
+    root = _certificate(issuer, issuer, issuer_key, issuer_key, x509.random_serial_number())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, _HOST)])
+    leaf = _certificate(subject, issuer, key, issuer_key, serial)
+    encryption = serialization.BestAvailableEncryption(password)
+    return pkcs12.serialize_key_and_certificates(b"edge", key, leaf, [root], encryption)
+
+
+def _certificate(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    serial: int,
+) -> x509.Certificate:
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(issuer, subject, key.public_key(), serial)
+    builder = builder.not_valid_before(now - timedelta(minutes=5)).not_valid_after(now + timedelta(days=30))
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+_EDGE_SYNC = """apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata:
+  name: edge
+  namespace: payments
+spec:
+  interval: 10m
+  retryInterval: 5s
+  sourceRef:
+    kind: GitRepository
+    name: platform
+  path: ./teams/payments/edge
+  prune: true
+  serviceAccountName: payments-reconciler
+"""
+
+_CERTIFICATE = """apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata:
+  name: edge-tls
+  namespace: payments
+spec:
+  refreshInterval: 1h
+  secretStoreRef:
+    name: secrets-manager
+  target:
+    template:
+      type: kubernetes.io/tls
+      data:
+        tls.crt: "{{ .bundle | b64dec | pkcs12certPass .password }}"
+        tls.key: "{{ .bundle | b64dec | pkcs12keyPass .password }}"
+  data:
+    - secretKey: bundle
+      remoteRef:
+        key: payments/edge/bundle
+        property: bundle
+    - secretKey: password
+      remoteRef:
+        key: payments/edge/bundle
+        property: password
+"""
+
+_PARTNERS = """apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata:
+  name: partners
+  namespace: payments
+spec:
+  refreshInterval: 1h
+  secretStoreRef:
+    name: secrets-manager
+  dataFrom:
+    - find:
+        tags:
+          consumer: checkout
+      rewrite:
+        - regexp:
+            source: payments/partners/(.*)
+            target: $1
+"""
