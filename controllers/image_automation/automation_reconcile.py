@@ -7,7 +7,7 @@ and says what came of it. The work itself is in `work.py`, on the git pool.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -292,7 +292,7 @@ class AutomationReconciler:
             path, why = outcome.refused[0]
             more = f" (and {len(outcome.refused) - 1} more)" if len(outcome.refused) > 1 else ""
             raise NotReady("AccessDenied", f"{path}{more}: {why}")
-        reports = self._reports(draft.key.namespace, outcome)
+        reports = self._reports(draft.key.namespace, outcome, held)
         text = "repository up-to-date"
         if held:
             names = ", ".join(f"{name} ({tag})" for name, tag in sorted(held.items()))
@@ -306,9 +306,16 @@ class AutomationReconciler:
         draft.ready("Succeeded", text)
 
     @staticmethod
-    def _reports(namespace: str, outcome: Outcome) -> list[str]:
-        """Problem files, and markers that mean nothing. Markers of other namespaces are not ours to judge."""
-        ours = [one for one in outcome.unresolved if one.marker.startswith(("#", f"{namespace}:"))]
+    def _reports(namespace: str, outcome: Outcome, held: Collection[str]) -> list[str]:
+        """Problem files, and markers that mean nothing. Markers of other namespaces are not ours to judge, and one of
+        a held policy means what it says: not now.
+        """
+        ours = [
+            one
+            for one in outcome.unresolved
+            if one.marker.startswith(("#", f"{namespace}:"))
+            and one.marker.split(":")[1:2] not in [[name] for name in held]
+        ]
         return [
             *(f"{path}: {problem}" for path, problem in outcome.problems),
             *(f"{one.path}:{one.line}: {one.why}" for one in ours),

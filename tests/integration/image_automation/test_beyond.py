@@ -92,7 +92,11 @@ async def test_a_reverted_commit_is_held_until_released_and_a_newer_image_goes_o
         old = FILE.format(host=bench.registry.host)
         await bench.git.commit("fleet", {"apps/a.yaml": old}, message="Revert the update")
         await bench.request("ImageUpdateAutomation", "bot", "look")
-        await bench.until_ready("ImageUpdateAutomation", "bot", holds="Held, for a commit was reverted: web (v1.1.0)")
+        told = "Held, for a commit was reverted: web (v1.1.0)"
+        await bench.until_ready("ImageUpdateAutomation", "bot", holds=told)
+        await bench.request("ImageUpdateAutomation", "bot", "and again")
+        said = await bench.until_ready("ImageUpdateAutomation", "bot", holds=told)
+        assert "Not updated" not in said, "the marker of a held policy is in order"
         policy = await bench.get("ImagePolicy", "web")
         assert policy["metadata"]["annotations"][f"{PREFIX}held"] == "v1.1.0"
         await bench.request("ImageUpdateAutomation", "bot", "look again")
