@@ -176,9 +176,10 @@ class Sweeper:
         if not readers:
             return
         try:
+            started = datetime.now(UTC).replace(microsecond=0)
             prefixes = sweep.prefixes(interest for interests in readers.values() for interest in interests)
             listing = Listing(source.service, await self._lister.versions(source, prefixes))
-            told = await self._tell(source, listing, readers)
+            told = await self._tell(source, listing, readers, started)
         except (EntryError, ApiError) as error:
             name = getattr(error, "error_class", "ApiError")
             self._say(f"{source}", f"sweep of {source.service} in {source.region} failed: {error.message}")
@@ -197,7 +198,9 @@ class Sweeper:
                 found[key] = mine
         return found
 
-    async def _tell(self, source: Source, listing: Listing, readers: Mapping[Key, tuple[Interest, ...]]) -> int:
+    async def _tell(
+        self, source: Source, listing: Listing, readers: Mapping[Key, tuple[Interest, ...]], started: datetime
+    ) -> int:
         provenance = await self._provenance({key.namespace for key in readers})
         told, now = 0, datetime.now(UTC)
         for at, (key, interests) in enumerate(readers.items()):
@@ -205,8 +208,8 @@ class Sweeper:
                 await asyncio.sleep(0)
             manifest = self._external_secrets.get(key)
             refreshed = _refreshed(manifest)
-            if manifest is None or refreshed is None:
-                continue  # its first sync is under way
+            if manifest is None or refreshed is None or refreshed >= started:
+                continue  # it knows better than this listing, or soon will
             memory = self._memory.setdefault((source, key), Memory())
             reader = Reader(interests, provenance.get(target_key(manifest), {}), refreshed)
             if (found := sweep.news(listing, reader, memory, now=now)) is not None:
