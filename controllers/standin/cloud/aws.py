@@ -56,7 +56,10 @@ class AwsStandin:
         """Raises RuntimeError when the process does not come up within 60 s. Everything it holds is in its memory."""
         # Not asyncio's subprocess: the tests start it once and use it from one event loop per test.
         command = [sys.executable, "-m", "controllers.standin.cloud.aws_process"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: ASYNC220
+        # A session of its own: a terminal's Ctrl-C is for us alone. It ends when its stdin does.
+        self._process = subprocess.Popen(  # noqa: ASYNC220
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise RuntimeError("the AWS process has no pipes")

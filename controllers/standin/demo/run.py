@@ -36,8 +36,13 @@ async def _guarded(work: Coroutine[Any, Any, int]) -> int:
     """Runs the demo as a task that SIGINT and SIGTERM cancel, so that its clean-up always runs."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if not task.cancelling():  # who presses Ctrl-C twice does not cut the clean-up short
+            task.cancel()
+
     for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, task.cancel)
+        loop.add_signal_handler(signum, end)
     try:
         return await task
     except asyncio.CancelledError:
