@@ -169,6 +169,13 @@ class Bench:
         status = Path(f"/proc/{self.controllers.pid}/status").read_text()
         return round(int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024)  # type: ignore[index]
 
+    def cpu(self) -> dict[str, float]:
+        """Seconds of CPU so far: of this process (the API server and the watch that measures), of the controllers."""
+        assert self.controllers is not None
+        fields = Path(f"/proc/{self.controllers.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])
+        return {"api_server": sum(os.times()[:2]), "controllers": ticks / os.sysconf("SC_CLK_TCK")}
+
     async def rotate(self, numbers: range | list[int], *, lost: bool = False) -> dict[str, float]:
         """Key name → when its message became visible."""
         names = [f"{PREFIX}{number:05}" for number in numbers]
@@ -297,8 +304,10 @@ async def events(count: int, rotations: int, pace: float) -> dict[str, Any]:
             await asyncio.sleep(1 / pace)
         found["paced"] = await _latencies(here, visible, 2)
         await asyncio.sleep(2)
+        before = here.cpu()
         found["at_once"] = await _latencies(here, await here.rotate(numbers), 3)
-        return {**found, "rss_mib": here.rss()}
+        used = {name: round(after - before[name], 2) for name, after in here.cpu().items()}
+        return {**found, "at_once_cpu_s": used, "rss_mib": here.rss()}
 
 
 async def _latencies(here: Bench, visible: dict[str, float], version: int) -> dict[str, float]:

@@ -31,8 +31,10 @@ Interests = Iterable[tuple[Key, tuple[Interest, ...]]]
 class InterestIndex:
     """Who may be concerned by a change, without a look at everybody: by each form of each key's name."""
 
-    def __init__(self, interests: Callable[[], Interests]) -> None:
-        self._interests = interests
+    def __init__(self, interests: Callable[[], Interests], changes: Callable[[], int] | None = None) -> None:
+        """`changes`: a number that is another one whenever `interests` may say something else."""
+        self._interests, self._changes = interests, changes
+        self._seen = -1
         self._known: dict[Key, tuple[Interest, ...]] = {}
         self._by_form: dict[str, set[Key]] = defaultdict(set)
         self._finders: set[Key] = set()
@@ -50,6 +52,9 @@ class InterestIndex:
             return
         self._fresh = True
         asyncio.get_running_loop().call_soon(self._stale)
+        if self._changes is not None and self._changes() == self._seen:
+            return
+        self._seen = self._changes() if self._changes is not None else -1
         present = dict(self._interests())
         for key in self._known.keys() - present.keys():
             self._drop(key)
@@ -91,8 +96,10 @@ class EventHandler:
         lookup: Callable[[Key], Manifest | None],
         coalescer: Coalescer,
         meters: Meters,
+        *,
+        changes: Callable[[], int] | None = None,
     ) -> None:
-        self._force, self._index = Forcer(kube, lookup), InterestIndex(interests)
+        self._force, self._index = Forcer(kube, lookup), InterestIndex(interests, changes)
         self._coalescer, self._meters = coalescer, meters
 
     async def __call__(self, message: Message) -> None:
