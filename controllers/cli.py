@@ -6,7 +6,6 @@ Each subcommand imports what it needs when it runs, so that `inhaul --help` cost
 from __future__ import annotations
 
 import argparse
-import asyncio
 import importlib
 import sys
 from collections.abc import Callable, Sequence
@@ -92,6 +91,8 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _run_manager(settings: Settings, modules: Sequence[Any]) -> int:
+    import asyncio
+
     from .runtime.elections import LeadershipLost
     from .runtime.kube import ConfigError
     from .runtime.logging import configure

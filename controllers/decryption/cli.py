@@ -25,7 +25,7 @@ def add_commands(subparsers: Any) -> None:
     for name, (module, text) in _HELP.items():
         # with a prefix that no word has, flags are words too, and go to the command's own parser
         parser = subparsers.add_parser(name, help=text, add_help=False, prefix_chars="\0")
-        parser.add_argument("words", nargs="*")
+        parser.add_argument("words", nargs=argparse.REMAINDER)
         parser.set_defaults(run=_later(name, module))
 
 

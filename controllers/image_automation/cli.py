@@ -12,7 +12,7 @@ def add_commands(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "image", help="explain image policies, plan their commits, list tags", add_help=False, prefix_chars="\0"
     )
-    parser.add_argument("words", nargs="*")
+    parser.add_argument("words", nargs=argparse.REMAINDER)
     parser.set_defaults(run=_run)
 
 

@@ -1,25 +1,47 @@
 """The questions people ask of a cluster under GitOps, answered with the controller's own functions.
 
-`add_commands` puts the commands on the parser of `inhaul`; each module here is a group of them. The commands only read
-arguments, fetch objects and print: what a render, a plan, a cause is, the controller's pure modules say.
+`add_commands` puts the commands on the parser of `inhaul`; each module here is a group of them, read when one of its
+commands runs, for this module is read at every start of `inhaul`. The commands only read arguments, fetch objects and
+print: what a render, a plan, a cause is, the controller's pure modules say.
 """
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+_COMMANDS = {
+    "build": ("local", "render a directory or a Kustomization's file, offline"),
+    "diff": ("local", "show what a directory changes, field by field; exit 1 if anything"),
+    "plan": ("local", "show all that applying a directory would do; exit 1 if anything"),
+    "get": ("listing", "list our objects, failing first, with since when and what is held"),
+    "tree": ("listing", "show a Kustomization's source and objects with their health"),
+    "trace": ("reasons", "follow an object to its Kustomization, revision, commit and author"),
+    "why": ("reasons", "say in one line why an object is not well; exit 1 if it is not"),
+    "reconcile": ("switches", "ask for a reconcile now, and wait for its end"),
+    "suspend": ("switches", "stop reconciling an object; say why"),
+    "resume": ("switches", "reconcile a suspended object again"),
+    "drift": ("drifting", "list, show and release fields that are held for a human's edit"),
+}
 
 
-def add_commands(commands: Commands) -> None:
+def add_commands(commands: Any) -> None:
     """Adds build, diff, plan, get, tree, trace, why, reconcile, suspend, resume and drift."""
-    from .drifting import add as drift
-    from .listing import add as listing
-    from .local import add as local
-    from .reasons import add as reasons
-    from .switches import add as switches
+    for name, (module, text) in _COMMANDS.items():
+        # with a prefix that no word has, flags are words too, and go to the command's own parser
+        parser = commands.add_parser(name, help=text, add_help=False, prefix_chars="\0")
+        parser.add_argument("words", nargs=argparse.REMAINDER)
+        parser.set_defaults(run=_later(name, module))
 
-    for add in (local, listing, reasons, switches, drift):
-        add(commands)
+
+def _later(name: str, module: str) -> Callable[[argparse.Namespace], int]:
+    def run(given: argparse.Namespace) -> int:
+        parser = argparse.ArgumentParser(prog="inhaul")
+        import_module(f"{__name__}.{module}").add(parser.add_subparsers())
+        found = parser.parse_args([name, *given.words])
+        work: Callable[[argparse.Namespace], int] = found.run
+        return work(found)
+
+    return run

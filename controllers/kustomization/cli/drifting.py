@@ -31,7 +31,7 @@ from .common import (
 
 
 def add(commands: Commands) -> None:
-    drift = commands.add_parser("drift", help="list, show and release fields that are held for a human's edit")
+    drift = commands.add_parser("drift")
     actions = drift.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, text, work in (
         ("list", "Kustomizations with drift; exit 1 if any", _list),

@@ -41,12 +41,12 @@ _GROUPS = {"all": KINDS, "ks": KINDS[:1], "sources": KINDS[1:2], "images": KINDS
 
 
 def add(commands: Commands) -> None:
-    parser = commands.add_parser("get", help="list our objects, failing first, with since when and what is held")
+    parser = commands.add_parser("get")
     parser.add_argument("kinds", nargs="*", help="kinds, or ks, sources, images, secrets, all (default: ks sources)")
     output_flags(parser)
     cluster_flags(parser)
     parser.set_defaults(run=serve(_get))
-    parser = commands.add_parser("tree", help="show a Kustomization's source and objects with their health")
+    parser = commands.add_parser("tree")
     parser.add_argument("kustomization")
     output_flags(parser)
     cluster_flags(parser)

@@ -39,12 +39,8 @@ from .worktree import of_directory, of_revision, root_of
 
 
 def add(commands: Commands) -> None:
-    for name, text, work in (
-        ("build", "render a directory or a Kustomization's file, offline", _build),
-        ("diff", "show what a directory changes, field by field; exit 1 if anything", _diff),
-        ("plan", "show all that applying a directory would do; exit 1 if anything", _plan),
-    ):
-        parser = commands.add_parser(name, help=text)
+    for name, work in (("build", _build), ("diff", _diff), ("plan", _plan)):
+        parser = commands.add_parser(name)
         parser.add_argument("path", type=Path, help="a directory, or a file with a Kustomization manifest")
         parser.add_argument("--root", type=Path, help="root of the source; default: the Git work tree around PATH")
         parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a postBuild variable")

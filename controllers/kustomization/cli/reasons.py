@@ -23,11 +23,8 @@ _DEEPEST = 10
 
 
 def add(commands: Commands) -> None:
-    for name, text, work in (
-        ("trace", "follow an object to its Kustomization, revision, commit and author", _trace),
-        ("why", "say in one line why an object is not well; exit 1 if it is not", _why),
-    ):
-        parser = commands.add_parser(name, help=text)
+    for name, work in (("trace", _trace), ("why", _why)):
+        parser = commands.add_parser(name)
         parser.add_argument("object", metavar="KIND/NAME", help="or KIND/NAMESPACE/NAME")
         output_flags(parser)
         cluster_flags(parser)

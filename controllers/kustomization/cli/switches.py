@@ -40,19 +40,19 @@ _LOOK = 0.2
 
 
 def add(commands: Commands) -> None:
-    reconcile = _parser(commands, "reconcile", "ask for a reconcile now, and wait for its end", _reconcile)
+    reconcile = _parser(commands, "reconcile", _reconcile)
     reconcile.add_argument("--with-source", action="store_true", help="the source of a Kustomization first")
     reconcile.add_argument("--no-wait", action="store_true", help="only ask")
     reconcile.add_argument("--timeout", type=float, default=300.0, help="seconds to wait (default 300)")
-    suspend = _parser(commands, "suspend", "stop reconciling an object; say why", _suspend)
+    suspend = _parser(commands, "suspend", _suspend)
     suspend.add_argument("--reason", default="", help="why, for those who come after")
     suspend.add_argument("--owner", default="", help="who; default: the user the API server knows you as")
     suspend.add_argument("--until", default="", help="RFC 3339 time or a duration (2h): when to look again")
-    _parser(commands, "resume", "reconcile a suspended object again", _resume)
+    _parser(commands, "resume", _resume)
 
 
-def _parser(commands: Commands, name: str, text: str, work: Any) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text)
+def _parser(commands: Commands, name: str, work: Any) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name)
     parser.add_argument("object", metavar="KIND/NAME", help="or KIND/NAMESPACE/NAME")
     output_flags(parser)
     cluster_flags(parser)
