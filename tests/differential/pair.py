@@ -24,7 +24,7 @@ T = TypeVar("T")
 MERGE, JSON, STRATEGIC = (f"application/{kind}-patch+json" for kind in ("merge", "json", "strategic-merge"))
 APPLY = "application/apply-patch+yaml"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
-PATIENCE = 4.0
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,9 @@ class Server:
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while True:
             answer = await self._once(self._session, call)
+            if answer.code == 429:  # the real server is still starting the storage of a new type
+                await asyncio.sleep(0.2)
+                continue
             if not call.until or call.until in json.dumps(answer.body):
                 return answer
             if asyncio.get_running_loop().time() > deadline:
@@ -89,7 +92,7 @@ class Server:
         if call.user:
             headers.append(("Impersonate-User", call.user))
             headers += [("Impersonate-Group", group) for group in call.groups]
-        query = {**call.query, **({"watch": "1", "timeoutSeconds": "5"} if call.watch else {})}
+        query = {**call.query, **({"watch": "1", "timeoutSeconds": "30"} if call.watch else {})}
         async with session.request(call.method, self.url + call.path, data=data, params=query, headers=headers) as got:
             warnings = tuple(sorted(got.headers.getall("Warning", [])))
             if call.watch and got.status == 200:

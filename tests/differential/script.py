@@ -118,8 +118,8 @@ def compare(wanted: Script, left: list[Answer], right: list[Answer]) -> list[Dif
     for answers in (left, right):
         normaliser = Normaliser()
         first = [
-            normaliser.first({"code": item.code, "body": item.body, "warnings": list(item.warnings)})
-            for item, call in zip(answers, wanted.calls, strict=False)
+            normaliser.first({"code": item.code, "body": item.body, "warnings": list(item.warnings)}, step)
+            for step, (item, call) in enumerate(zip(answers, wanted.calls, strict=False))
             if not call.silent
         ]
         sides.append(normaliser.second(first))

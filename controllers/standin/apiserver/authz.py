@@ -1,14 +1,18 @@
 """Who may do what: RBAC over the roles and bindings that are stored now, the roles every cluster has, and the guard
-against granting more than one holds. Reads storage at each question, so a binding counts from the next request on."""
+against granting more than one holds. What it keeps of roles and bindings it keeps within each write, so a binding
+counts from the next request on."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 from controllers.api.resource import Manifest
 
-from .rbac import AGGREGATED_ROLES, DEFAULT_BINDINGS, DEFAULT_ROLES, MASTERS, Rule, binds, bound_as, missing, rules_of
-from .seams import Admission, Attributes, Decision, KindInfo, Storage, User
+from .bindings import Bindings
+from .rbac import AGGREGATED_ROLES, DEFAULT_BINDINGS, DEFAULT_ROLES, MASTERS, Rule, bound_as, missing, rules_of
+from .seams import Admission, Attributes, Change, Decision, KindInfo, Storage, User
 from .status_errors import forbidden, not_found
 
 GROUP = "rbac.authorization.k8s.io"
@@ -22,33 +26,71 @@ class Rbac:
     def __init__(self) -> None:
         self._storage: Storage | None = None
         self._parsed: dict[tuple[str, str], list[Rule]] = {}
+        self._bindings = Bindings()
+        self._sums: dict[str, list[Rule]] = {}
+        """The rules of aggregated roles, until a cluster role changes."""
+        self._due = asyncio.Event()
 
     async def bind(self, storage: Storage) -> None:
-        """A seams.Controller: takes the storage and makes the roles that every cluster has."""
+        """A seams.Controller: takes the storage and makes the roles that every cluster has; then writes the rules of
+        aggregated roles, as the parts of these come and go.
+        """
+        kinds = [kind for plural in _BINDINGS if (kind := storage.kind(GROUP, plural))]
+        for kind in kinds:
+            for binding in storage.list(kind):
+                self._bindings.heard(Change("ADDED", kind, binding, None))
+        ends = [storage.listen(self._bindings.heard, *kinds)]
+        if roles := storage.kind(GROUP, "clusterroles"):
+            ends.append(storage.listen(self._role_changed, roles))
         self._storage = storage
         ensure_defaults(storage)
+        try:
+            while True:
+                await self._due.wait()
+                self._due.clear()
+                self._write_sums(storage)
+        finally:
+            for end in ends:
+                end()
+
+    def _role_changed(self, change: Change) -> None:
+        self._sums.clear()
+        self._due.set()
+
+    def _write_sums(self, storage: Storage) -> None:
+        kind = self._kind("clusterroles")
+        for role in storage.list(kind):
+            if not role.get("aggregationRule") or role["metadata"].get("deletionTimestamp"):
+                continue
+            rules: list[Manifest] = []
+            for part in self._aggregated(role):
+                rules += [rule for rule in part.get("rules") or () if rule not in rules]
+            if (role.get("rules") or []) != rules:
+                body = {
+                    "apiVersion": f"{GROUP}/v1",
+                    "kind": "ClusterRole",
+                    "metadata": {"name": role["metadata"]["name"]},
+                }
+                storage.apply(kind, {**body, "rules": rules}, field_manager="clusterrole-aggregation-controller")
 
     def authorize(self, user: User, attributes: Attributes) -> Decision:
         if MASTERS in user.groups:
             return Decision(True)
         if self._storage is None:
             return Decision(False, "the server is starting")
-        for rule, source in self.rules(user, attributes.namespace):
-            if rule.allows(attributes):
-                return Decision(True, source)
+        for binding, scope in self._bound(user, attributes.namespace):
+            if any(rule.allows(attributes) for rule in self.role_rules(binding.get("roleRef") or {}, scope)):
+                return Decision(True, _source(binding, scope, user))
         return Decision(False, self._absent_roles(user, attributes.namespace))
 
     def _absent_roles(self, user: User, namespace: str) -> str:
         """Said in refusals: the roles that the user is bound to and that do not exist."""
         absent = []
-        for plural, scope in [("clusterrolebindings", ""), ("rolebindings", namespace)]:
-            if plural == "rolebindings" and not namespace:
-                continue
-            for binding in self._list(plural, scope):
-                reference = binding.get("roleRef") or {}
-                if binds(binding, user) and self._role(reference, scope) is None:
-                    kind = "clusterrole" if reference.get("kind") == "ClusterRole" else "role"
-                    absent.append(f'{kind}.{GROUP} "{reference.get("name", "")}" not found')
+        for binding, scope in self._bound(user, namespace):
+            reference = binding.get("roleRef") or {}
+            if self._role(reference, scope) is None:
+                kind = "clusterrole" if reference.get("kind") == "ClusterRole" else "role"
+                absent.append(f'{kind}.{GROUP} "{reference.get("name", "")}" not found')
         return "" if not absent else f"RBAC: {absent[0]}" if len(absent) == 1 else f"RBAC: [{', '.join(absent)}]"
 
     def _role(self, reference: Manifest, namespace: str) -> Manifest | None:
@@ -60,18 +102,16 @@ class Rbac:
         from.
         """
         found: list[tuple[Rule, str]] = []
-        scopes = [("clusterrolebindings", "")] + ([("rolebindings", namespace)] if namespace else [])
-        for plural, scope in scopes:
-            for binding in self._list(plural, scope):
-                if binds(binding, user):
-                    reference = binding.get("roleRef") or {}
-                    name = "/".join(filter(None, (binding["metadata"]["name"], scope)))
-                    source = (
-                        f'RBAC: allowed by {binding["kind"]} "{name}" of {reference.get("kind")} '
-                        f'"{reference.get("name")}" to {bound_as(binding, user)}'
-                    )
-                    found += [(rule, source) for rule in self.role_rules(reference, scope)]
+        for binding, scope in self._bound(user, namespace):
+            source = _source(binding, scope, user)
+            found += [(rule, source) for rule in self.role_rules(binding.get("roleRef") or {}, scope)]
         return found
+
+    def _bound(self, user: User, namespace: str) -> Iterator[tuple[Manifest, str]]:
+        """The bindings that name a user, each with its scope: those of the cluster, then those of the namespace."""
+        for scope in ("", namespace) if namespace else ("",):
+            for binding in self._bindings.of(user, scope):
+                yield binding, scope
 
     def role_rules(self, reference: Manifest, namespace: str) -> list[Rule]:
         """The rules of the role that a binding names; none where it does not exist."""
@@ -80,7 +120,10 @@ class Rbac:
             return []
         if not role.get("aggregationRule"):
             return self._rules(role)
-        return [rule for part in self._aggregated(role) for rule in self._rules(part)]
+        name = role["metadata"]["name"]
+        if name not in self._sums:
+            self._sums[name] = [rule for part in self._aggregated(role) for rule in self._rules(part)]
+        return self._sums[name]
 
     def _rules(self, role: Manifest) -> list[Rule]:
         """Parsed once per version of a role."""
@@ -165,6 +208,16 @@ class Rbac:
             "held:\n" + "\n".join(map(str, lacking))
         )
         raise forbidden(GROUP, admission.kind.plural, admission.name, why)
+
+
+def _source(binding: Manifest, scope: str, user: User) -> str:
+    """Said in reviews: by what a user may do it."""
+    reference = binding.get("roleRef") or {}
+    name = "/".join(filter(None, (binding["metadata"]["name"], scope)))
+    return (
+        f'RBAC: allowed by {binding["kind"]} "{name}" of {reference.get("kind")} "{reference.get("name")}" '
+        f"to {bound_as(binding, user)}"
+    )
 
 
 def _matches(role: Manifest, labels: dict[str, str]) -> bool:

@@ -164,7 +164,8 @@ def install(registry: Registry, plugins: Plugins) -> None:
         entry = _entry(line.split(), extra)
         registry.add(entry)
     for info, handler in plugins.virtual:
-        served = Served(info, Node("object", preserve=True, deduced=True), handler=handler)
+        schema = table()[f"{info.group.partition('.')[0]}.{info.version}.{info.kind}"]
+        served = Served(info, schema, handler=handler)
         registry.add(ResourceType(info.group, info.plural, {info.version: served}, info.version))
 
 
@@ -190,12 +191,22 @@ def _entry(row: list[str], extra: dict[tuple[str, str], list[str]]) -> ResourceT
         subresources=tuple(subresources),
         verbs=VERBS if plural != "namespaces" else tuple(verb for verb in VERBS if verb != "deletecollection"),
     )
-    schema = compile_schema(CRD_SCHEMA) if type_name == "=" else table()[type_name]
+    schema = _crd_schema() if type_name == "=" else table()[type_name]
     TRAITS[(group, plural)] = Traits("g" in flags)
     scale = ScalePaths(selector=("spec", "selector")) if "k" in flags else None
     name = "apiextensions.v1.CustomResourceDefinition" if type_name == "=" else type_name
     served = Served(info, schema, "s" in flags, scale, type_name=name)
     return ResourceType(group, plural, {version: served}, version, shares=SHARED.get((group, plural)))
+
+
+def _crd_schema() -> Node:
+    """The schema of definitions, with what Go always encodes of them."""
+    node = compile_schema(CRD_SCHEMA)
+    node.name, node.required = "apiextensions.v1.CustomResourceDefinition", ("spec", "status")
+    spec = node.properties["spec"]
+    spec.name, spec.required, spec.always = "apiextensions.v1.CustomResourceDefinitionSpec", ("names",), ("versions",)
+    spec.properties["names"].name = "apiextensions.v1.CustomResourceDefinitionNames"
+    return node
 
 
 def _names(columns: Iterable[str]) -> tuple[str, ...]:

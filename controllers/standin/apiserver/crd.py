@@ -139,9 +139,13 @@ def check(obj: Manifest, old: Manifest | None) -> list[Cause]:
     if spec["scope"] not in ("Namespaced", "Cluster"):
         causes.append(not_supported("spec.scope", spec["scope"], ("Cluster", "Namespaced")))
     wanted = f"{names['plural']}.{spec['group']}"
-    if obj["metadata"].get("name") != wanted:
+    if old is None and obj["metadata"].get("name") != wanted:
         why = 'must be spec.names.plural+"."+spec.group'
         causes.append(invalid_value("metadata.name", obj["metadata"].get("name"), why))
+    for name in ("plural", "singular", "kind", "listKind"):
+        text = str(names.get(name) or "")
+        if text and not (len(text) <= 63 and meta.SERVICE_NAME.fullmatch(text.lower() if "ind" in name else text)):
+            causes.append(invalid_value(f"spec.names.{name}", text, "must be an RFC 1035 label"))
     if old is not None:
         before = old["spec"]
         for path in ("group", "scope"):
@@ -152,17 +156,21 @@ def check(obj: Manifest, old: Manifest | None) -> list[Cause]:
     if sum(bool(version.get("storage")) for version in spec["versions"]) != 1:
         why = "must have exactly one version marked as storage version"
         causes.append(invalid_value("spec.versions", len(spec["versions"]), why))
+    schemas = [(version.get("schema") or {}).get("openAPIV3Schema") for version in spec["versions"]]
+    common = all(schema == schemas[0] for schema in schemas)
     for index, version in enumerate(spec["versions"]):
-        causes += _check_version(version, f"spec.versions[{index}]")
-    return causes
+        path = f"spec.versions[{index}]"
+        # One schema for all versions is one field in the server's own form of a CRD, and named as that.
+        at = "spec.validation.openAPIV3Schema" if common else f"{path}.schema.openAPIV3Schema"
+        causes += _check_version(version, path, at)
+    return list(dict.fromkeys(causes))
 
 
-def _check_version(version: Manifest, path: str) -> list[Cause]:
+def _check_version(version: Manifest, path: str, at: str) -> list[Cause]:
     causes = [] if version.get("name") else [required(f"{path}.name")]
     schema = (version.get("schema") or {}).get("openAPIV3Schema")
     if not isinstance(schema, dict):
-        return [*causes, required(f"{path}.schema.openAPIV3Schema", "schemas are required")]
-    at = f"{path}.schema.openAPIV3Schema"
+        return [*causes, required(f"{path}.schema.openAPIV3Schema")]
     if schema.get("type") != "object":
         causes.append(invalid_value(f"{at}.type", schema.get("type", ""), "must be object at the root"))
     _check_schema(schema, at, causes, 0)
@@ -252,15 +260,16 @@ class Definitions:
         self._rest.registry.add(resource_type(crd))
 
     def _delete(self, target: Target, item: Item) -> Manifest | None:
-        """Marks the CRD, deletes its objects; None once none is left, and the CRD goes too."""
+        """Marks the CRD and deletes its objects; with the last one it is gone. Returns it as it was marked."""
         crd, rest = item.object, self._rest
         key = (crd["spec"]["group"], crd["spec"]["names"]["plural"])
         entry = rest.registry.get(*key)
-        if entry is None or not rest.memory.table(key).items:
+        if entry is None:
             return None
         if not crd["metadata"].get("deletionTimestamp"):
             item = rest.memory.put(CRDS, target.key, self._terminating(crd))
             rest.memory.listen(key, lambda event: self._emptied(target, key))
+        marked = item.object
         for name in list(rest.memory.table(key).keys):
             namespace, _, own = name.rpartition("/")
             try:
@@ -268,16 +277,15 @@ class Definitions:
             except StatusError as refused:
                 if refused.code != 404:
                     raise
-        left = rest.memory.get(CRDS, target.key)
-        return left.object if left else item.object
+        self._emptied(target, key)
+        return marked
 
     def _terminating(self, crd: Manifest) -> Manifest:
         now = meta.now_text(self._rest.clock())
-        head = {**crd["metadata"], "deletionTimestamp": now, "deletionGracePeriodSeconds": 0}
-        head["generation"] = head.get("generation", 1) + 1
+        head = {**crd["metadata"], "deletionTimestamp": now}
         head["finalizers"] = [*(name for name in head.get("finalizers") or [] if name != FINALIZER), FINALIZER]
         status = dict(crd.get("status") or {})
-        ending = _condition("Terminating", "InstanceDeletionInProgress", "CustomResource deletion is in progress", now)
+        ending = _condition("Terminating", "InstanceDeletionPending", "its objects are deleted first", now)
         status["conditions"] = [*(c for c in status.get("conditions") or [] if c.get("type") != "Terminating"), ending]
         return {**crd, "metadata": head, "status": status}
 

@@ -26,7 +26,7 @@ def delete(rest: Rest, target: Target, body: Any, options: Options) -> tuple[Man
     wish = body if isinstance(body, dict) else {}
     conditions = wish.get("preconditions") or {}
     uid, version = str(conditions.get("uid") or ""), str(conditions.get("resourceVersion") or "")
-    rest.preconditions(target, item.object, uid, version)
+    rest.preconditions(target, item.object, uid, version, deleting=True)
     kind = target.served.info
     for hook in rest.plugins.admission:
         old, dry = item.object, options.dry_run

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,8 +22,9 @@ SUBRESOURCE_KINDS: Mapping[str, tuple[str, str, str]] = {
 class Discovery:
     """Answers, cached until a type comes or goes."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, address: str = "") -> None:
         self._registry = registry
+        self._address = address
         self._generation = -1
         self._cache: dict[str, bytes | None] = {}
 
@@ -45,7 +48,7 @@ class Discovery:
         parts = path.strip("/").split("/")
         groups = self._registry.group_versions()
         if parts == ["api"]:
-            by_client = [{"clientCIDR": "0.0.0.0/0", "serverAddress": ""}]
+            by_client = [{"clientCIDR": "0.0.0.0/0", "serverAddress": self._address}]
             return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": by_client}
         if parts == ["apis"]:
             listed = [_group(name, versions) for name, versions in groups.items() if name]
@@ -71,16 +74,24 @@ class Discovery:
                 "singularName": info.singular,
                 "namespaced": info.namespaced,
                 "kind": info.kind,
-                "verbs": list(info.verbs or ("create",)),
+                "verbs": list(_ordered(served)),
             }
             if info.short_names:
                 entry["shortNames"] = list(info.short_names)
             if info.categories:
                 entry["categories"] = list(info.categories)
+            if served.handler is None:
+                entry["storageVersionHash"] = self._storage_hash(group, info.plural)
             listed.append(entry)
             listed.extend(_subresource(served, name) for name in info.subresources)
         group_version = f"{group}/{version}" if group else version
         return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}
+
+    def _storage_hash(self, group: str, plural: str) -> str:
+        """Tells clients whether two types are stored as one: a hash of group, stored version and kind."""
+        entry = self._registry.get(group, plural)
+        stored = f"{entry.storage_api_version}/{entry.info.kind}" if entry else ""
+        return base64.b64encode(hashlib.sha256(stored.encode()).digest()[:8]).decode()
 
     # --- the aggregated form ---
 
@@ -119,6 +130,13 @@ class Discovery:
 def _group(name: str, versions: list[str]) -> dict[str, Any]:
     listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
     return {"name": name, "versions": listed, "preferredVersion": listed[0]}
+
+
+def _ordered(served: Served) -> tuple[str, ...]:
+    """The verbs of a type, in the order in which the server lists those of custom types and of its own."""
+    if served.info.custom:
+        return ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+    return served.info.verbs or ("create",)
 
 
 def _verbs(name: str) -> list[str]:

@@ -7,7 +7,7 @@ names what was found.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,13 +87,13 @@ def truth(text: str | None) -> bool:
     return text is not None and text.lower() not in ("", "0", "false")
 
 
-def number(query: Mapping[str, str], name: str) -> int:
+def number(query: Mapping[str, str], name: str, *, signed: bool = False) -> int:
     """A whole number out of the query, 0 where absent. Raises StatusError 400."""
     text = query.get(name, "")
     if not text:
         return 0
-    if not text.isdigit() or len(text) > 18:
-        raise bad_request(f"{name}: Invalid value: {text!r}: must be a whole number")
+    if not (text.removeprefix("-") if signed else text).isdigit() or len(text) > 18:
+        raise bad_request(f"invalid {name}: must be a whole number, found {text!r}")
     return int(text)
 
 
@@ -133,17 +133,14 @@ def parse(data: bytes, media: str) -> Body:
         if data[:1] != b"{":
             return Body(_yaml(data), media)
     elif not media.endswith(("/json", "+json")) and media != "application/octet-stream":
-        raise unsupported_media_type(media, (JSON_TYPE, "application/yaml"))
-    duplicates: list[str] = []
+        raise unsupported_media_type((JSON_TYPE, "application/yaml"))
+    twice: list[tuple[dict[str, Any], str]] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) != len(items):
-            seen: set[str] = set()
-            for name, _ in items:
-                if name in seen:
-                    duplicates.append(name)
-                seen.add(name)
+            names = [name for name, _ in items]
+            twice.extend((found, name) for name in found if names.count(name) > 1)
         return found
 
     try:
@@ -153,7 +150,20 @@ def parse(data: bytes, media: str) -> Body:
     except ValueError as error:
         place = getattr(error, "pos", 0)
         raise bad_request(f"the object provided is unrecognized: no JSON from byte {place} on") from None
-    return Body(value, media, tuple(duplicates))
+    return Body(value, media, tuple(_places(value, "", twice)) if twice else ())
+
+
+def _places(value: Any, path: str, twice: list[tuple[dict[str, Any], str]]) -> Iterator[str]:
+    """The paths of the keys that stand twice, such as `data.a` and `spec.items[0].b`."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            below = f"{path}.{name}" if path else name
+            if any(found is value and key == name for found, key in twice):
+                yield below
+            yield from _places(item, below, twice)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _places(item, f"{path}[{index}]", twice)
 
 
 def _no_constant(name: str) -> Any:
@@ -195,7 +205,7 @@ def patch_kind(media: str) -> str:
     """json, merge, strategic or apply. Raises StatusError 415."""
     kind = PATCH_TYPES.get(media)
     if kind is None:
-        raise unsupported_media_type(media, tuple(PATCH_TYPES))
+        raise unsupported_media_type(tuple(PATCH_TYPES))
     return kind
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal
 
 from controllers.api.resource import Manifest
@@ -100,6 +100,29 @@ class Inside:
         if propagation:
             wish["propagationPolicy"] = propagation
         return self._rest.delete(self._target(kind, name, namespace), wish, Options(user=SYSTEM))[0]
+
+    def apply(self, kind: KindInfo, body: Manifest, namespace: str = "", *, field_manager: str) -> Manifest:
+        """Server-side apply, forced."""
+        target = self._target(kind, body["metadata"]["name"], namespace)
+        options = Options(user=SYSTEM, manager=field_manager, validation="Ignore", force=True)
+        return self._rest.apply(target, _copy(body), options)[0]
+
+    def listen(self, listener: Callable[[Change], None], *kinds: KindInfo) -> Callable[[], None]:
+        """Calls `listener` within each write of these kinds."""
+        ends = [self._listen(listener, kind) for kind in kinds]
+
+        def end() -> None:
+            for stop in ends:
+                stop()
+
+        return end
+
+    def _listen(self, listener: Callable[[Change], None], kind: KindInfo) -> Callable[[], None]:
+        def heard(event: StoredEvent) -> None:
+            old = event.old.object if event.old else None
+            listener(Change(event.type, kind, event.item.object, old))
+
+        return self._rest.memory.listen(self._target(kind).type.table, heard)
 
     async def watch(self, *kinds: KindInfo) -> AsyncIterator[Change]:
         """Everything that is there, then every change."""

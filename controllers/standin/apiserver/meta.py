@@ -10,7 +10,7 @@ from typing import Any
 from controllers.api.resource import Manifest
 
 from .seams import KindInfo
-from .status_errors import Cause, bad_request, field_forbidden, invalid_value, required, too_long
+from .status_errors import Cause, bad_request, field_forbidden, invalid, invalid_value, required, too_long
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -55,6 +55,10 @@ def check_body(kind: KindInfo, body: Any, namespace: str) -> Manifest:
                 f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
             )
             raise bad_request(why)
+        if kind.custom and version == kind.api_version:
+            name = (body.get("metadata") or {}).get("name") if isinstance(body.get("metadata"), dict) else ""
+            cause = invalid_value("kind", found, f"must be {kind.kind}")
+            raise invalid(kind.group, str(found), str(name or ""), [cause])
         raise bad_request(f"{found} in version {version!r} cannot be handled as a {kind.kind}".replace("'", '"'))
     body["apiVersion"], body["kind"] = kind.api_version, kind.kind
     meta = body.get("metadata")
@@ -133,10 +137,12 @@ def validate(kind: KindInfo, meta: Manifest) -> list[Cause]:
 
 def _owner_causes(owners: list[Manifest]) -> list[Cause]:
     causes: list[Cause] = []
-    for index, owner in enumerate(owners):
-        path = f"metadata.ownerReferences[{index}]"
+    for owner in owners:
         missing = [name for name in ("apiVersion", "kind", "name", "uid") if not owner.get(name)]
-        causes.extend(invalid_value(f"{path}.{name}", owner.get(name, ""), "must not be empty") for name in missing)
+        causes.extend(
+            invalid_value(f"metadata.ownerReferences.{name}", owner.get(name, ""), "must not be empty")
+            for name in missing
+        )
     controllers = [owner for owner in owners if owner.get("controller")]
     if len(controllers) > 1:
         why = "Only one reference can have Controller set to true"
@@ -155,7 +161,7 @@ def validate_update(new: Manifest, old: Manifest) -> list[Cause]:
         added = [item for item in new.get("finalizers") or [] if item not in (old.get("finalizers") or [])]
         if added:
             why = f"no new finalizers can be added if the object is being deleted, found new finalizers {added}"
-            causes.append(field_forbidden("metadata.finalizers", why))
+            causes += [field_forbidden("metadata.finalizers", why)] * 2  # named by two rules of the real server
     return causes
 
 

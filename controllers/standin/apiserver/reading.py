@@ -60,6 +60,8 @@ class Shaper:
     def list(self, items: list[Item], list_meta: Manifest) -> bytes:
         """A list as JSON."""
         info = self._target.served.info
+        if self.shape:
+            list_meta = {name: value for name, value in list_meta.items() if value}
         if self.shape == "Table":
             return dump(self.table([self.versioned(item.object) for item in items], list_meta))
         kind, version = info.list_kind, info.api_version
@@ -93,7 +95,7 @@ def select(rest: Rest, target: Target, selector: Selector) -> list[Item]:
 
 def list_page(rest: Rest, target: Target, query: Mapping[str, str]) -> tuple[list[Item], Manifest]:
     """One page and the list's metadata. Raises StatusError 400, 410, 504."""
-    limit, token = number(query, "limit"), query.get("continue", "")
+    limit, token = max(0, number(query, "limit", signed=True)), query.get("continue", "")
     selector = selector_of(target, query)
     scope = "|".join(
         (*target.type.table, target.namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""))
@@ -109,6 +111,8 @@ def list_page(rest: Rest, target: Target, query: Mapping[str, str]) -> tuple[lis
         _check_version(rest, query)
         items, version, name = select(rest, target, selector), rest.memory.version, ""
     meta: dict[str, Any] = {"resourceVersion": str(version)}
+    if target.type.custom:
+        meta["continue"] = ""
     end = offset + limit if limit else len(items)
     page = items[offset:end]
     if end < len(items):

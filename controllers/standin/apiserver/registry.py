@@ -125,6 +125,10 @@ class Registry:
         """By its plural."""
         return self._types.get((group, plural))
 
+    def built_in(self, group: str) -> bool:
+        """Whether a group's paths are the server's own, and not those of custom resources."""
+        return any(entry.group == group and not entry.custom for entry in self._types.values())
+
     def for_kind(self, api_version: str, kind: str) -> Served | None:
         """By apiVersion and kind."""
         return self._kinds.get((api_version, kind))

@@ -18,9 +18,11 @@ from .reading import Shaper, list_page, select, selector_of
 from .registry import Registry
 from .rest import Rest
 from .scale import read_scale, with_replicas
+from .schema.prune import prune
 from .seams import Attributes, Call, Plugins, User
 from .status_errors import (
     Cause,
+    NothingHere,
     StatusError,
     field_forbidden,
     invalid,
@@ -58,7 +60,7 @@ class Resources:
         if served.handler is not None or (path.subresource and self._plugin(request.method, target)):
             return await self._plugged(request, target, user, attributes)
         if path.subresource and path.subresource not in served.info.subresources:
-            raise page_not_found()
+            raise target.missing() if served.info.custom else page_not_found()
         if attributes.verb in ("get", "list", "watch"):
             return await self._read(request, target, attributes.verb)
         if attributes.verb not in ("create", "update", "patch", "delete", "deletecollection"):
@@ -70,7 +72,7 @@ class Resources:
         entry = self._registry.get(path.group, path.resource)
         served = entry.versions.get(path.version) if entry else None
         if entry is None or served is None:
-            raise page_not_found()
+            raise page_not_found() if self._registry.built_in(path.group) else NothingHere()
         if path.namespace and not served.info.namespaced:
             raise page_not_found()
         if served.info.namespaced and path.name and not path.namespace:
@@ -88,16 +90,18 @@ class Resources:
             key = (request.method, target.type.group, target.type.plural, target.subresource)
             handler = self._plugins.subresources[key]
         elif request.method != "POST":
-            raise method_not_allowed(target.type.group, target.type.plural, attributes.verb)
+            raise method_not_allowed()
         body = await http.read(request)
         value = body.value if body.value is not None else {}
         if not isinstance(value, dict):
             raise StatusError(400, "BadRequest", "the body must be an object")
         dry_run = request.query.get("dryRun") == "All"
-        info = target.served.info
-        call = Call(user, attributes, info, value, dict(request.query), self._rest.storage, dry_run)
+        info, schema = target.served.info, target.served.schema
+        warnings = [f'unknown field "{path}"' for path in prune(schema, value)] if target.served.handler else []
+        manager = self._options(request, user, {}, body).manager
+        call = Call(user, attributes, info, value, dict(request.query), self._rest.storage, dry_run, manager)
         found = handler(call)
-        return answer(dump(found.body), found.code)
+        return answer(dump(found.body), found.code, warnings)
 
     # --- reading ---
 
@@ -138,12 +142,14 @@ class Resources:
         code = 200
         if verb == "create":
             if target.name:
-                raise method_not_allowed(target.type.group, target.type.plural, "create")
+                raise _no_method(target, "create")
             if target.served.info.namespaced and not target.namespace:
                 target = Target(target.type, target.served, _namespace_of(body.value))
             found, code = self._rest.create(target, body.value, options), 201
         elif target.subresource == "scale":
             found = self._scale(target, verb, body, options)
+        elif not target.name and verb in ("update", "patch", "delete"):
+            raise _no_method(target, verb)
         elif verb == "update":
             found = self._rest.update(target, body.value, options)
         elif verb == "patch":
@@ -168,7 +174,7 @@ class Resources:
         validation = query.get("fieldValidation") or "Warn"
         causes = []
         if any(value != "All" for value in dry):
-            causes.append(not_supported("dryRun", dry[0], ("All",)))
+            causes.append(not_supported("dryRun", dry, ("All",)))
         if validation not in ("Strict", "Warn", "Ignore"):
             causes.append(not_supported("fieldValidation", validation, ("Ignore", "Strict", "Warn")))
         manager = query.get("fieldManager", "")
@@ -191,8 +197,6 @@ class Resources:
         allow: Allow,
     ) -> tuple[Manifest, int]:
         kind = http.patch_kind(body.media)
-        if not target.name:
-            raise method_not_allowed(target.type.group, target.type.plural, "patch")
         causes = []
         if kind == "apply" and not request.query.get("fieldManager"):
             causes.append(required("fieldManager", "is required for apply patch"))
@@ -202,7 +206,7 @@ class Resources:
             raise invalid("meta.k8s.io", "PatchOptions", "", causes)
         if kind == "strategic" and target.served.info.custom:
             accepted = [media for media, name in http.PATCH_TYPES.items() if name != "strategic"]
-            raise unsupported_media_type(body.media, accepted)
+            raise unsupported_media_type(accepted)
         if kind == "apply":
             values = {name: getattr(attributes, name) for name in ("group", "version", "resource", "namespace", "name")}
             options.may_create = lambda: allow(Attributes("create", **values))
@@ -221,13 +225,13 @@ class Resources:
 
             wanted = json_patch(current, body.value) if kind == "json" else merge_patch(current, body.value)
         else:
-            raise method_not_allowed(target.type.group, target.type.plural, verb)
+            raise _no_method(target, verb)
         changed = with_replicas(target, json.loads(json.dumps(self._rest.show(target, old))), wanted)
         return read_scale(target, self._rest.update(target, changed, options))
 
     def _delete(self, target: Target, wish: Manifest, options: Options) -> Manifest:
-        if target.subresource or not target.name:
-            raise method_not_allowed(target.type.group, target.type.plural, "delete")
+        if target.subresource:
+            raise _no_method(target, "delete")
         last, gone = self._rest.delete(target, wish, options)
         if not gone or (not target.type.group and target.type.plural in RETURNS_OBJECT):
             return self._rest.show(target, last)
@@ -243,7 +247,7 @@ class Resources:
             raise method_not_allowed(target.type.group, target.type.plural, "deletecollection")
         items = select(self._rest, target, selector_of(target, query))
         shaper = Shaper(target, "", "", None)
-        meta = {"resourceVersion": str(self._rest.memory.version)}
+        meta = {"resourceVersion": str(self._rest.memory.version), **({"continue": ""} if target.type.custom else {})}
         for item in items:
             head = item.object["metadata"]
             own = Target(target.type, target.served, head.get("namespace") or "", head["name"])
@@ -261,6 +265,10 @@ def _named(query: Mapping[str, str]) -> str:
         if name == "metadata.name":
             return value.lstrip("=")
     return ""
+
+
+def _no_method(target: Target, verb: str) -> StatusError:
+    return method_not_allowed(target.type.group, target.type.plural, verb if target.type.custom else "")
 
 
 def _namespace_of(body: Any) -> str:

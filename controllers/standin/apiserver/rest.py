@@ -19,24 +19,25 @@ from typing import Any
 from controllers.api.resource import Manifest
 
 from . import convert, meta, strategies
+from .applying import apply
 from .builtin import TRAITS
 from .deletion import delete, removable
-from .differences import keep, last_applied, set_generation, unchanged
+from .differences import keep, set_generation, unchanged
 from .patch import json_patch, merge_patch
 from .registry import Registry
 from .schema.cel import rule_causes
 from .schema.decode import decode_error
-from .schema.prune import apply_defaults, drop_empty, drop_nulls, prune
+from .schema.prune import apply_defaults, drop_empty, drop_forbidden_nulls, drop_nulls, null_empty, prune
 from .schema.validate import validate
-from .seams import Admission, Plugins
+from .seams import Admission, KindInfo, Plugins
 from .ssa import managed
-from .ssa.typed import BadList
 from .status_errors import (
     Cause,
     StatusError,
     already_exists,
     bad_request,
     conflict,
+    failed,
     forbidden,
     invalid,
     invalid_value,
@@ -88,24 +89,28 @@ class Rest:
 
     def create(self, target: Target, body: Any, options: Options) -> Manifest:
         """Stores a new object. Raises 400, 403, 404 (namespace), 409, 422."""
-        obj = self._incoming(target, body, options)
-        return self.show(target, self._create(target, obj, options, None))
+        obj = self.incoming(target, body, options)
+        return self.show(target, self.insert(target, obj, options, None))
 
-    def _create(self, target: Target, obj: Manifest, options: Options, managers: list[Manifest] | None) -> Manifest:
+    def insert(self, target: Target, obj: Manifest, options: Options, managers: list[Manifest] | None) -> Manifest:
         kind, head = target.served.info, obj["metadata"]
         if head.get("resourceVersion"):
-            raise bad_request("resourceVersion should not be set on objects to be created")
+            raise failed("resourceVersion should not be set on objects to be created")
         if not head.get("name") and head.get("generateName"):
             head["name"] = self._free_name(target, head["generateName"])
         target = Target(target.type, target.served, target.namespace, str(head.get("name") or ""))
+        tracked = kind.custom or TRAITS[target.type.key].generation
         for name in (*meta.KEPT, "resourceVersion"):
-            head.pop(name, None)
+            if name != "generation" or tracked:
+                head.pop(name, None)
         head["uid"] = str(uuid.uuid4())
         head["creationTimestamp"] = meta.now_text(self.clock())
-        if kind.custom or TRAITS[target.type.key].generation:
+        if tracked:
             head["generation"] = 1
         if target.served.status and not target.type.shares:
             obj.pop("status", None)
+            if "status" in target.served.schema.required and not kind.custom:
+                obj["status"] = {}
         self._namespace_open(target)
         obj = self._finish(target, obj, None, options)
         if (item := self.memory.get(target.type.table, target.key)) is not None:
@@ -114,9 +119,10 @@ class Rest:
                 refused.message = f"object is being deleted: {refused.message}"
             raise refused
         if managers is None:
-            managers = managed.update(target.served.schema, None, self._typed(target, obj), self._by(target, options))
+            managers = managed.update(target.served.schema, None, self.typed(target, obj), self.by(target, options))
         obj["metadata"]["managedFields"] = managers
         meta.tidy(obj["metadata"])
+        null_empty(target.served.schema, obj)
         if options.dry_run:
             return obj
         return self.memory.put(target.type.table, target.key, obj).object
@@ -146,42 +152,45 @@ class Rest:
 
     # --- shared steps ---
 
-    def _incoming(self, target: Target, body: Any, options: Options) -> Manifest:
-        """A body as an object in the storage version, without unknown fields. Raises 400."""
+    def incoming(self, target: Target, body: Any, options: Options, *, applied: bool = False) -> Manifest:
+        """A body as an object in the storage version, without unknown fields; `applied`: a configuration, whose nulls
+        count. Raises 400.
+        """
         kind, schema = target.served.info, target.served.schema
         obj = meta.check_body(kind, body, target.namespace)
         unknown = [f'unknown field "{path}"' for path in prune(schema, obj)]
-        self._strictness(
-            [*(f'duplicate field "{name}"' for name in options.duplicates), *unknown], options, kind.custom
-        )
+        if kind.custom:
+            unknown.sort()
+        self._strictness(kind, [*(f'duplicate field "{name}"' for name in options.duplicates), *unknown], options)
         problem = decode_error(
             schema.properties["metadata"] if kind.custom else schema, self._decodable(kind.custom, obj)
         )
         if problem:
             raise bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {problem}')
-        if not kind.custom:
+        if not kind.custom and not applied:
             drop_nulls(schema, obj)
         if target.type.shares:
             obj = convert.to_core_v1(obj)
-        obj["apiVersion"] = self._storage_version(target)
+        obj["apiVersion"] = self.storage_version(target)
         return obj
 
     @staticmethod
     def _decodable(custom: bool, obj: Manifest) -> Any:
         return obj["metadata"] if custom else obj
 
-    def _storage_version(self, target: Target) -> str:
+    def storage_version(self, target: Target) -> str:
         return "v1" if target.type.shares else target.type.storage_api_version
 
-    def _typed(self, target: Target, obj: Manifest) -> Manifest:
+    def typed(self, target: Target, obj: Manifest) -> Manifest:
         return convert.to_events_v1(obj) if target.type.shares else obj
 
     @staticmethod
-    def _strictness(problems: list[str], options: Options, custom: bool) -> None:
+    def _strictness(kind: KindInfo, problems: list[str], options: Options) -> None:
         if not problems or options.validation == "Ignore":
             return
         if options.validation == "Strict":
-            raise bad_request(f"strict decoding error: {', '.join(problems)}")
+            why = f"strict decoding error: {', '.join(problems)}"
+            raise bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')
         options.warnings.extend(problems)
 
     def _finish(self, target: Target, obj: Manifest, old: Manifest | None, options: Options) -> Manifest:
@@ -190,7 +199,10 @@ class Rest:
         if prepare := self.prepare.get(table):
             prepare(obj, old)
         apply_defaults(target.served.schema, obj)
-        if not kind.custom:
+        if kind.custom:
+            drop_forbidden_nulls(target.served.schema, obj)
+            drop_empty(target.served.schema.properties["metadata"], obj["metadata"])
+        else:
             drop_empty(target.served.schema, obj)
         operation = "CREATE" if old is None else "UPDATE"
         for hook in self.plugins.admission:
@@ -220,8 +232,10 @@ class Rest:
             raise invalid(target.type.group, kind.kind, target.name, causes)
         return obj
 
-    def _by(self, target: Target, options: Options) -> managed.Write:
+    def by(self, target: Target, options: Options) -> managed.Write:
         ignored = managed.ignored_fields(target.subresource, target.served.status)
+        if target.type.key == NAMESPACES and not target.subresource:
+            ignored = (*ignored, "f:spec")  # the server's own
         version = target.served.info.api_version
         time = meta.now_text(self.clock())
         return managed.Write(options.manager, version, time, target.subresource, ignored)
@@ -239,17 +253,17 @@ class Rest:
             if given != target.name:
                 why = f"the name of the object ({given}) does not match the name on the URL ({target.name})"
                 raise bad_request(why)
-        obj = self._incoming(target, body, options)
+        obj = self.incoming(target, body, options)
         obj["metadata"].setdefault("name", target.name)
         item = self.item(target)
         if target.served.info.custom and not obj["metadata"].get("resourceVersion"):
             cause = Cause(
-                "FieldValueInvalid", "Invalid value: 0x0: must be specified for an update", "metadata.resourceVersion"
+                "FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion"
             )
-            raise invalid(target.type.group, target.served.info.kind, target.name, [cause])
-        return self.show(target, self._commit(target, item, obj, options))
+            raise invalid(target.type.group, target.type.plural, target.name, [cause])
+        return self.show(target, self.commit(target, item, obj, options))
 
-    def _commit(
+    def commit(
         self, target: Target, item: Item, obj: Manifest, options: Options, managers: list[Manifest] | None = None
     ) -> Manifest:
         """Stores `obj` (a copy of its own) over `item`, if anything is different."""
@@ -262,31 +276,39 @@ class Rest:
         if managers is None:
             new = {**obj, "metadata": {**head, "managedFields": given_managers}}
             managers = managed.update(
-                target.served.schema, self._typed(target, old), self._typed(target, new), self._by(target, options)
+                target.served.schema, self.typed(target, old), self.typed(target, new), self.by(target, options)
             )
         head["managedFields"] = managers
         head["resourceVersion"] = old["metadata"].get("resourceVersion")
         set_generation(target, obj, old)
         meta.tidy(head)
+        null_empty(target.served.schema, obj)
         if unchanged(obj, old):
             return self._maybe_remove(target, old, options)
         if options.dry_run:
             return obj
         if removable(target, obj):
-            return self.memory.remove(target.type.table, target.key, obj).object
+            self.memory.remove(target.type.table, target.key, obj)
+            return obj
         return self.memory.put(target.type.table, target.key, obj).object
 
     def _maybe_remove(self, target: Target, old: Manifest, options: Options) -> Manifest:
         if not options.dry_run and removable(target, old):
-            return self.memory.remove(target.type.table, target.key, old).object
+            self.memory.remove(target.type.table, target.key, old)
         return old
 
-    def preconditions(self, target: Target, old: Manifest, uid: str, version: str) -> None:
+    def preconditions(self, target: Target, old: Manifest, uid: str, version: str, *, deleting: bool = False) -> None:
         """Raises 409 where uid or resourceVersion (where given) are not the object's."""
         head = old["metadata"]
+        about = target.served.info.kind if deleting else target.type.plural
         if uid and uid != head["uid"]:
             why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {head['uid']}"
-            raise conflict(target.type.group, target.type.plural, target.name, why)
+            raise conflict(target.type.group, about, target.name, why)
+        if deleting and version and version != head["resourceVersion"]:
+            why = f"the object is of resourceVersion {head['resourceVersion']}, and not {version}"
+            raise conflict(target.type.group, about, target.name, why)
+        if version and not version.isdigit():
+            raise failed(f'strconv.ParseUint: parsing "{version}": invalid syntax')
         if version and version != "0" and version != head["resourceVersion"]:
             raise modified(target.type.group, target.type.plural, target.name)
 
@@ -314,64 +336,19 @@ class Rest:
         if head.get("uid") != item.object["metadata"]["uid"]:
             cause = invalid_value("metadata.uid", head.get("uid"), "field is immutable")
             raise invalid(target.type.group, target.served.info.kind, target.name, [cause, cause])
-        obj = self._incoming(target, changed, options)
-        return self.show(target, self._commit(target, item, obj, options))
+        try:
+            obj = self.incoming(target, changed, options)
+        except StatusError as refused:
+            if refused.code != 400 or "does not match" in refused.message:
+                raise
+            # The object would be shown here, with all it holds: we say only what is wrong with it.
+            cause = Cause("FieldValueInvalid", f"Invalid value: {refused.message}", "patch")
+            raise invalid("", "", "", [cause]) from None
+        return self.show(target, self.commit(target, item, obj, options))
 
     def apply(self, target: Target, body: Any, options: Options) -> tuple[Manifest, bool]:
-        """Server-side apply; whether it created. Raises 400, 403, 404, 409 (conflicts), 422."""
-        if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
-            if body["metadata"].get("managedFields") is not None:
-                raise bad_request("metadata.managedFields must be nil")
-            given = body["metadata"].get("name")
-            if not given:
-                why = f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
-                raise bad_request(why)
-            if given != target.name:
-                why = f"the name of the object ({given}) does not match the name on the URL ({target.name})"
-                raise bad_request(why)
-        if not isinstance(body, dict) or not body.get("apiVersion") or not body.get("kind"):
-            raise bad_request("the applied configuration must have apiVersion and kind")
-        self._all_declared(target, body)
-        config = self._incoming(target, body, options)
-        item = self.memory.get(target.type.table, target.key)
-        if item is None:
-            if target.subresource:
-                raise target.missing()
-            if options.may_create:
-                options.may_create()
-        live = self._typed(target, item.object) if item else None
-        applied = self._merge(target, live, self._typed(target, config), options)
-        obj = json.loads(json.dumps(applied.object))
-        if target.type.shares:
-            obj = convert.to_core_v1(obj)
-        obj["apiVersion"] = self._storage_version(target)
-        if item is None:
-            return self.show(target, self._create(target, obj, options, applied.managed_fields)), True
-        head = obj["metadata"]
-        head["resourceVersion"] = config["metadata"].get("resourceVersion")
-        head["uid"] = config["metadata"].get("uid") or item.object["metadata"]["uid"]
-        return self.show(target, self._commit(target, item, obj, options, applied.managed_fields)), False
-
-    def _all_declared(self, target: Target, body: Manifest) -> None:
-        """An applied configuration may not hold fields that the schema lacks: nobody could own them."""
-        for path in prune(target.served.schema, json.loads(json.dumps(body))):
-            head = body["metadata"] if isinstance(body.get("metadata"), dict) else {}
-            about = f"{head.get('namespace') or ''}/{target.name}; {target.type.group}/{target.served.info.version}"
-            why = f"failed to create typed patch object ({about}, Kind={target.served.info.kind}): "
-            raise StatusError(500, "", f"{why}.{path}: field not declared in schema")
-
-    def _merge(self, target: Target, live: Manifest | None, config: Manifest, options: Options) -> managed.Applied:
-        schema, by = target.served.schema, self._by(target, options)
-        try:
-            try:
-                return managed.apply(schema, live, config, by, force=options.force)
-            except managed.Conflicts as conflicts:
-                if options.manager == "kubectl" and conflicts.fields <= last_applied(target, live):
-                    return managed.apply(schema, live, config, by, force=True)
-                raise conflicts.status(target.type.group, target.type.plural, target.name) from None
-        except BadList as problem:
-            why = f"failed to create typed patch object ({target.key}; {target.served.info.api_version}, "
-            raise StatusError(500, "", f"{why}Kind={target.served.info.kind}): {problem}") from None
+        """Server-side apply; see `applying.apply`."""
+        return apply(self, target, body, options)
 
     # --- delete ---
 

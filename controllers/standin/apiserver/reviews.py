@@ -9,6 +9,7 @@ from controllers.api.resource import Manifest
 from .authz import Rbac
 from .rbac import Rule
 from .seams import Answer, Attributes, Call, Handler, KindInfo, User
+from .ssa.unstored import written_by
 from .status_errors import Cause, StatusError, bad_request, invalid, invalid_value
 from .tokens import Tokens
 
@@ -52,7 +53,8 @@ class Reviews:
                 {"verbs": list(rule.verbs), "nonResourceURLs": list(rule.urls)} for rule in found if rule.urls
             ],
         }
-        return Answer({**_answered(call, status), "spec": {}}, 201)
+        head = {"kind": call.kind.kind, "apiVersion": call.kind.api_version, "metadata": {}}
+        return Answer({**head, "spec": {}, "status": status}, 201)
 
     def _decide(self, call: Call, user: User) -> Answer:
         decision = self._rbac.authorize(user, _attributes(call.body.get("spec") or {}))
@@ -97,7 +99,10 @@ def _resource_rule(rule: Rule) -> Manifest:
 
 def _answered(call: Call, status: Manifest) -> Manifest:
     head = {"kind": call.kind.kind, "apiVersion": call.kind.api_version, "metadata": {}}
-    return {**head, **call.body, "status": status}
+    body = {**head, **call.body, "status": status}
+    name = f"{call.kind.group.partition('.')[0]}.v1.{call.kind.kind}"
+    managers = written_by(call, call.body, name, call.kind.api_version)
+    return {**body, "metadata": {**(body["metadata"] or {}), "managedFields": managers}}
 
 
 def _invalid(cause: Cause) -> StatusError:

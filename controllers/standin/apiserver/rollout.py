@@ -133,6 +133,9 @@ class Simulator:
         name = f"{obj['metadata']['name']}-{digest}"
         revisions = [int((item["metadata"].get("annotations") or {}).get(w.REVISION, 0)) for item in sets]
         newest = next((item for item in sets if item["metadata"]["name"] == name), None)
+        if obj["spec"].get("paused"):
+            self._status(obj, w.deployment_status(obj, name, sets, late=False, now=_now()))
+            return
         if newest is None:
             newest = self._create("replicasets", w.replica_set(obj, digest, max(revisions, default=0) + 1))
             self._since[obj["metadata"]["uid"]] = time.monotonic()

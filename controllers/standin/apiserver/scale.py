@@ -43,7 +43,7 @@ def read_scale(target: Target, obj: Manifest) -> Manifest:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {name: head[name] for name in names if name in head},
-        "spec": {"replicas": _at(obj, paths.replicas) or 0},
+        "spec": {"replicas": wanted} if (wanted := _at(obj, paths.replicas)) else {},
         "status": status,
     }
 
@@ -55,6 +55,9 @@ def with_replicas(target: Target, obj: Manifest, scale: Any) -> Manifest:
     wanted = (scale.get("spec") or {}).get("replicas", 0)
     if isinstance(wanted, bool) or not isinstance(wanted, int):
         raise bad_request("spec.replicas: must be an integer")
+    if wanted < 0 and target.type.custom:
+        cause = invalid_value(".spec.replicas", wanted, "should be a non-negative integer")
+        raise invalid(target.type.group, target.served.info.kind, target.name, [cause])
     if wanted < 0:
         cause = invalid_value("spec.replicas", wanted, "must be greater than or equal to 0")
         raise invalid("autoscaling", "Scale", target.name, [cause])

@@ -185,6 +185,14 @@ class Storage(Protocol):
         propagation: Literal["Background", "Foreground", "Orphan", ""] = "",
     ) -> Manifest: ...
 
+    def apply(self, kind: KindInfo, body: Manifest, namespace: str = "", *, field_manager: str) -> Manifest:
+        """Server-side apply, forced."""
+        ...
+
+    def listen(self, listener: Callable[[Change], None], *kinds: KindInfo) -> Callable[[], None]:
+        """Calls `listener` within each write, before it is answered: it must not write. Returns what ends it."""
+        ...
+
     def watch(self, *kinds: KindInfo) -> AsyncIterator[Change]:
         """Every change of these types (of all types, those of later CRDs too, if none is named).
 
@@ -220,6 +228,8 @@ class Call:
     query: Mapping[str, str]
     storage: Storage
     dry_run: bool = False
+    manager: str = ""
+    """The field manager of the request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from .registry import Registry
 from .resources import Resources
 from .rest import Rest
 from .seams import Attributes, PluginFactory, Plugins, ServerIdentity, Storage, User
-from .status_errors import StatusError, forbidden, internal, page_not_found, unauthorized
+from .status_errors import NothingHere, StatusError, forbidden, internal, unauthorized
 from .storage import Memory, dump
 from .target import Options, Target
 
@@ -49,6 +49,10 @@ VERSION = {
     "goVersion": "",
     "compiler": "python",
     "platform": "linux/amd64",
+    "emulationMajor": "1",
+    "emulationMinor": "36",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "35",
 }
 HEALTH = ("/healthz", "/livez", "/readyz")
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -140,7 +144,7 @@ class ApiServer:
         self._inside = Inside(rest)
         rest.storage = self._inside
         Definitions(rest)
-        self._discovery = Discovery(self.registry)
+        self._discovery = Discovery(self.registry, self.url.removeprefix("https://"))
         self._openapi = OpenApi(self.registry)
         self._resources = Resources(rest, self.registry, self._plugins, self._closing)
         entry = self.registry.get("", "namespaces")
@@ -202,6 +206,8 @@ class ApiServer:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await self._route(request)
+        except NothingHere:
+            return web.Response(text="404 page not found\n", status=404)
         except StatusError as error:
             response = answer(dump(error.body()), error.code)
             if error.retry_after:
@@ -235,14 +241,14 @@ class ApiServer:
 
     def _document(self, request: web.BaseRequest, path: str) -> web.Response:
         if request.method not in ("GET", "HEAD"):
-            raise page_not_found()
+            raise NothingHere
         if path.startswith("/openapi/"):
             document = self._openapi.answer(path)
             if document is not None:
                 return answer(document)
         found = self._discovery.answer(path, request.headers.get("Accept", ""))
         if found is None:
-            raise page_not_found()
+            raise NothingHere
         data, media = found
         return web.Response(body=data, headers={"Content-Type": media, "Vary": "Accept"})
 

@@ -96,10 +96,21 @@ def page_not_found() -> StatusError:
     return StatusError(404, "NotFound", "the server could not find the requested resource")
 
 
-def method_not_allowed(group: str, plural: str, verb: str) -> StatusError:
-    """405."""
+def method_not_allowed(group: str = "", plural: str = "", verb: str = "") -> StatusError:
+    """405. Without a verb: of a path that has no such method at all."""
+    if not verb:
+        return StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
     message = f"{verb} is not supported on resources of kind {qualified(plural, group)!r}".replace("'", '"')
     return StatusError(405, "MethodNotAllowed", message, group, plural)
+
+
+def failed(message: str) -> StatusError:
+    """500 without a reason: what the rules of storage or of typed merging refuse."""
+    return StatusError(500, "", message)
+
+
+class NothingHere(Exception):
+    """404 of a path that no part of the server knows: answered in plain text."""
 
 
 def not_acceptable(accepted: str) -> StatusError:
@@ -136,12 +147,10 @@ def too_large(found: int, limit: int) -> StatusError:
     return StatusError(413, "RequestEntityTooLarge", message)
 
 
-def unsupported_media_type(found: str, accepted: Sequence[str]) -> StatusError:
+def unsupported_media_type(accepted: Sequence[str]) -> StatusError:
     """415."""
     listed = ", ".join(accepted)
-    message = (
-        f'the body of the request was in an unknown format - accepted media types include: {listed}; found "{found}"'
-    )
+    message = f"the body of the request was in an unknown format - accepted media types include: {listed}"
     return StatusError(415, "UnsupportedMediaType", message)
 
 
@@ -149,7 +158,8 @@ def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> Status
     """422: `Widget.example.org "x" is invalid: spec.size: Invalid value: …`. Here `kind` is the Kind, not the
     plural.
     """
-    shown = [f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in causes]
+    lines = (f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in causes)
+    shown = list(dict.fromkeys(lines))
     text = shown[0] if len(shown) == 1 else "[" + ", ".join(shown) + "]"
     message = f'{qualified(kind, group)} "{name}" is invalid: {text}'
     return StatusError(422, "Invalid", message, group, kind, name, causes=tuple(causes))

@@ -8,11 +8,12 @@ merge), `$deleteFromPrimitiveList/<field>`, `$setElementOrder/<field>`, `$retain
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 from .schema.node import Node
 from .ssa.typed import same
-from .status_errors import bad_request
+from .status_errors import bad_request, failed
 
 ORDER, DELETE, PATCH, RETAIN = "$setElementOrder/", "$deleteFromPrimitiveList/", "$patch", "$retainKeys"
 
@@ -48,7 +49,10 @@ def _merge_map(node: Node, target: dict[str, Any], patch: dict[str, Any]) -> dic
         if name.startswith(ORDER):
             field = name.removeprefix(ORDER)
             if isinstance(merged.get(field), list) and isinstance(value, list):
-                merged[field] = _ordered(node.child(field), merged[field], value)
+                live = target.get(field)
+                merged[field] = _ordered(
+                    node.child(field), merged[field], value, live if isinstance(live, list) else []
+                )
     return merged
 
 
@@ -58,9 +62,12 @@ def _merge(node: Node, target: Any, patch: Any) -> Any:
     if isinstance(patch, list) and node.list_type == "map":
         return _merge_list(node, target if isinstance(target, list) else [], patch)
     if isinstance(patch, list) and node.list_type == "set":
-        present = list(target) if isinstance(target, list) else []
-        present.extend(item for item in patch if not any(same(item, other) for other in present))
-        return present
+        live = list(target) if isinstance(target, list) else []
+        present = list(live)
+        for item in patch:
+            if not any(same(item, other) for other in present):
+                present.append(item)
+        return _ordered(node, present, patch, live)
     return _clean(patch)
 
 
@@ -73,7 +80,7 @@ def _merge_list(node: Node, target: list[Any], patch: list[Any]) -> list[Any]:
         if not isinstance(item, dict):
             raise bad_request("a list that merges by key holds something that is no object")
         if key not in item:
-            raise bad_request(f"map: {sorted(item)} does not contain declared merge key: {key}")
+            raise failed(f"map: {sorted(item)} does not contain declared merge key: {key}")
         places = [at for at, other in enumerate(merged) if isinstance(other, dict) and same(other.get(key), item[key])]
         if item.get(PATCH) == "delete":
             merged = [other for at, other in enumerate(merged) if at not in places]
@@ -81,7 +88,7 @@ def _merge_list(node: Node, target: list[Any], patch: list[Any]) -> list[Any]:
             merged[places[0]] = _merge_map(node.item(), merged[places[0]], item)
         else:
             merged.append(_merge_map(node.item(), {}, item))
-    return merged
+    return _ordered(node, merged, [item for item in patch if PATCH not in item], target)
 
 
 def _without(present: Any, gone: Any) -> list[Any]:
@@ -90,21 +97,31 @@ def _without(present: Any, gone: Any) -> list[Any]:
     return [item for item in present or [] if not any(same(item, other) for other in gone)]
 
 
-def _ordered(node: Node, items: list[Any], order: list[Any]) -> list[Any]:
-    """The items named in `order` in its order; others keep their place relative to the one before them."""
+def _ordered(node: Node, items: list[Any], order: list[Any], live: list[Any]) -> list[Any]:
+    """The items named in `order` in its order, the others in that of the live list, and both laid into each other:
+    one of the others goes before the first named item that the live list has after it.
+    """
     key = node.keys[0] if node.list_type == "map" else ""
+    asked, before = [_identity(item, key) for item in order], [_identity(item, key) for item in live]
+    named = sorted((item for item in items if _identity(item, key) in asked), key=lambda i: _rank(i, key, asked))
+    others = sorted((item for item in items if _identity(item, key) not in asked), key=lambda i: _rank(i, key, before))
+    laid: list[Any] = []
+    while named and others:
+        left, right = _rank(others[0], key, before), _rank(named[0], key, before)
+        first = left < right < len(before)
+        laid.append((others if first else named).pop(0))
+    return laid + named + others
 
-    def identity(item: Any) -> Any:
-        return item.get(key) if key and isinstance(item, dict) else item
 
-    names = [identity(item) for item in order]
-    ranked = [item for name in names for item in items if same(identity(item), name)]
-    for at, item in enumerate(items):
-        if any(same(identity(item), name) for name in names):
-            continue
-        before = next((other for other in reversed(items[:at]) if other in ranked), None)
-        ranked.insert(ranked.index(before) + 1 if before is not None else 0, item)
-    return ranked
+def _identity(item: Any, key: str) -> Any:
+    found = item.get(key) if key and isinstance(item, dict) else item
+    return json.dumps(found, sort_keys=True)
+
+
+def _rank(item: Any, key: str, names: list[Any]) -> int:
+    """The place of an item in a list; behind all where it is not in it."""
+    name = _identity(item, key)
+    return names.index(name) if name in names else len(names)
 
 
 def _clean(value: Any) -> Any:

@@ -34,12 +34,12 @@ IMMUTABLE = "field is immutable when `immutable` is set"
 # --- secrets and config maps ------------------------------------------------------------------------------------------
 
 
-def _decoded(name: str, value: Any) -> bytes:
+def _decoded(name: str, value: Any, kind: str = "Secret") -> bytes:
     try:
         return base64.b64decode(value or "", validate=True)
     except (binascii.Error, ValueError, TypeError):
         raise bad_request(
-            f'Secret in version "v1" cannot be handled as a Secret: data.{name}: illegal base64'
+            f'{kind} in version "v1" cannot be handled as a {kind}: {name}: illegal base64 data'
         ) from None
 
 
@@ -95,6 +95,12 @@ def _check_immutable(obj: Manifest, old: Manifest, fields: tuple[str, ...]) -> l
         return []
     causes = [] if obj.get("immutable") else [field_forbidden("immutable", IMMUTABLE)]
     return causes + [field_forbidden(f, IMMUTABLE) for f in fields if (obj.get(f) or {}) != (old.get(f) or {})]
+
+
+def prepare_config_map(obj: Manifest, old: Manifest | None) -> None:
+    """Refuses binaryData that is no base64."""
+    for name, value in (obj.get("binaryData") or {}).items():
+        _decoded(name, value, "ConfigMap")
 
 
 def check_config_map(obj: Manifest, old: Manifest | None) -> list[Cause]:
@@ -180,12 +186,6 @@ def prepare_binding(obj: Manifest, old: Manifest | None) -> None:
     for subject in obj.get("subjects") or []:
         if subject.get("kind") in ("User", "Group") and not subject.get("apiGroup"):
             subject = {**subject, "apiGroup": "rbac.authorization.k8s.io"}
-        if (
-            subject.get("kind") == "ServiceAccount"
-            and not subject.get("namespace")
-            and obj.get("kind") == "RoleBinding"
-        ):
-            subject = {**subject, "namespace": (obj.get("metadata") or {}).get("namespace", "")}
         subjects.append(subject)
     if subjects:
         obj["subjects"] = subjects
@@ -207,9 +207,14 @@ def check_binding(obj: Manifest, old: Manifest | None) -> list[Cause]:
         kinds = ("ServiceAccount", "User", "Group")
         if subject.get("kind") not in kinds:
             causes.append(not_supported(f"subjects[{index}].kind", subject.get("kind") or "", kinds))
-        elif subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
+        elif subject["kind"] == "ServiceAccount" and not subject.get("namespace") and obj.get("kind") != "RoleBinding":
             causes.append(required(f"subjects[{index}].namespace"))
     return causes
+
+
+def prepare_role(obj: Manifest, old: Manifest | None) -> None:
+    """Rules are always there, if only as null."""
+    obj["rules"] = obj.get("rules")
 
 
 def check_role(obj: Manifest, old: Manifest | None) -> list[Cause]:
@@ -268,9 +273,12 @@ def tables() -> tuple[dict[tuple[str, str], Prepare], dict[tuple[str, str], Chec
     """The rules by (group, plural), for one server."""
     prepare: dict[tuple[str, str], Prepare] = {
         ("", "secrets"): prepare_secret,
+        ("", "configmaps"): prepare_config_map,
         ("", "namespaces"): prepare_namespace,
         ("", "services"): ServiceAddresses().prepare,
         ("", "persistentvolumeclaims"): prepare_claim,
+        ("rbac.authorization.k8s.io", "roles"): prepare_role,
+        ("rbac.authorization.k8s.io", "clusterroles"): prepare_role,
         ("rbac.authorization.k8s.io", "rolebindings"): prepare_binding,
         ("rbac.authorization.k8s.io", "clusterrolebindings"): prepare_binding,
         **workloads.PREPARE,

@@ -13,10 +13,10 @@ from typing import Any
 from controllers.api.resource import Manifest
 
 from .seams import KindInfo
+from .table_columns import UNKNOWN, reader, rows
 
 Cell = Callable[[Manifest], Any]
-UNKNOWN = "<unknown>"
-NONE = "<none>"
+_BUILT_IN = rows()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,9 @@ class Renderer:
         row: Manifest = {"cells": [_plain(column.cell(obj)) for column in columns]}
         if include_object == "Object":
             row["object"] = obj
-        elif include_object != "None":
+        elif include_object == "None":
+            row["object"] = None
+        else:
             row["object"] = {
                 "kind": "PartialObjectMetadata",
                 "apiVersion": "meta.k8s.io/v1",
@@ -69,9 +71,14 @@ class Renderer:
 
     def _columns(self, kind: KindInfo) -> list[Column]:
         name = Column("Name", lambda obj: obj["metadata"]["name"], format="name")
-        age = Column("Age", self._age)
         if not kind.custom:
-            return [name, *_BUILT_IN.get((kind.group, kind.plural), ()), age]
+            listed = [
+                Column(title, reader(source, self._since), of_type, priority)
+                for title, of_type, priority, source in _BUILT_IN.get(kind.plural, ())
+            ]
+            if kind.plural == "events":
+                return [*listed, Column("Name", name.cell, format="name", priority=1)]
+            return [name, *listed]
         if not kind.columns:
             return [name, Column("Age", self._age, type="date")]
         return [name, *(self._custom(column) for column in kind.columns)]
@@ -155,155 +162,3 @@ def _advance(value: Any, step: dict[str, str | None]) -> list[Any]:
         return value
     key = step["key"] or ""
     return [item for item in value if isinstance(item, dict) and str(item.get(key)) == step["value"]]
-
-
-# --- built-in kinds
-
-
-def _at(path: str, default: Any = "") -> Cell:
-    read = json_path(path)
-
-    def cell(obj: Manifest) -> Any:
-        found = read(obj)
-        return default if found is None else found
-
-    return cell
-
-
-def _count(path: str) -> Cell:
-    read = json_path(path)
-    return lambda obj: len(read(obj) or ())
-
-
-def _ratio(part: str, whole: str) -> Cell:
-    left, right = _at(part, 0), _at(whole, 0)
-    return lambda obj: f"{left(obj)}/{right(obj)}"
-
-
-def _pod_ready(obj: Manifest) -> str:
-    statuses = (obj.get("status") or {}).get("containerStatuses") or []
-    return f"{sum(bool(item.get('ready')) for item in statuses)}/{len(obj['spec'].get('containers') or [])}"
-
-
-def _pod_status(obj: Manifest) -> str:
-    if obj["metadata"].get("deletionTimestamp"):
-        return "Terminating"
-    status = obj.get("status") or {}
-    for item in status.get("containerStatuses") or []:
-        state = item.get("state") or {}
-        for kind in ("waiting", "terminated"):
-            if reason := (state.get(kind) or {}).get("reason"):
-                return str(reason)
-    return str(status.get("phase") or "Unknown")
-
-
-def _restarts(obj: Manifest) -> str:
-    return str(
-        sum(int(item.get("restartCount", 0)) for item in (obj.get("status") or {}).get("containerStatuses") or [])
-    )
-
-
-def _ports(obj: Manifest) -> str:
-    ports = obj["spec"].get("ports") or []
-    return ",".join(f"{item.get('port')}/{item.get('protocol', 'TCP')}" for item in ports) or NONE
-
-
-def _containers(field: str) -> Cell:
-    def cell(obj: Manifest) -> str:
-        template = (obj["spec"].get("template") or {}).get("spec") or obj["spec"]
-        return ",".join(str(item.get(field, "")) for item in template.get("containers") or [])
-
-    return cell
-
-
-def _phase(obj: Manifest) -> str:
-    return (
-        "Terminating" if obj["metadata"].get("deletionTimestamp") else str((obj.get("status") or {}).get("phase", ""))
-    )
-
-
-def _job(obj: Manifest) -> str:
-    for kind in ("Complete", "Failed"):
-        if any(
-            item.get("type") == kind and item.get("status") == "True"
-            for item in (obj.get("status") or {}).get("conditions") or ()
-        ):
-            return kind
-    return "Running"
-
-
-def _regarding(obj: Manifest) -> str:
-    what = obj.get("regarding") or obj.get("involvedObject") or {}
-    return f"{str(what.get('kind', '')).lower()}/{what.get('name', '')}"
-
-
-def _role(obj: Manifest) -> str:
-    reference = obj.get("roleRef") or {}
-    return f"{reference.get('kind')}/{reference.get('name')}"
-
-
-_NUMBER = "integer"
-_IMAGES = (
-    Column("Containers", _containers("name"), priority=1),
-    Column("Images", _containers("image"), priority=1),
-)
-_BUILT_IN: dict[tuple[str, str], tuple[Column, ...]] = {
-    ("", "pods"): (
-        Column("Ready", _pod_ready),
-        Column("Status", _pod_status),
-        Column("Restarts", _restarts),
-    ),
-    ("", "namespaces"): (Column("Status", _phase),),
-    ("", "secrets"): (Column("Type", _at(".type", "Opaque")), Column("Data", _count(".data"), _NUMBER)),
-    ("", "configmaps"): (Column("Data", _count(".data"), _NUMBER),),
-    ("", "serviceaccounts"): (Column("Secrets", _count(".secrets"), _NUMBER),),
-    ("", "services"): (
-        Column("Type", _at(".spec.type", "ClusterIP")),
-        Column("Cluster-IP", _at(".spec.clusterIP", NONE)),
-        Column("External-IP", lambda _: NONE),
-        Column("Port(s)", _ports),
-    ),
-    ("", "nodes"): (Column("Status", lambda _: "Ready"), Column("Version", _at(".status.nodeInfo.kubeletVersion"))),
-    ("", "events"): (
-        Column("Type", _at(".type")),
-        Column("Reason", _at(".reason")),
-        Column("Object", _regarding),
-        Column("Message", lambda obj: obj.get("note") or obj.get("message") or ""),
-    ),
-    ("events.k8s.io", "events"): (
-        Column("Type", _at(".type")),
-        Column("Reason", _at(".reason")),
-        Column("Object", _regarding),
-        Column("Message", lambda obj: obj.get("note") or obj.get("message") or ""),
-    ),
-    ("apps", "deployments"): (
-        Column("Ready", _ratio(".status.readyReplicas", ".spec.replicas")),
-        Column("Up-to-date", _at(".status.updatedReplicas", 0), _NUMBER),
-        Column("Available", _at(".status.availableReplicas", 0), _NUMBER),
-        *_IMAGES,
-    ),
-    ("apps", "replicasets"): (
-        Column("Desired", _at(".spec.replicas", 0), _NUMBER),
-        Column("Current", _at(".status.replicas", 0), _NUMBER),
-        Column("Ready", _at(".status.readyReplicas", 0), _NUMBER),
-        *_IMAGES,
-    ),
-    ("apps", "statefulsets"): (Column("Ready", _ratio(".status.readyReplicas", ".spec.replicas")), *_IMAGES),
-    ("apps", "daemonsets"): (
-        Column("Desired", _at(".status.desiredNumberScheduled", 0), _NUMBER),
-        Column("Current", _at(".status.currentNumberScheduled", 0), _NUMBER),
-        Column("Ready", _at(".status.numberReady", 0), _NUMBER),
-        Column("Up-to-date", _at(".status.updatedNumberScheduled", 0), _NUMBER),
-        Column("Available", _at(".status.numberAvailable", 0), _NUMBER),
-        *_IMAGES,
-    ),
-    ("batch", "jobs"): (
-        Column("Status", _job),
-        Column("Completions", _ratio(".status.succeeded", ".spec.completions")),
-        *_IMAGES,
-    ),
-    ("coordination.k8s.io", "leases"): (Column("Holder", _at(".spec.holderIdentity")),),
-    ("rbac.authorization.k8s.io", "rolebindings"): (Column("Role", _role),),
-    ("rbac.authorization.k8s.io", "clusterrolebindings"): (Column("Role", _role),),
-    ("apiextensions.k8s.io", "customresourcedefinitions"): (Column("Created At", _at(".metadata.creationTimestamp")),),
-}

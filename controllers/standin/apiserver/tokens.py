@@ -24,6 +24,7 @@ from controllers.api.resource import Manifest
 
 from . import tls
 from .seams import Answer, Call, Storage, User
+from .ssa.unstored import written_by
 from .status_errors import Cause, bad_request, conflict, invalid, invalid_value, method_not_allowed
 
 _DEFAULT_SECONDS, _LEAST_SECONDS = 3600, 600
@@ -96,10 +97,13 @@ class Tokens:
         stamp = datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         meta = {name: account["metadata"][name] for name in ("name", "namespace", "uid")}
         now = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        version = "authentication.k8s.io/v1"
+        said = {**call.body, "spec": {**spec, "expirationSeconds": seconds}}
+        managers = written_by(call, said, "authentication.v1.TokenRequest", version, "token")
         body: Manifest = {
             "kind": "TokenRequest",
-            "apiVersion": "authentication.k8s.io/v1",
-            "metadata": {**meta, "creationTimestamp": now},
+            "apiVersion": version,
+            "metadata": {**meta, "creationTimestamp": now, "managedFields": managers},
             "spec": {
                 "audiences": audiences,
                 "expirationSeconds": seconds,
@@ -136,7 +140,7 @@ class Tokens:
 
     def refuse(self, call: Call) -> Answer:
         """A token is made by POST, and cannot be read."""
-        raise method_not_allowed("", "serviceaccounts", call.attributes.verb)
+        raise method_not_allowed()
 
     # --- verifying
 
@@ -244,7 +248,9 @@ class Tokens:
                     "extra": {name: list(values) for name, values in user.extra.items()},
                 },
             }
-        return Answer({"metadata": {}, **call.body, "status": status}, 201)
+        managers = written_by(call, call.body, "authentication.v1.TokenReview", call.kind.api_version)
+        head = {"metadata": {**(call.body.get("metadata") or {}), "managedFields": managers}}
+        return Answer({**call.body, **head, "status": status}, 201)
 
 
 def _bound(call: Call, reference: Any) -> Manifest | None:

@@ -19,7 +19,7 @@ from .http import JSON_TYPE, number, truth
 from .reading import Shaper, select, selector_of
 from .rest import Rest
 from .selectors import Selector
-from .status_errors import Cause, StatusError, invalid
+from .status_errors import Cause, StatusError, failed, invalid
 from .storage import Item, StoredEvent, dump
 from .target import Target
 
@@ -37,7 +37,10 @@ class Watch:
         self._shaper = shaper
         self._selector: Selector = selector_of(target, query)
         self._prefix = f"{target.namespace}/" if target.namespace else ""
-        self._version = number(query, "resourceVersion")
+        try:
+            self._version = number(query, "resourceVersion")
+        except StatusError as error:
+            raise failed(error.message) from None
         self._bookmarks = truth(query.get("allowWatchBookmarks"))
         self._initial = truth(query.get("sendInitialEvents"))
         self._timeout = float(number(query, "timeoutSeconds") or 1800 + secrets.randbelow(1800))
@@ -86,7 +89,7 @@ class Watch:
 
     def _bookmark(self, *, initial_end: bool = False) -> bytes:
         info = self._target.served.info
-        head: dict[str, object] = {"resourceVersion": str(self._rest.memory.version), "creationTimestamp": None}
+        head: dict[str, object] = {"resourceVersion": str(self._rest.memory.version)}
         if initial_end:
             head["annotations"] = {INITIAL_END: "true"}
         kind, version = info.kind, info.api_version

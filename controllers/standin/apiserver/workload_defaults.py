@@ -9,7 +9,7 @@ from typing import Any
 
 from controllers.api.resource import Manifest
 
-from .status_errors import Cause, field_forbidden, invalid_value, required
+from .status_errors import Cause, field_forbidden, invalid_value, not_supported, required
 
 Path = tuple[str, ...]
 
@@ -120,8 +120,13 @@ def _prepare_cron_job(obj: Manifest, old: Manifest | None) -> None:
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 
+RESTART = ("Always", "OnFailure", "Never")
+
+
 def _check_containers(spec: Manifest, path: str) -> list[Cause]:
     causes = []
+    if (policy := spec.get("restartPolicy", "Always")) not in RESTART:
+        causes.append(not_supported(f"{path}.restartPolicy", policy, RESTART))
     if not spec.get("containers"):
         causes.append(required(f"{path}.containers"))
     seen: set[Any] = set()
@@ -178,6 +183,9 @@ def check_workload(obj: Manifest, old: Manifest | None) -> list[Cause]:
         why = "`selector` does not match template `labels`"
         causes.append(invalid_value("spec.template.metadata.labels", labels, why))
     causes += _check_containers(template.get("spec") or {}, "spec.template.spec")
+    policy = (template.get("spec") or {}).get("restartPolicy")
+    if policy in RESTART[1:]:
+        causes.append(not_supported("spec.template.spec.restartPolicy", policy, RESTART[:1]))
     if old is not None and selector != (old.get("spec") or {}).get("selector"):
         causes.append(invalid_value("spec.selector", selector, "field is immutable"))
     return causes
@@ -213,6 +221,10 @@ def _check_job(obj: Manifest, old: Manifest | None) -> list[Cause]:
     return causes
 
 
+def _check_template(obj: Manifest, old: Manifest | None) -> list[Cause]:
+    return _check_containers((obj.get("template") or {}).get("spec") or {}, "template.spec")
+
+
 def _prepare_template(obj: Manifest, old: Manifest | None) -> None:
     obj["template"] = _template(obj)
 
@@ -233,5 +245,6 @@ CHECK: dict[tuple[str, str], Callable[[Manifest, Manifest | None], list[Cause]]]
     ("apps", "daemonsets"): check_workload,
     ("apps", "replicasets"): check_workload,
     ("", "pods"): _check_pod,
+    ("", "podtemplates"): _check_template,
     ("batch", "jobs"): _check_job,
 }

@@ -151,12 +151,12 @@ def condition(status: Manifest, kind: str) -> Manifest:
 
 def with_condition(status: Manifest, kind: str, value: str, reason: str, message: str, now: str) -> Manifest:
     old = condition(status, kind)
+    if (old.get("status"), old.get("reason"), old.get("message")) == (value, reason, message):
+        return status
     moved = now if old.get("status") != value else old.get("lastTransitionTime", now)
-    same = (old.get("status"), old.get("reason"), old.get("message")) == (value, reason, message)
-    updated = old.get("lastUpdateTime", now) if same else now
     new = {
         "type": kind, "status": value, "reason": reason, "message": message,
-        "lastUpdateTime": updated, "lastTransitionTime": moved,
+        "lastUpdateTime": now, "lastTransitionTime": moved,
     }  # fmt: skip
     others = [item for item in status.get("conditions") or () if item.get("type") != kind]
     return {**status, "conditions": [*others, new]}
@@ -165,7 +165,9 @@ def with_condition(status: Manifest, kind: str, value: str, reason: str, message
 def deployment_status(
     deployment: Manifest, current: str, sets: Iterable[Manifest], *, late: bool, now: str
 ) -> Manifest:
-    """The status of a deployment from its ReplicaSets' statuses; `current` is the name of the newest."""
+    """The status of a deployment from its ReplicaSets' statuses; `current` is the name of the newest. A deployment that
+    is paused makes no progress, and says so.
+    """
     wanted = replicas(deployment)
     sets = list(sets)
     counts = {name: sum(int((item.get("status") or {}).get(name, 0)) for item in sets) for name in _COUNTS}
@@ -174,6 +176,7 @@ def deployment_status(
     status: Manifest = {
         "observedGeneration": deployment["metadata"]["generation"],
         **{name: value for name, value in counts.items() if value},
+        "terminatingReplicas": 0,
         **({"updatedReplicas": updated} if updated else {}),
         **(
             {"unavailableReplicas": wanted - counts["availableReplicas"]}
@@ -182,12 +185,16 @@ def deployment_status(
         ),
         "conditions": list((deployment.get("status") or {}).get("conditions") or ()),
     }
+    if deployment["spec"].get("paused"):
+        status = with_condition(status, "Progressing", "Unknown", "DeploymentPaused", "Deployment is paused", now)
     enough = counts["availableReplicas"] >= max(0, wanted - max(0, wanted // 4))
     status = with_condition(
         status, "Available", "True" if enough else "False",
         "MinimumReplicasAvailable" if enough else "MinimumReplicasUnavailable",
         f"Deployment {'has' if enough else 'does not have'} minimum availability.", now,
     )  # fmt: skip
+    if deployment["spec"].get("paused"):
+        return status
     complete = updated == counts["replicas"] == counts["availableReplicas"] == wanted
     if complete:
         progress = ("True", "NewReplicaSetAvailable", f'ReplicaSet "{current}" has successfully progressed.')

@@ -168,7 +168,6 @@ SCRIPTS = (
         post(ROLES, role("x")).by("emil"),
         post(CLUSTER_ROLES, role("d-urls", rule("get", urls="/metrics /logs/*"), kind="ClusterRole")),
         post(CLUSTER_BINDINGS, binding("d-urls", "d-urls", "uli", kind="ClusterRole", cluster=True)),
-        get("/metrics", until="apiserver", silent=True).by("kubernetes-admin", "system:masters"),
         get("/other").by("uli"),
     ),
     script(

@@ -53,6 +53,11 @@ SCRIPTS = (
         apply(ONE, owned({"b": "6"}), query={"force": "true"}),
         merge(ONE, {"metadata": {"managedFields": None}}),
         merge(ONE, {"data": {"z": "1"}}, query={"fieldManager": "late"}),
+        merge(ONE, {"metadata": {"managedFields": []}}),
+        merge(ONE, {"data": {"z": "2"}}, query={"fieldManager": "later"}),
+        apply(ONE, owned({"z": "2"})),
+        merge(ONE, {"metadata": {"managedFields": []}}),
+        put(ONE, owned({"b": "7"}), query={"fieldManager": "putter"}),
         get(ONE),
     ),
     script(

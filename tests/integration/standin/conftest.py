@@ -79,6 +79,8 @@ class Api:
             method, self.server.url + path, data=data, params=query, headers=headers
         ) as response:
             self.warnings = response.headers.getall("Warning", [])
+            if response.content_type != "application/json":  # a path that nothing serves
+                return response.status, {"message": await response.text()}
             return response.status, await response.json()
 
     async def get(self, path: str, **query: str) -> tuple[int, Any]:

@@ -103,7 +103,7 @@ def test_strategic_merge_directives() -> None:
 def test_strategic_merge_of_sets_and_their_deletions() -> None:
     meta = table()["meta.v1.ObjectMeta"]
     target = {"finalizers": ["a", "b"]}
-    assert strategic_merge(meta, target, {"finalizers": ["c"]}) == {"finalizers": ["a", "b", "c"]}
+    assert strategic_merge(meta, target, {"finalizers": ["c"]}) == {"finalizers": ["c", "a", "b"]}
     assert strategic_merge(meta, target, {"$deleteFromPrimitiveList/finalizers": ["a"]}) == {"finalizers": ["b"]}
     assert strategic_merge(meta, target, {"finalizers": None}) == {}
 

@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..ssa.typed import same
-from ..status_errors import Cause
+from ..status_errors import Cause, quoted
 from .node import Node
-from .validate import type_name
 
 MISSING_OLD = object()
 MAX_CAUSES = 50
@@ -95,7 +94,9 @@ def _ask(node: Node, rule: Mapping[str, Any], value: Any, old: Any, path: str) -
         message = f"rule {source!r} cannot be evaluated: {error}"
     where = path + _field_path(rule)
     reason = str(rule.get("reason") or "FieldValueInvalid")
-    shown = f'Invalid value: "{type_name(value)}": {message}'
+    shown = (
+        f"Invalid value: {message}" if isinstance(value, dict | list) else f"Invalid value: {quoted(value)}: {message}"
+    )
     text = {"FieldValueForbidden": f"Forbidden: {message}", "FieldValueRequired": f"Required value: {message}"}
     return Cause(reason, text.get(reason, shown), where.lstrip(".") or "<nil>")
 

@@ -5,7 +5,8 @@ Notation, one field per line under its `@type`: `name TYPE [=DEFAULT]`. TYPE is 
 `%T` a map, or a type's name; `!` before a type, or after the name of one, makes it replaced as a whole.
 
 The table's defaults are those of Go's zero values and of list keys; they are kept for list keys (a container port
-without `protocol` is the TCP one) and to tell which objects are always there, and not written into objects.
+without `protocol` is the TCP one) and to tell which objects (`={}`) and which lists and maps (`=null`, null where they
+are empty) are always there, and not written into objects.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from .node import ANYTHING, Node
 SCALARS = {"s": "string", "b": "boolean", "n": "number"}
 QUANTITY, INT_OR_STRING = "api.resource.Quantity", "util.intstr.IntOrString"
 UNTYPED = ("meta.v1.FieldsV1", "runtime.RawExtension")
-ZERO = ("", 0, False)
 
 
 @cache
@@ -62,7 +62,9 @@ def _add_field(node: Node, line: str, nodes: dict[str, Node]) -> None:
         value: Any = json.loads(default)
         if value == {}:
             node.required = (*node.required, name)
-        elif value not in ZERO:
+        elif value is None:
+            node.always = (*node.always, name)
+        else:
             child = Node(child.type, default=value)
     node.properties[name] = child
 

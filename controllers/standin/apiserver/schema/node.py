@@ -36,6 +36,8 @@ class Node:
     nullable: bool = False
     default: Any = MISSING
     required: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
+    """Lists, maps and pointers of a built-in type that are encoded as null where they hold nothing."""
     constraints: Mapping[str, Any] = field(default_factory=dict)
     rules: tuple[Mapping[str, Any], ...] = ()
     has_defaults: bool = False

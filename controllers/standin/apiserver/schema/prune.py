@@ -41,11 +41,11 @@ def _prune_object(node: Node, value: dict[str, Any], path: str, unknown: list[st
         if child is None:
             if not keep:
                 dropped.append(name)
+                unknown.append(f"{path}.{name}" if path else name)
             continue
         if isinstance(item, dict | list):
             _prune(child, item, f"{path}.{name}" if path else name, unknown, depth + 1)
     for name in dropped:
-        unknown.append(f"{path}.{name}" if path else name)
         del value[name]
 
 
@@ -64,6 +64,30 @@ def apply_defaults(node: Node, value: Any) -> None:
     elif isinstance(value, list) and node.items is not None and node.items.has_defaults:
         for item in value:
             apply_defaults(node.items, item)
+
+
+def null_empty(node: Node, value: dict[str, Any]) -> None:
+    """Lists that are always encoded, as they are stored: null where they are empty."""
+    for name in node.always:
+        if value.get(name) == []:
+            value[name] = None
+
+
+def drop_forbidden_nulls(node: Node, value: Any) -> None:
+    """Removes the nulls of declared fields that may not be null. Defaults are in by now, so these have none."""
+    if isinstance(value, dict):
+        for name, item in list(value.items()):
+            child = node.properties.get(name) or node.values
+            if child is None:
+                continue
+            if item is None and not child.nullable:
+                del value[name]
+            elif isinstance(item, dict | list):
+                drop_forbidden_nulls(child, item)
+    elif isinstance(value, list) and node.items is not None:
+        for item in value:
+            if isinstance(item, dict | list):
+                drop_forbidden_nulls(node.items, item)
 
 
 def drop_nulls(node: Node, value: Any) -> None:
@@ -95,7 +119,11 @@ def drop_empty(node: Node, value: Any) -> None:
         child = node.properties.get(name)
         if child is None:
             continue
-        if item in ([], {}) and name not in node.required and (child.values is not None or child.items is not None):
+        if (
+            item in ([], {})
+            and name not in (*node.required, *node.always)
+            and (child.values is not None or child.items is not None)
+        ):
             del value[name]
         else:
             drop_empty(child, item)

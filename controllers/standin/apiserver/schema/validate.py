@@ -151,8 +151,13 @@ def _enum(rules: Mapping[str, Any], bound: Any, value: Any, path: str, causes: l
 
 
 def _regex(rules: Mapping[str, Any], bound: Any, value: Any, path: str, causes: list[Cause]) -> None:
-    if isinstance(value, str) and not _pattern(bound).search(value):
+    if isinstance(value, str) and _fits(rules, value) and not _pattern(bound).search(value):
         causes.append(invalid_value(path, value, f"{path} in body should match '{bound}'"))
+
+
+def _fits(rules: Mapping[str, Any], value: str) -> bool:
+    """Whether a text's length is right: only then its pattern is asked about."""
+    return int(rules.get("minLength") or 0) <= len(value) <= float(rules.get("maxLength", "inf"))
 
 
 def _format(rules: Mapping[str, Any], bound: Any, value: Any, path: str, causes: list[Cause]) -> None:

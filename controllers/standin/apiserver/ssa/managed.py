@@ -17,10 +17,10 @@ from typing import Any
 
 from controllers.api.resource import Manifest
 
-from ..schema.node import MISSING, Node
+from ..schema.node import Node
 from ..status_errors import Cause, StatusError, bad_request
 from .fieldset import EMPTY, FieldSet, Path, from_fields_v1, show, to_fields_v1
-from .typed import BadList, Comparison, compare, field_set, merge, remove, with_named_parents
+from .typed import Comparison, compare, field_set, members, merge, remove, same, with_named_parents
 
 MAX_UPDATE_MANAGERS = 10
 BEFORE_FIRST_APPLY = "before-first-apply"
@@ -37,6 +37,11 @@ class Writer:
     operation: str
     api_version: str = ""
     subresource: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """In which order writers of one moment stand."""
+        return (self.manager, self.operation, self.api_version, self.subresource)
 
     def __str__(self) -> str:
         text = f'"{self.manager}"'
@@ -64,9 +69,7 @@ class Conflicts(Exception):
         super().__init__("conflicts")
         self.fields: FieldSet = frozenset(path for paths in conflicts.values() for path in paths)
         pairs = [
-            (writer, path)
-            for writer in sorted(conflicts, key=lambda w: (w.manager, w.operation, w.api_version, w.subresource))
-            for path in sorted(conflicts[writer])
+            (writer, path) for writer in sorted(conflicts, key=lambda w: w.key) for path in sorted(conflicts[writer])
         ]
         self.pairs = pairs
 
@@ -133,6 +136,8 @@ def _starting(live: Manifest | None, new: Manifest, subresource: str) -> Manager
     """The entries a write starts from; None where nothing is tracked, an empty dict for a reset (`[{}]`)."""
     before = ((live or {}).get("metadata") or {}).get("managedFields")
     given = (new.get("metadata") or {}).get("managedFields")
+    if given == [] and not subresource:
+        return None
     if subresource or not given:
         return _lenient(before) if before or live is None else None
     if given == [{}]:
@@ -184,6 +189,12 @@ class Write:
     subresource: str = ""
     ignored: tuple[str, ...] = ()
 
+    def stamp(self, before: Owned | None) -> str:
+        """The time of the writer's entry. Writes of a scale, which is only a view, leave none of their own."""
+        if self.subresource == "scale":
+            return before.time if before else ""
+        return self.time
+
 
 def update(node: Node, live: Manifest | None, new: Manifest, by: Write) -> list[Manifest]:
     """managedFields after a create (`live` is None), update or patch turned `live` into `new`."""
@@ -192,42 +203,49 @@ def update(node: Node, live: Manifest | None, new: Manifest, by: Write) -> list[
         return []
     change = compare(node, owned_part(live) if live else {"metadata": {}, **_blank(node)}, owned_part(new))
     gained = _filter(change.added | change.modified, by.ignored)
-    if live is not None and not gained and not change.removed:
+    removed = _filter(change.removed, by.ignored)
+    if live is not None and not gained and not removed:
         return write(managers)
     writer = Writer(by.manager, "Update", by.api_version, by.subresource)
-    touched = frozenset(change.added | change.modified | change.removed)
+    touched = gained | removed
     left = {who: Owned(owned.fields - touched, owned.api_version, owned.time) for who, owned in managers.items()}
     if gained:
         before = left.get(writer)
         fields = gained | before.fields if before else gained
-        left[writer] = Owned(fields, by.api_version, by.time)
+        left[writer] = Owned(fields, by.api_version, by.stamp(before))
     left = {who: owned for who, owned in left.items() if owned.fields}
     return write(_capped(left))
 
 
 def _blank(node: Node) -> Manifest:
-    """What an object of a built-in type holds before anything is said: the structs that Go always encodes."""
+    """What an object of a built-in type holds before anything is said: what Go always encodes."""
     if not node.name:
         return {}
     known = {name: node.properties[name] for name in node.required if name in node.properties}
-    return {name: [] if child.items is not None else _blank(child) for name, child in known.items()}
+    return {**dict.fromkeys(node.always), **{name: _blank(child) for name, child in known.items()}}
 
 
 def _capped(managers: Managers) -> Managers:
-    """Joins the oldest updaters into one entry where there are too many."""
-    updates = sorted(
-        (who for who in managers if who.operation == "Update" and not who.subresource), key=lambda w: managers[w].time
-    )
+    """Joins the oldest updaters, by version, where there are too many."""
+    updates = sorted((who for who in managers if who.operation == "Update"), key=lambda w: (managers[w].time, w.key))
     surplus = len(updates) - MAX_UPDATE_MANAGERS
     if surplus <= 0:
         return managers
     kept = dict(managers)
-    for who in updates[: surplus + 1]:
+    first: dict[str, Writer] = {}
+    for who in updates:
+        if surplus <= 0:
+            break
+        version = kept[who].api_version
+        if version not in first:
+            first[version] = who
+            continue
+        joined = Writer(OLD_UPDATES, "Update", version)
+        if joined not in kept:
+            kept[joined] = kept.pop(first[version])
         owned = kept.pop(who)
-        joined = Writer(OLD_UPDATES, "Update", owned.api_version)
-        before = kept.get(joined)
-        fields = owned.fields | before.fields if before else owned.fields
-        kept[joined] = Owned(fields, owned.api_version, owned.time)
+        kept[joined] = Owned(owned.fields | kept[joined].fields, version, owned.time)
+        surplus -= 1
     return kept
 
 
@@ -247,8 +265,8 @@ def apply(node: Node, live: Manifest | None, config: Manifest, by: Write, *, for
     before = live or {"metadata": {}}
     managers = _lenient((before.get("metadata") or {}).get("managedFields"))
     if not managers and live is not None:
-        change = compare(node, {"metadata": {}}, owned_part(live))
-        fields = _filter(change.added, by.ignored)
+        change = compare(node, {"metadata": {}, **_blank(node)}, owned_part(live))
+        fields = _filter(change.added | change.modified, by.ignored)
         version = str(live.get("apiVersion", ""))
         if fields:
             managers[Writer(BEFORE_FIRST_APPLY, "Update", version)] = Owned(fields, version, by.time)
@@ -264,9 +282,10 @@ def apply(node: Node, live: Manifest | None, config: Manifest, by: Write, *, for
     holders = {**managers, writer: Owned(names, by.api_version)}
     pruned = _prune(node, merged, old.fields if old else EMPTY, holders)
     change = compare(node, current, pruned)
-    left = _settle(holders, writer, change, force)
-    changed = bool(change.added or change.modified or change.removed)
-    time = by.time if changed or live is None else old.time if old else ""
+    left = _settle(holders, writer, change, by.ignored, force=force)
+    time = old.time if old else ""
+    if live is None or not same(current, pruned):
+        time = by.time
     if names:
         left[writer] = Owned(names, by.api_version, time)
     else:
@@ -274,14 +293,16 @@ def apply(node: Node, live: Manifest | None, config: Manifest, by: Write, *, for
     return Applied(_rejoin(before, config, pruned), write({who: owned for who, owned in left.items() if owned.fields}))
 
 
-def _settle(managers: Managers, writer: Writer, change: Comparison, force: bool) -> Managers:
+def _settle(
+    managers: Managers, writer: Writer, change: Comparison, ignored: tuple[str, ...], *, force: bool
+) -> Managers:
     """The other managers after the change. Raises Conflicts for what they own and it would change, unless forced."""
-    touched = frozenset(change.modified | change.added)
+    touched = _filter(change.modified | change.added, ignored)
     conflicts = {who: owned.fields & touched for who, owned in managers.items() if who != writer}
     conflicts = {who: paths for who, paths in conflicts.items() if paths}
     if conflicts and not force:
         raise Conflicts(conflicts)
-    lost = touched | change.removed
+    lost = touched | _filter(change.removed, ignored)
     return {
         who: owned if who == writer else Owned(owned.fields - lost, owned.api_version, owned.time)
         for who, owned in managers.items()
@@ -293,28 +314,14 @@ def _prune(node: Node, merged: Any, last: FieldSet, managers: Managers) -> Any:
     if not last:
         return merged
     last_all = with_named_parents(node, last)
-    everything = with_named_parents(node, _members(node, merged))
+    everything = with_named_parents(node, members(node, merged))
     bare = remove(node, merged, last_all)
     owned = frozenset(path for who in managers.values() for path in who.fields)
-    kept = with_named_parents(node, _members(node, bare)) | with_named_parents(node, owned)
+    kept = with_named_parents(node, members(node, bare)) | with_named_parents(node, owned)
     restored = remove(node, merged, everything - kept)
-    left = with_named_parents(node, _members(node, restored))
-    result = remove(node, merged, (everything - left) & last_all)
-    return {"metadata": {}} if result is MISSING else result
-
-
-def _members(node: Node, value: Any) -> FieldSet:
-    if value is MISSING:
-        return EMPTY
-    try:
-        return field_set(node, value)
-    except BadList:
-        return compare_members(node, value)
-
-
-def compare_members(node: Node, value: Any) -> FieldSet:
-    """The fields of a stored object whose lists are not as their schema says: the best that can be said of it."""
-    return frozenset(path for path in compare(node, MISSING, value).added if path)
+    left = with_named_parents(node, members(node, restored))
+    result = remove(node, merged, (everything - left) & last_all) or {}
+    return {**result, "metadata": result.get("metadata") or {}}
 
 
 def _rejoin(live: Manifest, config: Manifest, body: Manifest) -> Manifest:

@@ -2,18 +2,19 @@
 fields.
 
 The semantics are those of Kubernetes' structured merge: maps and structs merge by key, lists by `list_type`, what is
-atomic is one field. All functions are pure; results share parts with their arguments and must not be changed in
-place.
+atomic is one field. A null is a value of its own (MISSING is absence): it stands for an empty map or list where the
+other side has one. All functions are pure; results share parts with their arguments and must not be changed in place.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..schema.node import MISSING, Node
-from .fieldset import FieldSet, Path, key_element, value_element
+from .fieldset import FieldSet, Path, key_element, show, value_element
 
 
 class BadList(Exception):
@@ -35,17 +36,15 @@ def element(node: Node, item: Any, path: Path) -> str:
         elif (default := node.item().child(key).default) is not MISSING:
             found[key] = default
     if not found:
-        listed = ", ".join(node.keys)
+        listed = " ".join(json.dumps(key) for key in node.keys)
         raise BadList(
-            f"{_where(path)}: element 0: associative list with keys has an element that omits key field "
-            f'"{listed}" (and doesn\'t have default value)'
+            f"{_where(path)}: element 0: associative list with keys has an element that omits all key fields "
+            f"[{listed}] (and doesn't have default values for any key fields)"
         )
     return key_element(found)
 
 
 def _where(path: Path) -> str:
-    from .fieldset import show
-
     return show(path) or "."
 
 
@@ -53,24 +52,31 @@ def _kind(value: Any) -> str:
     return "map type" if isinstance(value, dict) else "list type"
 
 
-def _items(node: Node, value: list[Any], path: Path) -> dict[str, Any]:
+def _items(node: Node, value: Iterable[Any], path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for item in value:
         name = element(node, item, path)
         if name in found:
-            raise BadList(f"{_where(path)}: duplicate entries for key [{name[2:]}]")
+            raise BadList(f"{_where(path)}: duplicate entries for key {show((name,))}")
         found[name] = item
     return found
 
 
-def _lenient_items(node: Node, value: list[Any], path: Path) -> dict[str, Any]:
-    """Like _items for stored objects: the first of two with one key stands for both."""
-    found: dict[str, Any] = {}
-    for item in value:
+def _named(node: Node, value: Iterable[Any], path: Path) -> list[tuple[str, Any]]:
+    """Each item of a stored list with its path element. An item without a key of its own goes by its place."""
+    found: list[tuple[str, Any]] = []
+    for place, item in enumerate(value):
         try:
-            found.setdefault(element(node, item, path), item)
+            found.append((element(node, item, path), item))
         except BadList:
-            found.setdefault("i:" + json.dumps(len(found)), item)
+            found.append((f"i:{place}", item))
+    return found
+
+
+def _grouped(node: Node, value: Iterable[Any], path: Path) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for name, item in _named(node, value, path):
+        found.setdefault(name, []).append(item)
     return found
 
 
@@ -84,11 +90,47 @@ def is_associative(node: Node, value: Any) -> bool:
     return isinstance(value, list) and node.list_type != "atomic"
 
 
+def _both(kind: type, left: Any, right: Any) -> bool:
+    """Whether two values walk as this kind: one is of it, the other too, or null or absent; and not both empty."""
+    sides = [value for value in (left, right) if value is not MISSING and value is not None]
+    return bool(sides) and all(isinstance(value, kind) for value in sides) and any(sides)
+
+
+def _maps(node: Node, left: Any, right: Any) -> bool:
+    return not node.atomic and _both(dict, left, right)
+
+
+def _lists(node: Node, left: Any, right: Any) -> bool:
+    return node.list_type != "atomic" and _both(list, left, right)
+
+
+def _or_empty(value: Any, empty: Any) -> Any:
+    return empty if value is MISSING or value is None else value
+
+
 # --- which fields a value sets ----------------------------------------------------------------------------------------
 
 
 def field_set(node: Node, value: Any) -> FieldSet:
     """The fields that an applied configuration sets. Raises BadList."""
+    check_lists(node, value, ())
+    return members(node, value)
+
+
+def check_lists(node: Node, value: Any, path: Path) -> None:
+    """Raises BadList for an item without its key, or one key twice."""
+    if is_map(node, value):
+        for name, item in value.items():
+            if isinstance(item, dict | list):
+                check_lists(node.child(name), item, (*path, f"f:{name}"))
+    elif is_associative(node, value):
+        for name, item in _items(node, value, path).items():
+            if isinstance(item, dict | list):
+                check_lists(node.item(), item, (*path, name))
+
+
+def members(node: Node, value: Any) -> FieldSet:
+    """The fields that a stored object sets. Items that share a key are one field, without what they hold."""
     found: set[Path] = set()
     _collect(node, value, (), found)
     return frozenset(found)
@@ -102,11 +144,12 @@ def _collect(node: Node, value: Any, path: Path, found: set[Path]) -> None:
             if item is None or item == {} or name not in node.properties:
                 found.add(child_path)
     elif is_associative(node, value):
-        for name, item in _items(node, value, path).items():
+        for name, items in _grouped(node, value, path).items():
             child_path = (*path, name)
-            _collect(node.item(), item, child_path, found)
+            if len(items) == 1:
+                _collect(node.item(), items[0], child_path, found)
             found.add(child_path)
-    else:
+    elif path:
         found.add(path)
 
 
@@ -114,44 +157,48 @@ def _collect(node: Node, value: Any, path: Path, found: set[Path]) -> None:
 
 
 def merge(node: Node, live: Any, config: Any, path: Path = ()) -> Any:
-    """`live` with everything that `config` says."""
-    if is_map(node, live) and is_map(node, config):
-        merged = dict(live)
-        for name, item in config.items():
-            if name in live:
-                merged[name] = merge(node.child(name), live[name], item, (*path, f"f:{name}"))
-            else:
-                merged[name] = item
+    """`live` with everything that `config` says; either may be MISSING."""
+    if _maps(node, live, config):
+        left, right = _or_empty(live, {}), _or_empty(config, {})
+        merged = dict(left)
+        for name, item in right.items():
+            merged[name] = merge(node.child(name), left.get(name, MISSING), item, (*path, f"f:{name}"))
         return merged
-    if is_associative(node, live) and is_associative(node, config):
-        return _merge_lists(node, live, config, path)
-    return config
+    if _lists(node, live, config):
+        return _merge_lists(node, _or_empty(live, []), _or_empty(config, []), path)
+    return live if config is MISSING else config
 
 
 def _merge_lists(node: Node, live: list[Any], config: list[Any], path: Path) -> list[Any]:
     """Items of `config` in its order; those only in `live` stay where they stood relative to their neighbours."""
-    left, right = _lenient_items(node, live, path), _items(node, config, path)
+    left, right = _named(node, live, path), list(_items(node, config, path).items())
+    in_left: dict[str, Any] = {}
+    for name, item in left:
+        in_left[name] = MISSING if name in in_left else item  # items that share a key are not merged with a new one
+    in_right = dict(right)
+    shared = [name for name, _ in right if name in in_left]
     merged: list[Any] = []
-    left_names = list(left)
-    position = 0
-    placed: set[str] = set()
-    for name, item in right.items():
-        if name in left and name not in placed:
-            while position < len(left_names) and left_names[position] != name:
-                other = left_names[position]
-                position += 1
-                if other not in right:
-                    merged.append(left[other])
-                else:
-                    placed.add(other)
-            position += 1
-        elif name not in left:
-            while position < len(left_names) and left_names[position] not in right:
-                merged.append(left[left_names[position]])
-                position += 1
-        merged.append(merge(node.item(), left[name], item, (*path, name)) if name in left else item)
-    emitted = {id(item) for item in merged}
-    merged.extend(left[name] for name in left_names if name not in right and id(left[name]) not in emitted)
+    done: set[str] = set()
+    at = 0
+
+    def take(name: str, item: Any) -> None:
+        done.add(name)
+        merged.append(merge(node.item(), in_left.get(name, MISSING), item, (*path, name)))
+        if shared and shared[0] == name:
+            del shared[0]
+
+    for name, item in right:
+        while at < len(left) and left[at][0] != name:
+            other, kept = left[at]
+            if other not in in_right:
+                merged.append(kept)
+            elif other not in done and (not shared or shared[0] == other):
+                break  # shared, and wanted next: the new items before it come first
+            at += 1
+        take(name, item)
+        if at < len(left) and left[at][0] == name:
+            at += 1
+    merged.extend(item for name, item in left[at:] if name not in in_right)
     return merged
 
 
@@ -177,34 +224,49 @@ def compare(node: Node, old: Any, new: Any) -> Comparison:
 def _compare(node: Node, old: Any, new: Any, path: Path, found: Comparison) -> None:
     if old is new:
         return
-    if old is MISSING or new is MISSING:
-        one, target = (new, found.added) if old is MISSING else (old, found.removed)
-        _mark_all(node, one, path, target)
+    if _maps(node, old, new):
+        left, right = _or_empty(old, {}), _or_empty(new, {})
+        for name in left.keys() | right.keys():
+            _compare(node.child(name), left.get(name, MISSING), right.get(name, MISSING), (*path, f"f:{name}"), found)
+    elif _lists(node, old, new):
+        _compare_lists(node, _or_empty(old, []), _or_empty(new, []), path, found)
+    elif isinstance(old, dict) is not isinstance(new, dict) and MISSING not in (old, new) and node.deduced:
+        _compare(node, old, MISSING if isinstance(old, dict) else {}, path, found)
+        _compare(node, {} if isinstance(new, dict) else MISSING, new, path, found)
+        for marked in (found.added, found.removed):
+            marked.discard(path)
+        found.modified.add(path)
         return
-    empty = not old and not new
-    if is_map(node, old) and is_map(node, new) and not empty:
-        for name in {**old, **new}:
-            _compare(node.child(name), old.get(name, MISSING), new.get(name, MISSING), (*path, f"f:{name}"), found)
-    elif is_associative(node, old) and is_associative(node, new) and not empty:
-        left, right = _lenient_items(node, old, path), _lenient_items(node, new, path)
-        for name in {**left, **right}:
-            _compare(node.item(), left.get(name, MISSING), right.get(name, MISSING), (*path, name), found)
-    elif type(old) is type(new) or not isinstance(old, dict | list) or not isinstance(new, dict | list):
+    elif old is not MISSING and new is not MISSING:
         if not same(old, new):
             found.modified.add(path)
-    else:
-        _mark_all(node, old, path, found.removed)
-        _mark_all(node, new, path, found.added)
+        return
+    if old is MISSING:
+        found.added.add(path)
+    elif new is MISSING:
+        found.removed.add(path)
 
 
-def _mark_all(node: Node, value: Any, path: Path, target: set[Path]) -> None:
-    target.add(path)
-    if is_map(node, value):
-        for name, item in value.items():
-            _mark_all(node.child(name), item, (*path, f"f:{name}"), target)
-    elif is_associative(node, value):
-        for name, item in _lenient_items(node, value, path).items():
-            _mark_all(node.item(), item, (*path, name), target)
+def _compare_lists(node: Node, old: list[Any], new: list[Any], path: Path, found: Comparison) -> None:
+    """Item by item; items that share a key are one value on their side."""
+    left, right = _grouped(node, old, path), _grouped(node, new, path)
+    for name in {**left, **right}:
+        before, after = left.get(name, []), right.get(name, [])
+        place = (*path, name)
+        if len(before) <= 1 and len(after) <= 1:
+            one, two = before[0] if before else MISSING, after[0] if after else MISSING
+            _compare(node.item(), one, two, place, found)
+        elif len(before) > 1 and len(after) > 1:
+            if not same(before, after):
+                found.modified.add(place)
+        elif len(before) > 1:
+            if after:
+                _compare(node.item(), MISSING, after[0], place, found)
+            found.removed.add(place)
+        else:
+            if before:
+                _compare(node.item(), before[0], MISSING, place, found)
+            found.added.add(place)
 
 
 def same(old: Any, new: Any) -> bool:
@@ -240,7 +302,7 @@ Trie = dict[str, Any]
 
 
 def remove(node: Node, value: Any, paths: FieldSet) -> Any:
-    """`value` without these fields; maps and lists that lost all they had are gone too (MISSING)."""
+    """`value` without these fields; a map or list that lost all it had is null."""
     trie: Trie = {}
     for path in paths:
         current = trie
@@ -251,26 +313,55 @@ def remove(node: Node, value: Any, paths: FieldSet) -> Any:
 
 
 def _remove(node: Node, value: Any, trie: Trie, path: Path) -> Any:
-    if is_map(node, value):
+    if isinstance(value, dict):
+        if node.atomic or not value:
+            return None
         kept: dict[str, Any] = {}
         for name, item in value.items():
             below = trie.get(f"f:{name}")
             if below is None:
                 kept[name] = item
             elif "." not in below:
-                left = _remove(node.child(name), item, below, (*path, f"f:{name}"))
-                if left is not MISSING:
-                    kept[name] = left
-        return kept if kept or not value else MISSING
-    if is_associative(node, value):
+                kept[name] = _remove(node.child(name), item, below, (*path, f"f:{name}"))
+        return kept or None
+    if isinstance(value, list):
+        if node.list_type == "atomic" or not value:
+            return None
         rest: list[Any] = []
-        for name, item in _lenient_items(node, value, path).items():
+        for name, item in _named(node, value, path):
             below = trie.get(name)
             if below is None:
                 rest.append(item)
             elif "." not in below:
-                left = _remove(node.item(), item, below, (*path, name))
-                if left is not MISSING:
-                    rest.append(left)
-        return rest if rest or not value else MISSING
+                rest.append(_remove(node.item(), item, below, (*path, name)))
+        return rest or None
     return value
+
+
+# --- types ------------------------------------------------------------------------------------------------------------
+
+
+def misfit(node: Node, value: Any, path: Path = ()) -> str:
+    """Where a configuration has a value that its schema cannot hold, in words; "" where it fits."""
+    if value is None or node.deduced:
+        return ""
+    if node.type == "object" and isinstance(value, dict):
+        parts = ((node.child(name), item, (*path, f"f:{name}")) for name, item in value.items())
+        return next(filter(None, (misfit(*part) for part in parts)), "")
+    if node.type == "array" and isinstance(value, list):
+        places = ((node.item(), item, (*path, f"i:{place}")) for place, item in enumerate(value))
+        return next(filter(None, (misfit(*part) for part in places)), "")
+    wanted = _WANTED.get("" if node.int_or_string else node.type)
+    if wanted is None or (isinstance(value, wanted[1]) and (node.type == "boolean" or not isinstance(value, bool))):
+        return ""
+    return f"{_where(path)}: expected {wanted[0]}, got {json.dumps(value)[:200]}"
+
+
+_WANTED: dict[str, tuple[str, tuple[type, ...]]] = {
+    "object": ("map", (dict,)),
+    "array": ("list", (list,)),
+    "string": ("string", (str,)),
+    "integer": ("numeric (int or float)", (int, float)),
+    "number": ("numeric (int or float)", (int, float)),
+    "boolean": ("boolean", (bool,)),
+}
