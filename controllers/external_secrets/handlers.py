@@ -84,6 +84,8 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
 
     def on_sight(before: Manifest | None, after: Manifest | None) -> None:
         """A start: what was announced or edited while nobody ran goes before the mass that is as it was."""
+        if before is None or after is None:
+            reconciler.interest_changes += 1
         if before is None and after is not None and changed_since(after):
             controller.queue.changed(key_of(after))
 
@@ -108,8 +110,23 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     manager.task("version sweep", sweeper.run)
     manager.watch(SECRETS, targets.on_event, label_selector=f"{MANAGED}=true")
     if knobs.queue_url:
-        handler = EventHandler(manager.kube, interests, controller.store.get, coalescer, meters)
-        consumer = Consumer(identities, OWN, knobs.queue_url, handler, region=knobs.queue_region, wait=knobs.queue_wait)
+        handler = EventHandler(
+            manager.kube,
+            interests,
+            controller.store.get,
+            coalescer,
+            meters,
+            changes=lambda: reconciler.interest_changes,
+        )
+        consumer = Consumer(
+            identities,
+            OWN,
+            knobs.queue_url,
+            handler,
+            region=knobs.queue_region,
+            wait=knobs.queue_wait,
+            visibility=knobs.queue_visibility,
+        )
         manager.task("secret events", consumer.run)
 
 

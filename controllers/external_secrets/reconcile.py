@@ -63,6 +63,8 @@ class ExternalSecretReconciler:
         self._kube, self._refresher, self._targets = kube, refresher, targets
         self._writer, self._meters, self._controller, self._clock = writer, meters, controller, clock
         self._interests: dict[Key, tuple[Interest, ...]] = {}
+        self.interest_changes = 0
+        """Another number whenever `all_interests` may say something else; counted up too when objects come and go."""
         self._held: dict[Key, tuple[str, Wanted]] = {}
         self._versions: dict[Key, set[str]] = {}
 
@@ -78,7 +80,7 @@ class ExternalSecretReconciler:
             draft.written_by_hand = True  # another controller's: not a word in its status
             return Result()
         self._check(manifest)
-        self._interests[key] = self._refresher.interests(manifest)
+        self._note_interests(key, self._refresher.interests(manifest))
         due = await self._due(key, manifest)
         if not due.now:
             _as_it_was(draft)
@@ -101,6 +103,11 @@ class ExternalSecretReconciler:
                 self._interests[key] = self._refresher.interests(manifest)
             out.append((key, self._interests.get(key, ())))
         return out
+
+    def _note_interests(self, key: Key, interests: tuple[Interest, ...]) -> None:
+        if self._interests.get(key) != interests:
+            self._interests[key] = interests
+            self.interest_changes += 1
 
     # --- deciding
 
