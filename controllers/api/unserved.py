@@ -12,10 +12,8 @@ from typing import Any
 from .resource import Manifest
 
 _EXTERNAL_SECRET = (
-    "syncWindows",
     "target.manifest",
     "data[].sourceRef.generatorRef",
-    "dataFrom[].sourceRef.generatorRef",
 )
 
 UNSERVED: dict[str, tuple[str, ...]] = {
@@ -32,16 +30,10 @@ UNSERVED: dict[str, tuple[str, ...]] = {
     "ExternalSecret": tuple(f"spec.{path}" for path in _EXTERNAL_SECRET),
     "ClusterExternalSecret": ("spec",),
     "PushSecret": ("spec",),
-    "ECRAuthorizationToken": ("spec",),
-    "Password": ("spec",),
-    "ClusterGenerator": ("spec",),
     "ImageRepository": ("spec.provider=azure|gcp", "spec.proxySecretRef"),
     "GitRepository": (
-        "spec.provider=aws|azure|github",
+        "spec.provider=aws|azure",
         "spec.proxySecretRef",
-        "spec.recurseSubmodules",
-        "spec.include",
-        "spec.verify",
     ),
     "Kustomization": (
         "spec.sourceRef.kind=OCIRepository|Bucket|ExternalArtifact",

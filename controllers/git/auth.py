@@ -26,6 +26,11 @@ _GITHUB_APP = ("githubAppID", "githubAppInstallationID", "githubAppInstallationO
 MAX_KEY_BYTES = 64 << 10
 
 
+def is_app(data: Mapping[str, bytes]) -> bool:
+    """Does a Secret hold the credentials of a GitHub App?"""
+    return any(data.get(key) for key in _GITHUB_APP)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class GitAuth:
     """What to present to a host; everything empty is anonymous. Values are as they stand in the Secret."""
@@ -40,15 +45,14 @@ class GitAuth:
     identity: Sensitive | None = None
     """A private key that ssh can read, not encrypted."""
     known_hosts: bytes = b""
+    lasting: str = ""
+    """Who it is, where the credentials change by the hour (a GitHub App): keys mirrors in their stead."""
 
     @classmethod
     def from_secret(cls, data: Mapping[str, bytes], url: str) -> GitAuth:
         """The credentials for `url` out of a Secret's (decoded) data. Raises Refused and names the key."""
-        present = [key for key in _GITHUB_APP if data.get(key)]
-        if present:
-            raise Refused(
-                f"Secret key {present[0]}: GitHub App credentials are not served yet; expected a token or key"
-            )
+        if is_app(data):
+            raise Refused("the Secret holds GitHub App credentials, which go with provider github")
         if urlsplit(url).scheme == "ssh":
             return _ssh(data)
         return _https(data)
@@ -57,6 +61,8 @@ class GitAuth:
     def fingerprint(self) -> str:
         """Hexadecimal; equal where all credentials are equal. Not reversible, but keep it out of messages."""
         digest = hashlib.sha256()
+        if self.lasting:
+            return hashlib.sha256(f"lasting={self.lasting}".encode() + self.ca).hexdigest()
         for field in fields(self):
             value = getattr(self, field.name)
             raw = (

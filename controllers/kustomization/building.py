@@ -28,7 +28,7 @@ from .kustomize import KustomizeFailed
 from .memory import RenderCache
 from .postbuild import BadSubstitution
 from .render import Rendered, Source, Variables, find_source, render, render_key
-from .sources import GitSources, artifact_of
+from .sources import artifact_of
 from .tenant import KustomizationSettings
 from .tree import BadPath, Tree
 
@@ -65,14 +65,13 @@ class Builder:
     def __init__(
         self,
         git: GitReconciler,
-        sources: GitSources,
         repositories: Store,
         *,
         pools: Pools,
         settings: KustomizationSettings,
         decryption: inputs.Decryption | None = None,
     ) -> None:
-        self._git, self._sources, self._repositories = git, sources, repositories
+        self._git, self._repositories = git, repositories
         self._pools, self._settings = pools, settings
         self._decryption = decryption or inputs.Decryption()
         self._cache = RenderCache(settings.render_cache << 20)
@@ -114,11 +113,8 @@ class Builder:
 
     async def _tree(self, source: Revision) -> Tree:
         spec = parse(GitRepositorySpec, source.manifest)
-        remote = await self._git.remote(source.manifest, spec)
-        ref = source.metadata.get("ref", "")
-        return await self._pools.run(
-            "git", self._sources.tree, remote, source.revision, ref, spec.ignore, spec.sparse_checkout
-        )
+        included = (source.manifest.get("status") or {}).get("includedArtifacts") or ()
+        return await self._git.contents.tree(source.manifest, spec, source.revision, included)
 
     async def render(self, built: Built) -> Rendered:
         """The objects, from the cache where nothing that goes into them changed. Raises NotReady."""

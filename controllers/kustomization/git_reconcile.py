@@ -8,7 +8,7 @@ the artifact's metadata, for lead times and for people.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -21,10 +21,13 @@ from controllers.api.resource import Key, Manifest
 from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
 from controllers.api.tenancy import Decision, ReadGit, Request
 from controllers.api.unserved import unsupported
-from controllers.git.errors import GitError
+from controllers.git.auth import ANONYMOUS, GitAuth
+from controllers.git.errors import GitError, Refused
+from controllers.git.github_app import GithubApps, is_app
 from controllers.git.objects import CommitInfo
 from controllers.git.process import Remote, check_url
 from controllers.git.refs import Found, Target, target
+from controllers.git.verify import Unverified, Verifier
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
 from controllers.runtime.egress import EgressDenied
@@ -33,13 +36,21 @@ from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT
 
-from . import git_spec
+from . import git_spec, submodules
+from .contents import UNAVAILABLE, Contents
 from .inputs import secret_bytes
 from .labels import annotations_of
 from .revision import short_message
 from .sources import GitSources, artifact_of, remote_of
+from .verification import BadMode, BadTag, check_mode
 
 FINALIZER = "finalizers.fluxcd.io"
+VERIFIED = "SourceVerified"
+_CONDITIONS = {
+    Unverified.reason: VERIFIED, BadTag.reason: VERIFIED, "VerificationError": VERIFIED, BadMode.reason: VERIFIED,
+    UNAVAILABLE: UNAVAILABLE,
+}  # fmt: skip
+"""Condition that says what failed, by reason; FetchFailed for all others."""
 
 
 class Policies(Protocol):
@@ -62,10 +73,16 @@ class GitReconciler:
         policies: Policies,
         draft: Callable[[Key], Draft],
         egress: Egress | None = None,
+        find: Callable[[Key], Manifest | None] = lambda key: None,
+        submodule_hosts: Sequence[str] = (),
+        apps: GithubApps | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`find` gives other GitRepositories, `submodule_hosts` may hold submodules beside a repository's own host."""
         self._kube, self._sources, self._pools, self._policies = kube, sources, pools, policies
         self._draft, self._egress, self._clock = draft, egress, clock
+        self._apps = apps or GithubApps()
+        self.contents = Contents(sources, self, pools=pools, find=find, hosts=submodule_hosts)
 
     async def reconcile(self, key: Key) -> Result:
         draft = self._draft(key)
@@ -81,16 +98,18 @@ class GitReconciler:
             return Result()
         if paths := unsupported(manifest):
             raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
+        if requested := annotations_of(manifest).get(REQUESTED_AT):
+            draft.status["lastHandledReconcileAt"] = requested
         try:
             await self._store(draft, manifest, spec)
-        except GitError as error:
-            draft.condition("FetchFailed", "True", error.reason, error.message)
+        except (GitError, NotReady, Stalled) as error:
+            condition = _CONDITIONS.get(error.reason, "FetchFailed")
+            draft.condition(condition, "False" if condition == VERIFIED else "True", error.reason, error.message)
+            if not isinstance(error, GitError):
+                raise
             if error.retryable:
                 raise NotReady(error.reason, error.message) from None
             raise Stalled(error.reason, error.message) from None
-        except (NotReady, Stalled) as error:
-            draft.condition("FetchFailed", "True", error.reason, error.message)
-            raise
         return Result(parse_duration(spec.interval))
 
     async def remote(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote:
@@ -100,39 +119,98 @@ class GitReconciler:
         was last reconciled. Raises Refused, NotReady.
         """
         namespace = manifest["metadata"].get("namespace") or ""
-        decision = self._policies.allowed(namespace, ReadGit(spec.url, _asked(target(spec.ref))))
+        addresses = await self._allowed(namespace, check_url(spec.url), _asked(target(spec.ref)))
+        secret = await self._secret(manifest, spec.secret_ref.name, "spec.secretRef") if spec.secret_ref else None
+        if spec.provider == "github" or (secret and is_app(secret)):
+            auth = await self._app(secret, spec)
+            return Remote(spec.url, auth, timeout=parse_duration(spec.timeout), addresses=addresses)
+        return replace(remote_of(spec, secret), addresses=addresses)
+
+    async def submodule(self, namespace: str, parent: Remote, url: str) -> Remote:
+        """A submodule's repository, allowed in its own right; the parent's login goes to the parent's host alone."""
+        addresses = await self._allowed(namespace, url, "")
+        auth = parent.auth if submodules.same_place(url, parent.url) else ANONYMOUS
+        return Remote(url, auth, timeout=parent.timeout, addresses=addresses)
+
+    async def _allowed(self, namespace: str, url: str, ref: str) -> tuple[str, ...]:
+        """The addresses of a URL that policy and egress allow. Raises NotReady."""
+        decision = self._policies.allowed(namespace, ReadGit(url, ref))
         if not decision:
             raise NotReady("AccessDenied", decision.reason)
-        addresses: tuple[str, ...] = ()
-        if self._egress is not None:
-            try:
-                addresses = await self._egress.addresses(check_url(spec.url), schemes=("https", "ssh"))
-            except EgressDenied as error:  # a name that does not resolve may do so later
-                raise NotReady("URLInvalid", f"spec.url: {error}") from None
-        return replace(remote_of(spec, await self._secret(manifest, spec)), addresses=addresses)
+        if self._egress is None:
+            return ()
+        try:
+            return await self._egress.addresses(url, schemes=("https", "ssh"))
+        except EgressDenied as error:  # a name that does not resolve may do so later
+            raise NotReady("URLInvalid", f"spec.url: {error}") from None
+
+    async def _app(self, secret: Mapping[str, bytes] | None, spec: GitRepositorySpec) -> GitAuth:
+        if spec.provider != "github":
+            raise Stalled(
+                "InvalidProviderConfiguration", "spec.secretRef holds GitHub App data, but spec.provider is not github"
+            )
+        if secret is None:
+            text = "spec.secretRef: found none, expected a Secret with GitHub App data for provider github"
+            raise Stalled("InvalidProviderConfiguration", text)
+        return await self._apps.auth(secret, spec.url)
 
     async def _store(self, draft: Draft, manifest: Manifest, spec: GitRepositorySpec) -> None:
         wanted = target(spec.ref)
         remote = await self.remote(manifest, spec)
+        included = self.contents.included(manifest, spec)
         artifact = artifact_of(manifest)
-        same_content = not git_spec.content_changed(manifest)
-        known = str(artifact.get("revision") or "") if same_content else ""
+        if spec.verify is not None:
+            check_mode(spec.verify.mode, "refs/tags/" if wanted.kind in ("tag", "semver") else wanted.value)
+        same = (
+            not git_spec.content_changed(manifest, included)
+            and not git_spec.requires_verification(manifest)
+            and artifact.get("url") == spec.url
+        )
+        known = str(artifact.get("revision") or "") if same else ""
         looked = await self._pools.run("git", self._sources.look, remote, wanted, known)
-        if looked.commit is not None:
-            draft.status["artifact"] = self._artifact(manifest, spec, looked.found, looked.commit)
-            draft.event("NewArtifact", f"stored artifact for commit '{short_message(looked.commit.subject)}'")
-        self._observe(draft, manifest, spec)
         revision = looked.found.revision
+        if looked.commit is not None:
+            await self._verify(draft, manifest, spec, remote, looked.found)
+            if spec.recurse_submodules or spec.include:
+                await self.contents.tree(manifest, spec, revision, included, ref=looked.found.ref)
+            draft.status["artifact"] = self._artifact(manifest, spec, looked.found, looked.commit, included)
+            draft.event("NewArtifact", f"stored artifact for commit '{short_message(looked.commit.subject)}'")
+        self._observe(draft, manifest, spec, included)
         text = f"stored artifact for revision '{revision}'"
         draft.drop_condition("FetchFailed")
+        draft.drop_condition(UNAVAILABLE)
         draft.condition("ArtifactInStorage", "True", "Succeeded", text)
         draft.ready("Succeeded", text)
 
+    async def _verify(
+        self, draft: Draft, manifest: Manifest, spec: GitRepositorySpec, remote: Remote, found: Found
+    ) -> None:
+        """Signatures, before anything of the revision is used. Raises GitError."""
+        if spec.verify is None:
+            draft.drop_condition(VERIFIED)
+            draft.status.pop("sourceVerificationMode", None)
+            return
+        try:
+            data = await self._secret(manifest, spec.verify.secret_ref.name, "spec.verify.secretRef")
+            verifier = Verifier(data)
+        except NotReady as error:
+            raise NotReady("VerificationError", error.message) from None
+        except Refused as error:
+            raise NotReady("VerificationError", f"spec.verify.secretRef: {error.message}") from None
+        said = await self._pools.run("git", self._sources.verify, remote, found, verifier, spec.verify.mode)
+        draft.condition(VERIFIED, "True", "Succeeded", said)
+        draft.status["sourceVerificationMode"] = spec.verify.mode
+
     def _artifact(
-        self, manifest: Manifest, spec: GitRepositorySpec, found: Found, commit: CommitInfo
-    ) -> dict[str, Any]:
+        self, manifest: Manifest, spec: GitRepositorySpec, found: Found, commit: CommitInfo,
+        included: Sequence[Mapping[str, Any]],
+    ) -> dict[str, Any]:  # fmt: skip
         meta = manifest["metadata"]
-        digest = hashlib.sha256(f"{commit.tree}\0{spec.ignore}\0{spec.sparse_checkout}".encode()).hexdigest()
+        parts = f"{commit.tree}\0{spec.ignore}\0{spec.sparse_checkout}"
+        if spec.recurse_submodules or spec.include:
+            marks = [(each.repository.name, each.from_path, each.to_path) for each in spec.include]
+            parts += f"\0{spec.recurse_submodules}\0{marks}\0{[each.get('digest') for each in included]}"
+        digest = hashlib.sha256(parts.encode()).hexdigest()
         return {
             "revision": found.revision,
             "digest": f"sha256:{digest}",
@@ -149,23 +227,25 @@ class GitReconciler:
         }
 
     @staticmethod
-    def _observe(draft: Draft, manifest: Manifest, spec: GitRepositorySpec) -> None:
+    def _observe(
+        draft: Draft, manifest: Manifest, spec: GitRepositorySpec, included: Sequence[Mapping[str, Any]]
+    ) -> None:
         """What the artifact was made with, so that a change of it makes it anew."""
         for name, value in (
             ("observedIgnore", spec.ignore),
             ("observedSparseCheckout", list(spec.sparse_checkout) or None),
-            ("lastHandledReconcileAt", annotations_of(manifest).get(REQUESTED_AT)),
+            ("observedRecurseSubmodules", spec.recurse_submodules or None),
+            ("observedInclude", (manifest.get("spec") or {}).get("include") or None),
+            ("includedArtifacts", [dict(each) for each in included] or None),
         ):
             if value is not None:
                 draft.status[name] = value
             else:
                 draft.status.pop(name, None)
 
-    async def _secret(self, manifest: Manifest, spec: GitRepositorySpec) -> Mapping[str, bytes] | None:
-        if spec.secret_ref is None:
-            return None
-        namespace, name = manifest["metadata"].get("namespace") or "", spec.secret_ref.name
-        where = f"spec.secretRef: Secret {namespace}/{name}"
+    async def _secret(self, manifest: Manifest, name: str, field: str) -> Mapping[str, bytes]:
+        namespace = manifest["metadata"].get("namespace") or ""
+        where = f"{field}: Secret {namespace}/{name}"
         try:
             return secret_bytes(await self._kube.get(SECRETS, name, namespace))
         except NotFound:

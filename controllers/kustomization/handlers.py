@@ -13,6 +13,7 @@ from controllers.api.source import GIT_REPOSITORIES
 from controllers.aws.settings import AwsSettings
 from controllers.decryption.service import SopsService
 from controllers.decryption.settings import SopsSettings
+from controllers.git.github_app import GithubApps
 from controllers.git.mirrors import Mirrors
 from controllers.git.process import Git, Limits
 from controllers.runtime.conditions import find
@@ -22,6 +23,7 @@ from controllers.runtime.manager import Manager
 from controllers.runtime.store import Store
 
 from .building import Builder
+from .contents import includes_of
 from .dependencies import configs_of, dependencies_of, source_of
 from .drift_state import DriftBook, DriftMetrics
 from .expressions import Evaluator
@@ -36,7 +38,7 @@ from .tenant import KustomizationSettings
 WATCHED = "reconcile.fluxcd.io/watch=Enabled"
 """Label of Secrets and ConfigMaps whose change wakes the Kustomizations that name them."""
 
-_BY_SOURCE, _BY_DEPENDENCY, _BY_CONFIG = "source", "dependsOn", "config"
+_BY_SOURCE, _BY_DEPENDENCY, _BY_CONFIG, _BY_INCLUDE = "source", "dependsOn", "config", "include"
 
 
 SETTINGS = (KustomizationSettings, SopsSettings, AwsSettings)
@@ -55,6 +57,9 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
         policies=manager.policies,
         draft=lambda key: repositories.draft(key),
         egress=manager.egress,
+        find=lambda key: store.get(key),
+        submodule_hosts=settings.submodule_hosts.replace(",", " ").split(),
+        apps=GithubApps(manager.egress),
     )
     objects = OwnedObjects(
         manager,
@@ -66,7 +71,7 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
         repositories = manager.controller(GIT_REPOSITORIES, git_reconciler.reconcile, max_concurrent=4)
     store = repositories.store if own else manager.store(GIT_REPOSITORIES)
     given = decryption or _decryption(SopsService(manager))
-    builder = Builder(git_reconciler, sources, store, pools=manager.pools, settings=settings, decryption=given)
+    builder = Builder(git_reconciler, store, pools=manager.pools, settings=settings, decryption=given)
     reconciler = Reconciler(
         manager.kube,
         builder,
@@ -81,6 +86,8 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
         store=lambda: kustomizations.store,
     )
     kustomizations = manager.controller(KUSTOMIZATIONS, reconciler.reconcile, max_concurrent=settings.concurrent)
+    if own:
+        _wake_including(repositories)
     _wake(manager, store, kustomizations)
 
 
@@ -89,6 +96,18 @@ def _decryption(service: SopsService) -> Decryption:
         kms=service.kms, policy=service.policy, audit=service.audit, cache=service.cache,
         shared_keys=service.shared_keys, plaintext=service.plaintext,
     )  # fmt: skip
+
+
+def _wake_including(repositories: Controller) -> None:
+    """A new artifact wakes the GitRepositories that include it."""
+    repositories.store.index(_BY_INCLUDE, includes_of)
+
+    def changed(before: Manifest | None, after: Manifest | None) -> None:
+        if after is not None and artifact_of(before) != artifact_of(after):
+            for manifest in repositories.store.by_index(_BY_INCLUDE, str(key_of(after))):
+                repositories.queue.changed(key_of(manifest))
+
+    repositories.store.subscribe(changed)
 
 
 def _wake(manager: Manager, repositories: Store, kustomizations: Controller) -> None:

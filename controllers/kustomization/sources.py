@@ -15,18 +15,21 @@ from controllers.api.duration import parse_duration
 from controllers.api.resource import Manifest
 from controllers.api.source import GitRepositorySpec
 from controllers.git.auth import ANONYMOUS, GitAuth
-from controllers.git.errors import Refused, TooLarge
+from controllers.git.errors import Refused
 from controllers.git.mirrors import Mirrors
-from controllers.git.objects import CommitInfo, TreeEntry
+from controllers.git.objects import GITLINK, CommitInfo, TreeEntry
 from controllers.git.process import Remote
 from controllers.git.refs import Found, Target
+from controllers.git.verify import Verifier
 
-from . import revision
+from . import revision, submodules
 from .generate import NAMES
-from .sourceignore import FILE, Matcher, TooManyPatterns, parse_file, selected
-from .tree import Node, Tree
+from .listing import Listing
+from .sourceignore import FILE, TooManyPatterns, parse_file
+from .tree import Node
+from .verification import verified
 
-TREES = 8
+LISTINGS = 16
 """Listings that are kept: Kustomizations of one source share one, with the contents that were read."""
 
 
@@ -47,7 +50,8 @@ class GitSources:
 
     def __init__(self, mirrors: Mirrors) -> None:
         self._mirrors = mirrors
-        self._trees: OrderedDict[tuple[str, ...], Tree] = OrderedDict()
+        self._listings: OrderedDict[tuple[str, ...], Listing] = OrderedDict()
+        self._busy: dict[tuple[str, ...], Lock] = {}
         self._guard = Lock()
 
     def look(self, remote: Remote, target: Target, known: str) -> Looked:
@@ -67,34 +71,56 @@ class GitSources:
             mirror.fetch(found)
             return mirror.objects.commit(found.commit)
 
-    def tree(self, remote: Remote, text: str, ref: str, ignore: str | None, sparse: tuple[str, ...] = ()) -> Tree:
-        """The files of a revision that belong to the source; fetched again where the mirror lost it."""
-        key = (remote.url, remote.auth.fingerprint, text, ref, repr(ignore), *sparse)
-        with self._guard:
-            if key not in self._trees:
-                self._trees[key] = self._listed(remote, text, ref, ignore, sparse)
-            self._trees.move_to_end(key)
-            while len(self._trees) > TREES:
-                self._trees.popitem(last=False)
-            return self._trees[key]
+    def verify(self, remote: Remote, found: Found, verifier: Verifier, mode: str) -> str:
+        """Checks the signatures that a mode asks for; which keys made them, in words. Raises Unverified, NotFound."""
+        with self._mirrors.use(remote) as mirror:
+            if found.tag_object:
+                mirror.fetch_ref(found.ref)
+            mirror.fetch(found)
+            names = [found.commit, *([found.tag_object] if found.tag_object else [])]
+            objects = mirror.objects.read_objects(names)
+        return verified([content for _, content in objects], found, verifier, mode)
 
-    def _listed(self, remote: Remote, text: str, ref: str, ignore: str | None, sparse: tuple[str, ...]) -> Tree:
+    def listing(self, remote: Remote, text: str, ref: str) -> Listing:
+        """All files of a revision; fetched again where the mirror lost it."""
+        key = (remote.url, remote.auth.fingerprint, text, ref)
+        with self._guard:
+            lock = self._busy.setdefault(key, Lock())
+        with lock:  # of this revision alone: a host that is slow holds up nobody else
+            with self._guard:
+                found = self._listings.get(key)
+            if found is None:
+                found = self._listed(remote, text, ref)
+        with self._guard:
+            self._listings[key] = found
+            self._listings.move_to_end(key)
+            while len(self._listings) > LISTINGS:
+                self._listings.popitem(last=False)
+            if not lock.locked():
+                self._busy.pop(key, None)
+        return found
+
+    def _listed(self, remote: Remote, text: str, ref: str) -> Listing:
         wanted = revision.parse(text)
         with self._mirrors.use(remote) as mirror:
             mirror.fetch(Found(wanted.hash, ref))
             entries = mirror.objects.list_tree(wanted.hash)
-            ignores = [each for each in entries if posixpath.basename(each.path) == FILE and each.is_file]
-            texts = mirror.objects.read_blobs([each.id for each in ignores])
+            special = [each for each in entries if _is_special(each)]
             builds = _builds(entries)
-            contents = mirror.objects.read_blobs([each.id for each in builds]) if builds else {}
-        files = {each.path: texts[each.id].decode("utf-8", "replace") for each in ignores}
-        try:
-            matcher = selected(files, ignore)
-        except TooManyPatterns as error:
-            raise TooLarge(str(error)) from None
-        nodes = {each.path: _node(each) for each in entries if _belongs(each, matcher, sparse)}
-        known = {each.path: contents[each.id] for each in builds if each.path in nodes}
-        return Tree(nodes, lambda paths: self._read(remote, text, ref, nodes, paths), known)
+            contents = mirror.objects.read_blobs([each.id for each in (*special, *builds)])
+        nodes = {each.path: _node(each) for each in entries if each.is_file or each.is_symlink}
+        return Listing(
+            nodes,
+            lambda paths: self._read(remote, text, ref, nodes, paths),
+            ignores={
+                each.path: contents[each.id].decode("utf-8", "replace")
+                for each in special
+                if posixpath.basename(each.path) == FILE
+            },
+            links={each.path: each.id for each in entries if each.mode == GITLINK},
+            modules=b"".join(contents[each.id] for each in special if each.path == submodules.FILE),
+            known={each.path: contents[each.id] for each in builds},
+        )
 
     def _read(
         self, remote: Remote, text: str, ref: str, nodes: Mapping[str, Node], paths: list[str]
@@ -124,11 +150,8 @@ def _node(entry: TreeEntry) -> Node:
     return Node(entry.id, link=entry.is_symlink, size=entry.size)
 
 
-def _belongs(entry: TreeEntry, matcher: Matcher, sparse: tuple[str, ...]) -> bool:
-    if not (entry.is_file or entry.is_symlink) or matcher.ignores(entry.path):
-        return False
-    roots = [posixpath.normpath(each).lstrip("/") for each in sparse]
-    return not roots or any(root == "." or entry.path.startswith(f"{root}/") for root in roots)
+def _is_special(entry: TreeEntry) -> bool:
+    return entry.is_file and (posixpath.basename(entry.path) == FILE or entry.path == submodules.FILE)
 
 
 def remote_of(spec: GitRepositorySpec, secret: Mapping[str, bytes] | None) -> Remote:

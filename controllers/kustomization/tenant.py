@@ -30,6 +30,7 @@ class KustomizationSettings:
     render_cache: int = knob(64, "MiB of rendered manifests kept, so that an unchanged source is not built again")
     mirrors: str = knob("", "directory of the Git mirrors; empty: below the system's place for temporary files")
     repository_size: int = knob(1024, "MiB that one fetch of a repository may bring; more is refused")
+    submodule_hosts: str = knob("", "hosts, by comma, that may hold submodules beside a repository's own host")
     mirror_bytes: int = knob(4096, "MiB of all mirrors together")
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 _log = logging.getLogger(__name__)
 _SCRIPT = Path(__file__).with_name("confined.py")
+LIBRARIES = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
+"""What a program that is linked dynamically needs to start, for `run`."""
 _INTERPRETER = (sys.executable, "-I", "-S", os.fspath(_SCRIPT))
 
 
