@@ -203,6 +203,9 @@ class Aws:
     async def _receive(self, given: dict[str, Any]) -> dict[str, Any]:
         await asyncio.sleep(LATENCY / 2)
         ends = time.monotonic() + given.get("WaitTimeSeconds", 0)
+        now = time.monotonic()
+        for receipt in [receipt for receipt, (_, until) in self.flying.items() if until < now]:
+            self.queue.append(self.flying.pop(receipt)[0])
         while not self.queue and (left := ends - time.monotonic()) > 0:
             self.arrived.clear()
             try:
