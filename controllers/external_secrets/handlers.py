@@ -51,8 +51,11 @@ def register(manager: Manager) -> None:
 
 
 def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
-    identities = Identities(manager.pools, manager.kube, settings=manager.settings.group(AwsSettings))
-    meters, reader = Meters(manager.metrics), AwsReader(identities)
+    meters = Meters(manager.metrics)
+    settings = manager.settings.group(AwsSettings)
+    identities = Identities(manager.pools, manager.kube, settings=settings, observe=meters.called)
+    meters.paces(identities.paces)
+    reader = AwsReader(identities)
     coalescer = Coalescer(reader, window=knobs.window, gate=reader.gate, observe=meters.batch)
     controllers: dict[str, Controller] = {}
     reconcilers: dict[str, Reconcile] = {}
@@ -90,6 +93,7 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
             controller.queue.changed(key_of(after))
 
     controller.store.subscribe(on_sight)
+    meters.fresh(controller.store.list)
     stores = (manager.store(SECRET_STORES), manager.store(CLUSTER_SECRET_STORES))
     resolver = StoreResolver(manager.kube, *stores, manager.store(NAMESPACES), manager.policies)
     chance = Chance(random=os.urandom, now=lambda: datetime.now(UTC))
