@@ -78,6 +78,7 @@ class EcrLogin:
     username: str
     password: Sensitive
     expires: dt.datetime
+    endpoint: str = ""  # the registry's URL; the public one has none
 
 
 class Ecr(Edge):
@@ -154,7 +155,8 @@ def _login(answer: dict[str, Any], service: str) -> EcrLogin:
         name, separator, password = b"", b"", b""
     if not separator:
         raise InvalidRequest(f"{operation}: the token is not user:password", operation=operation)
-    return EcrLogin(name.decode(errors="replace"), Sensitive(password), item["expiresAt"])
+    endpoint = str(item.get("proxyEndpoint") or "")
+    return EcrLogin(name.decode(errors="replace"), Sensitive(password), item["expiresAt"], endpoint)
 
 
 def _image(item: dict[str, Any]) -> EcrImage:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from .convert import check_keys, convert_keys
 from .decode import check_null_bytes, decode
-from .errors import EntryError, Missing
+from .errors import EntryError, Missing, SpecProblem
 from .extract import extract, select
 from .params import RemoteKey, Service, remote_key
-from .rewrite import Renderer, rewrite
+from .rewrite import Renderer, Traced, traced
 
 
 class StoreRef(NamedTuple):
@@ -36,7 +36,7 @@ class StoreView:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One value at the provider. `value` None: a secret with neither string nor binary."""
+    """One value at the provider, or one that a generator made. `value` None: neither string nor binary."""
 
     value: bytes | None = field(repr=False)
     arn: str = ""
@@ -44,14 +44,17 @@ class Fetched:
     stage: str = ""
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    generator: str = ""
 
 
 Outcome = Fetched | EntryError
+Provenance = dict[str, Any]
+"""Where a key came from: arn, version, stage; or generator. `also`: the same of further sources that were merged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of data, or one extract or find of dataFrom. `remote` is None for a find."""
+    """One entry of data, or one extract, find or generator of dataFrom. The last two have no `remote`."""
 
     where: str
     store: StoreRef
@@ -60,6 +63,7 @@ class Entry:
     secret_key: str = ""
     rewrites: Sequence[Mapping[str, Any]] = ()
     find: Mapping[str, Any] | None = None
+    generator: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -67,7 +71,7 @@ class Resolved:
     """The keys that came out, where each came from, and what went wrong (in order)."""
 
     data: dict[str, bytes] = field(default_factory=dict, repr=False)
-    provenance: dict[str, dict[str, str]] = field(default_factory=dict)
+    provenance: dict[str, Provenance] = field(default_factory=dict)
     missing: list[tuple[str, EntryError]] = field(default_factory=list)
     failed: list[tuple[str, EntryError]] = field(default_factory=list)
 
@@ -91,7 +95,7 @@ def _entry_ref(entry: Mapping[str, Any], default: StoreRef) -> StoreRef:
 
 
 def plan(spec: Mapping[str, Any], stores: Mapping[StoreRef, StoreView]) -> list[Entry]:
-    """All entries in the order in which they apply. Every store of `store_refs` is in `stores`."""
+    """All entries in the order in which they apply. Every store of `store_refs` is in `stores`. Raises SpecProblem."""
     default = _ref(spec.get("secretStoreRef"))
     out: list[Entry] = []
     for at, entry in enumerate(spec.get("dataFrom") or []):
@@ -99,16 +103,25 @@ def plan(spec: Mapping[str, Any], stores: Mapping[StoreRef, StoreView]) -> list[
         ref = _entry_ref(entry, default)
         rewrites = entry.get("rewrite") or ()
         if entry.get("extract") is not None:
-            out.append(Entry(where, ref, _remote(entry["extract"], stores[ref]), entry["extract"], "", rewrites))
+            view = _view(stores, ref, where)
+            out.append(Entry(where, ref, _remote(entry["extract"], view), entry["extract"], "", rewrites))
         elif entry.get("find") is not None:
+            _view(stores, ref, where)
             out.append(Entry(where, ref, None, entry["find"], "", rewrites, entry["find"]))
         else:
-            out.append(Entry(where, ref, None, {}, "", rewrites))
-    for entry in spec.get("data") or []:
+            generator = (entry.get("sourceRef") or {}).get("generatorRef") or {}
+            out.append(Entry(where, ref, None, {}, "", rewrites, generator=generator))
+    for at, entry in enumerate(spec.get("data") or []):
         ref, remote = _entry_ref(entry, default), entry.get("remoteRef") or {}
         key = entry.get("secretKey") or ""
-        out.append(Entry(key, ref, _remote(remote, stores[ref]), remote, key))
+        out.append(Entry(key, ref, _remote(remote, _view(stores, ref, f"spec.data[{at}]")), remote, key))
     return out
+
+
+def _view(stores: Mapping[StoreRef, StoreView], ref: StoreRef, where: str) -> StoreView:
+    if ref not in stores:
+        raise SpecProblem(f"{where}: no store is named; set spec.secretStoreRef.name or sourceRef.storeRef.name")
+    return stores[ref]
 
 
 def _remote(raw: Mapping[str, Any], store: StoreView) -> RemoteKey:
@@ -157,46 +170,53 @@ def resolve(
 
 def _values(
     entry: Entry, outcome: Outcome | Mapping[str, Fetched], render: Renderer
-) -> tuple[dict[str, bytes], dict[str, dict[str, str]]]:
+) -> tuple[dict[str, bytes], dict[str, Provenance]]:
     if isinstance(outcome, EntryError):
         raise outcome
     if isinstance(outcome, Mapping):
         found = {name: fetched.value for name, fetched in outcome.items() if fetched.value is not None}
-        values = _shape(entry, {name: value for name, value in found.items() if value is not None}, render)
-        return values, {key: _source(outcome[key]) for key in values if key in outcome}
+        shaped = _shape(entry, found, render)
+        sources = {key: _sources([outcome[name] for name in each.origins]) for key, each in shaped.items()}
+        return {key: each.value for key, each in shaped.items()}, sources
     remote = entry.remote
-    assert remote is not None  # noqa: S101  # only a find has none, and its outcome is a mapping
+    assert remote is not None  # noqa: S101  # only finds and generators have none, and their outcome is a mapping
     text = value_text(outcome.value, str(entry.spec.get("property") or ""), service=remote.service, key=remote.name)
     if entry.secret_key:
         raw = text.encode("utf-8", "surrogateescape")
         raw = decode(str(entry.spec.get("decodingStrategy") or "None"), raw, key=entry.secret_key)
         check_null_bytes(str(entry.spec.get("nullBytePolicy") or "Ignore"), raw, key=entry.secret_key)
-        return {entry.secret_key: raw}, {entry.secret_key: _source(outcome)}
+        return {entry.secret_key: raw}, {entry.secret_key: _sources([outcome])}
     members = {key: value.encode("utf-8", "surrogateescape") for key, value in extract(text, key=remote.name).items()}
-    values = _shape(entry, members, render)
-    return values, {key: _source(outcome) for key in values}
+    values = {key: each.value for key, each in _shape(entry, members, render).items()}
+    return values, {key: _sources([outcome]) for key in values}
 
 
-def _shape(entry: Entry, values: dict[str, bytes], render: Renderer) -> dict[str, bytes]:
-    """Rewrite or convert the keys, decode the values."""
-    if entry.rewrites:
-        values = rewrite([dict(step) for step in entry.rewrites], values, render)
-        check_keys(values)
+def _shape(entry: Entry, values: dict[str, bytes], render: Renderer) -> dict[str, Traced]:
+    """Rewrite or convert the keys, decode the values. What a generator makes is rewritten at most."""
+    if entry.rewrites or entry.generator is not None:
+        shaped = traced(entry.rewrites, values, render)
+        check_keys(shaped)
     else:
-        values = convert_keys(str(entry.spec.get("conversionStrategy") or "Default"), values)
+        names = convert_keys(str(entry.spec.get("conversionStrategy") or "Default"), {name: name for name in values})
+        shaped = {key: Traced(values[name], (name,)) for key, name in names.items()}
     strategy = str(entry.spec.get("decodingStrategy") or "None")
     policy = str(entry.spec.get("nullBytePolicy") or "Ignore")
-    out: dict[str, bytes] = {}
-    for key, value in values.items():
-        out[key] = decode(strategy, value, key=key)
-        check_null_bytes(policy, out[key], key=key)
+    out: dict[str, Traced] = {}
+    for key, each in shaped.items():
+        value = decode(strategy, each.value, key=key)
+        check_null_bytes(policy, value, key=key)
+        out[key] = Traced(value, each.origins)
     return out
 
 
-def _source(fetched: Fetched) -> dict[str, str]:
+def _sources(fetched: Sequence[Fetched]) -> Provenance:
     """Where a value came from, for the provenance annotation."""
-    given = {"arn": fetched.arn, "version": fetched.version, "stage": fetched.stage}
-    return {name: text for name, text in given.items() if text}
+    each = [
+        {name: text for name in ("arn", "version", "stage", "generator") if (text := getattr(item, name))}
+        for item in fetched
+    ]
+    first, *more = [source for source in each if source] or [{}]
+    return {**first, "also": more} if more else dict(first)
 
 
 def failure_text(resolved: Resolved, problems: Sequence[tuple[str, EntryError]]) -> tuple[str, str]:

@@ -18,6 +18,7 @@ ErrorClass = Literal[
     "Conversion",
     "Credentials",
     "Decode",
+    "Generator",
     "InvalidParameter",
     "KMS",
     "NotFound",

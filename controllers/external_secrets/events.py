@@ -22,6 +22,7 @@ from .params import RemoteKey, Service, arn_parts
 
 _SUFFIX = re.compile(r"-[A-Za-z0-9]{6}\Z")
 _SERVICES: dict[str, Service] = {"secretsmanager": "SecretsManager", "ssm": "ParameterStore"}
+_EVENT = "event="
 LOOK_AGAIN = (2.0, 5.0, 15.0)
 """Seconds after an event at which to look again while the version it announced is not there."""
 
@@ -86,19 +87,26 @@ def _found(change: Change, find: Mapping[str, Any], prefix: str) -> bool:
 
 
 def mark(change: Change) -> str:
-    """The value of the force-sync annotation: when, and which version was announced. Equal for equal messages."""
+    """The value of the force-sync annotation: when, and which version was announced or, where the event names none,
+    which event it was (`event=…`: nothing waits for it). Equal for equal messages."""
     moment = change.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return " ".join(part for part in (moment, change.version_id or change.event_id) if part)
+    which = change.version_id or (f"{_EVENT}{change.event_id}" if change.event_id else "")
+    return f"{moment} {which}".rstrip()
+
+
+def announced_at(annotation: str, now: datetime) -> float | None:
+    """Seconds since the event of which a force-sync annotation of ours tells; None for any other."""
+    moment, _, which = annotation.partition(" ")
+    try:
+        return (now - datetime.fromisoformat(moment)).total_seconds() if which else None
+    except (ValueError, TypeError):
+        return None
 
 
 def announced(annotation: str, now: datetime) -> tuple[str, float] | None:
-    """(version, seconds since the event) that a force-sync annotation of ours announces; None for any other."""
-    moment, _, version = annotation.partition(" ")
-    try:
-        since = (now - datetime.fromisoformat(moment)).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return (version, since) if version else None
+    """(version, seconds since the event) that a force-sync annotation of ours announces; None where no version is."""
+    since, version = announced_at(annotation, now), annotation.partition(" ")[2]
+    return (version, since) if since is not None and version and not version.startswith(_EVENT) else None
 
 
 def look_again(since: float) -> float | None:

@@ -8,7 +8,8 @@ from functools import partial
 
 from controllers.api.core import NAMESPACES, SECRETS
 from controllers.api.external_secrets import CLUSTER_SECRET_STORES, EXTERNAL_SECRETS, SECRET_STORES
-from controllers.api.resource import Key, Manifest, key_of
+from controllers.api.resource import Key, Manifest, Resource, key_of
+from controllers.aws.ecr import EcrLogins
 from controllers.aws.identity import OWN, Identities
 from controllers.aws.settings import AwsSettings
 from controllers.aws.sqs import Consumer
@@ -20,24 +21,24 @@ from controllers.templating import EXTERNAL_SECRETS as FUNCTIONS
 from controllers.templating import Chance, with_chance
 
 from . import restart_watch
-from . import restart_watch
 from .coalescer import Coalescer
 from .consumer import EventHandler
-from .entries import StoreRef, store_refs
-from .hashing import field_manager
+from .generators import SERVED as SERVED_GENERATORS
+from .generators import Generators
 from .meters import Meters
 from .provider import AwsReader
+from .reads import Reads
 from .reconcile import ExternalSecretReconciler, changed_since
-from .refresh import Refresher
-from .restart_watch import RestartSettings
+from .refresh import Refresher, template_sources
 from .restart_watch import RestartSettings
 from .settings import ExternalSecretsSettings
 from .store_reconcile import StoreReconciler
 from .stores import StoreResolver
 from .sweeper import Sweeper
 from .target import MANAGED
-from .targets import Targets, target_key
+from .targets import Targets
 from .template import Engine
+from .wakes import Wakes
 from .writer import TargetWriter
 
 SETTINGS = (ExternalSecretsSettings, AwsSettings, RestartSettings)
@@ -46,7 +47,6 @@ SETTINGS = (ExternalSecretsSettings, AwsSettings, RestartSettings)
 def register(manager: Manager) -> None:
     with manager.scope("external-secrets"):
         _register(manager, manager.settings.group(ExternalSecretsSettings))
-        restart_watch.register(manager)
         restart_watch.register(manager)
 
 
@@ -60,20 +60,6 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     controllers: dict[str, Controller] = {}
     reconcilers: dict[str, Reconcile] = {}
 
-    def wake_owner(target: Key) -> None:
-        for secret in controllers["ExternalSecret"].store.by_index("target", str(target)):
-            controllers["ExternalSecret"].queue.changed(key_of(secret))
-
-    def wake_users(ref: StoreRef, namespace: str) -> None:
-        for secret in controllers["ExternalSecret"].store.by_index("store", _store_name(ref, namespace)):
-            controllers["ExternalSecret"].queue.changed(key_of(secret))
-
-    def manager_of(target: Key) -> str:
-        found = controllers["ExternalSecret"].store.by_index("target", str(target))
-        return field_manager(found[0]["metadata"]["name"] if found else target.name)
-
-    targets = Targets(manager_of, wake_owner)
-
     async def reconcile(kind: str, key: Key) -> Result:
         return await reconcilers[kind](key)
 
@@ -82,11 +68,33 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
             resource, partial(reconcile, resource.kind), max_concurrent=concurrent, style=STYLE
         )
     controller = controllers["ExternalSecret"]
-    controller.store.index("target", lambda manifest: [str(target_key(manifest))])
-    controller.store.index("store", _stores_of)
+    wakes = Wakes(controllers)
+    targets = Targets(wakes.manager_of, wakes.owner)
+
+    def told(resource: Resource, key: Key, moment: datetime | None) -> None:
+        wakes.object(resource, key, moment, tell=reconciler.source_changed)
+
+    reads = Reads(manager.kube, manager.watch, told)
+    stores = (manager.store(SECRET_STORES), manager.store(CLUSTER_SECRET_STORES))
+    resolver = StoreResolver(reads, *stores, manager.store(NAMESPACES), manager.policies)
+    chance = Chance(random=os.urandom, now=lambda: datetime.now(UTC))
+    engine = Engine(with_chance(FUNCTIONS, chance), (knobs.left_delimiter, knobs.right_delimiter))
+    made = {resource.kind: manager.store(resource) for resource in SERVED_GENERATORS}
+    for kind, store in made.items():
+        wakes.listen(kind, store)
+    generators = Generators(made, resolver, EcrLogins(identities))
+    refresher = Refresher(reads, manager.pools, resolver, coalescer, reader, engine, generators)
+    writer = TargetWriter(manager.kube, targets)
+    reconciler: ExternalSecretReconciler = ExternalSecretReconciler(
+        manager.kube, refresher, targets, writer, meters, controller=lambda: controller
+    )
 
     def on_sight(before: Manifest | None, after: Manifest | None) -> None:
         """A start: what was announced or edited while nobody ran goes before the mass that is as it was."""
+        if before is None or after is None:
+            reconciler.interest_changes += 1
+        for source, _ in template_sources(after) if after is not None else ():
+            reads.watch(source)
         if before is None or after is None:
             reconciler.interest_changes += 1
         if before is None and after is not None and changed_since(after):
@@ -94,19 +102,10 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
 
     controller.store.subscribe(on_sight)
     meters.fresh(controller.store.list)
-    stores = (manager.store(SECRET_STORES), manager.store(CLUSTER_SECRET_STORES))
-    resolver = StoreResolver(manager.kube, *stores, manager.store(NAMESPACES), manager.policies)
-    chance = Chance(random=os.urandom, now=lambda: datetime.now(UTC))
-    engine = Engine(with_chance(FUNCTIONS, chance), (knobs.left_delimiter, knobs.right_delimiter))
-    refresher = Refresher(manager.kube, manager.pools, resolver, coalescer, reader, engine)
-    writer = TargetWriter(manager.kube, targets)
-    reconciler = ExternalSecretReconciler(
-        manager.kube, refresher, targets, writer, meters, controller=lambda: controller
-    )
     reconcilers["ExternalSecret"] = reconciler
     for kind in ("SecretStore", "ClusterSecretStore"):
         find = partial(controllers.__getitem__, kind)
-        reconcilers[kind] = StoreReconciler(resolver, identities, wake_users, controller=find)
+        reconcilers[kind] = StoreReconciler(resolver, identities, wakes.users, controller=find)
     interests = reconciler.all_interests
     sweeper = Sweeper(
         manager.kube, controller.store, stores, resolver, reader, interests, meters, floor=knobs.sweep_floor
@@ -132,12 +131,3 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
             visibility=knobs.queue_visibility,
         )
         manager.task("secret events", consumer.run)
-
-
-def _store_name(ref: StoreRef, namespace: str) -> str:
-    return f"{ref.kind}/{'' if ref.kind == 'ClusterSecretStore' else namespace}/{ref.name}"
-
-
-def _stores_of(manifest: Manifest) -> list[str]:
-    namespace = manifest["metadata"]["namespace"]
-    return [_store_name(ref, namespace) for ref in store_refs(manifest.get("spec") or {})]

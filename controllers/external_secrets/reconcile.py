@@ -7,7 +7,7 @@ not due costs nothing. The Ready message names the first failing key, its error 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from controllers.api.base import parse
@@ -23,12 +23,13 @@ from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.queue import URGENT
 from controllers.runtime.result import NotReady, Result, Stalled
 
-from . import schedule
+from . import generated, schedule
 from . import target as targeting
 from .coalescer import AHEAD
 from .entries import failure_text, store_refs
 from .errors import SpecProblem, TemplateProblem
-from .events import Interest, announced, look_again
+from .events import Interest, announced, announced_at, look_again
+from .generated import Made
 from .hashing import created_by, synced_resource_version
 from .meters import Meters
 from .refresh import Refresh, Refresher
@@ -40,8 +41,6 @@ from .validate import validate
 from .writer import SYNC_ERROR, TargetWriter
 
 FINALIZER = "externalsecrets.external-secrets.io/externalsecret-cleanup"
-SERVED = frozenset(("spec.syncWindows",))
-"""Paths of the runtime's table of fields without service that are served here after all."""
 _MISSING_TARGET = 30.0
 """Seconds until a Merge target that does not exist is looked for again: nothing tells of it."""
 
@@ -67,6 +66,9 @@ class ExternalSecretReconciler:
         """Another number whenever `all_interests` may say something else; counted up too when objects come and go."""
         self._held: dict[Key, tuple[str, Wanted]] = {}
         self._versions: dict[Key, set[str]] = {}
+        self._made: dict[Key, Mapping[str, Made]] = {}
+        self._uids: dict[Key, str] = {}
+        self._stale: dict[Key, object] = {}  # a source of templates changed; each change is another object
 
     async def __call__(self, key: Key) -> Result:
         draft = self._controller().draft(key)
@@ -80,6 +82,7 @@ class ExternalSecretReconciler:
             draft.written_by_hand = True  # another controller's: not a word in its status
             return Result()
         self._check(manifest)
+        self._uids[key] = manifest["metadata"]["uid"]
         self._note_interests(key, self._refresher.interests(manifest))
         due = await self._due(key, manifest)
         if not due.now:
@@ -103,6 +106,17 @@ class ExternalSecretReconciler:
                 self._interests[key] = self._refresher.interests(manifest)
             out.append((key, self._interests.get(key, ())))
         return out
+
+    def source_changed(self, key: Key, moment: datetime | None) -> None:
+        """A ConfigMap or Secret that the templates of an ExternalSecret stand in is another: at a moment, or than what
+        was read (None). What was held of the target is no longer what it should be."""
+        manifest = self._controller().store.get(key)
+        synced = _synced(manifest).refresh_time if manifest is not None else None
+        if moment is not None and synced is not None and moment < synced:
+            return  # a start: it was so at the last sync
+        self._held.pop(key, None)
+        self._stale[key] = object()
+        self._controller().queue.changed(key)
 
     def _note_interests(self, key: Key, interests: tuple[Interest, ...]) -> None:
         if self._interests.get(key) != interests:
@@ -130,8 +144,7 @@ class ExternalSecretReconciler:
             raise Stalled(SYNC_ERROR, str(problem)) from None
         except ValueError as error:
             raise Stalled(SYNC_ERROR, f"spec.refreshInterval: {error}") from None
-        paths = [path for path in unsupported(manifest) if not any(path.startswith(served) for served in SERVED)]
-        if paths:
+        if paths := unsupported(manifest):
             raise Stalled("Unsupported", f"not served yet: {', '.join(paths)}")
 
     async def _due(self, key: Key, manifest: Manifest) -> Due:
@@ -141,9 +154,22 @@ class ExternalSecretReconciler:
         version = _version(manifest)
         valid = self._valid(manifest, policy)
 
+        made = self._known(key, manifest)
+        renew_at = generated.earliest(made.values(), spec, meta["uid"])
+        stale = "a source of its templates changed" if key in self._stale else ""
+        if made and generated.stale(made, self._refresher.recipes(manifest)):
+            stale = "a generator changed"
+
         def decide(ok: bool) -> Due:
             return schedule.decide(
-                spec, synced, resource_version=version, uid=meta["uid"], target_valid=ok, now=self._clock()
+                spec,
+                synced,
+                resource_version=version,
+                uid=meta["uid"],
+                target_valid=ok,
+                now=self._clock(),
+                renew_at=renew_at,
+                stale=stale,
             )
 
         due = decide(valid)
@@ -152,6 +178,13 @@ class ExternalSecretReconciler:
         if not due.now and (again := self._awaited(key, manifest)) is not None:
             return Due(True, "the announced version was not there yet", again)
         return due
+
+    def _known(self, key: Key, manifest: Manifest) -> Mapping[str, Made]:
+        """What was generated for it, and when: as of the last refresh or, after a start, as the target says."""
+        if key not in self._made:
+            target = self._targets.get(target_key(manifest))
+            return generated.load(target.generated) if target is not None else {}
+        return self._made[key]
 
     def _valid(self, manifest: Manifest, policy: str) -> bool:
         reason = (find_condition(manifest.get("status") or {}, "Ready") or {}).get("reason")
@@ -179,8 +212,11 @@ class ExternalSecretReconciler:
             self._meters.drift.inc()
             draft.event("DriftCorrected", f"Secret {held[1].name} {written}")
             draft.ready("SecretSynced", "secret synced")
-            return Result(self._next(manifest))
+            return Result((await self._due(key, manifest)).wait)
+        stale = self._stale.get(key)
         refresh = await self._read(manifest, due)
+        if self._stale.get(key) is stale:
+            self._stale.pop(key, None)
         outcome = self._outcome(draft, manifest, refresh)
         if outcome == "delete":
             if await self._writer.delete(manifest, target_key(manifest)):
@@ -205,10 +241,13 @@ class ExternalSecretReconciler:
         now = asyncio.get_running_loop().time()
         since = now - AHEAD * schedule.interval_of(manifest["spec"]) if due.by_timer else now
         try:
-            refresh = await self._refresher.read(manifest, since=since)
+            known = self._known(key_of(manifest), manifest)
+            refresh = await self._refresher.read(manifest, since=since, known=known)
         except StoreProblem as problem:
             self._meters.failed.labels("Store").inc()
             raise NotReady(SYNC_ERROR, problem.message) from None
+        except SpecProblem as problem:
+            raise Stalled(SYNC_ERROR, str(problem)) from None
         if refresh.resolved.failed:
             name, text = failure_text(refresh.resolved, [*refresh.resolved.failed, *refresh.resolved.missing])
             self._meters.failed.labels(name).inc()
@@ -236,7 +275,7 @@ class ExternalSecretReconciler:
             self._meters.failed.labels("Template").inc()
             raise NotReady(SYNC_ERROR, f"could not render the target: {problem}") from None
         provenance = {key: source for key, source in refresh.resolved.provenance.items() if source}
-        wanted = targeting.wanted(manifest, rendered, provenance)
+        wanted = targeting.wanted(manifest, rendered, provenance, refresh.state(rendered.data))
         if wanted.type in targeting.REFUSED_TYPES:
             raise Stalled(SYNC_ERROR, f"Secrets of type {wanted.type} mint credentials and are refused")
         try:
@@ -251,16 +290,20 @@ class ExternalSecretReconciler:
         draft.status["refreshTime"] = timestamp(now)
         draft.status["syncedResourceVersion"] = _version(manifest)
         draft.ready(reason, message)
-        self._versions[draft.key] = refresh.versions
+        self._versions[draft.key], self._made[draft.key] = refresh.versions, refresh.made
         interval = schedule.interval_of(manifest["spec"])
-        wait = self._next(manifest)
+        wait = self._next(manifest, refresh.made, now)
         self._refresher.expect(refresh, wait=wait, interval=interval)
         self._meters.synced(draft.key, now.timestamp(), wait, _propagation(manifest, now))
         again = self._awaited(draft.key, manifest)
         return Result(min(again, wait or again) if again is not None else wait)
 
-    def _next(self, manifest: Manifest) -> float | None:
-        return schedule.next_wait(manifest["spec"], manifest["metadata"]["uid"])
+    def _next(self, manifest: Manifest, made: Mapping[str, Made], now: datetime) -> float | None:
+        spec, uid = manifest["spec"], manifest["metadata"]["uid"]
+        wait, renew_at = schedule.next_wait(spec, uid), generated.earliest(made.values(), spec, uid)
+        if wait is None or renew_at is None:
+            return wait
+        return max(1.0, min(wait, (renew_at - now).total_seconds()))
 
     async def _clean_up(self, manifest: Manifest) -> None:
         """A renamed target: the old Secret goes, where this ExternalSecret owns it."""
@@ -295,8 +338,9 @@ class ExternalSecretReconciler:
         return Result()
 
     def _forget(self, key: Key) -> None:
-        for known in (self._interests, self._held, self._versions):
+        for known in (self._interests, self._held, self._versions, self._made, self._stale):
             known.pop(key, None)
+        self._refresher.forget(self._uids.pop(key, ""))
         self._meters.forget(key)
 
 
@@ -337,8 +381,8 @@ def _as_it_was(draft: Draft) -> None:
 
 def _propagation(manifest: Manifest, now: datetime) -> float | None:
     """Seconds from an announced change to its sync; None where no event announced it or it was synced before."""
-    news = announced((manifest["metadata"].get("annotations") or {}).get(targeting.FORCE_SYNC, ""), now)
+    since = announced_at((manifest["metadata"].get("annotations") or {}).get(targeting.FORCE_SYNC, ""), now)
     synced = _synced(manifest).refresh_time
-    if news is None or (synced is not None and now - timedelta(seconds=news[1]) < synced):
+    if since is None or (synced is not None and now - timedelta(seconds=since) < synced):
         return None
-    return max(news[1], 0.0)
+    return max(since, 0.0)

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from controllers.api.core import CONFIGMAPS, SECRETS
-from controllers.api.resource import Manifest
-from controllers.runtime.kube import KubeClient, NotFound
+from controllers.api.resource import Key, Manifest, Resource
 from controllers.runtime.pools import Pools
 
+from . import generated
 from .coalescer import Coalescer
 from .entries import Entry, Fetched, Outcome, Resolved, StoreRef, plan, resolve, store_refs
-from .errors import EntryError, TemplateProblem
+from .errors import EntryError, SpecProblem, TemplateProblem
 from .events import Interest
+from .generated import Made
+from .generators import Generators
+from .params import RemoteKey
 from .provider import Finder
+from .reads import Reads
 from .stores import OpenStore, StoreProblem, StoreResolver
+from .target import data_of, target_valid
+from .targets import target_key
 from .template import Engine, Rendered, Source, render
 
+_SOURCES = (("configMap", CONFIGMAPS), ("secret", SECRETS))
 OPTIONAL = "secrets.inhaul.dev/optional"
 """Annotation: secretKeys, separated by commas, that may be absent."""
 
@@ -33,6 +41,15 @@ class Refresh:
     stores: dict[StoreRef, OpenStore]
     entries: list[Entry]
     versions: set[str] = field(default_factory=set)
+    made: dict[str, Made] = field(default_factory=dict)
+    """By entry: when what a generator made was made."""
+    values: dict[str, dict[str, bytes]] = field(default_factory=dict, repr=False)
+    """By entry: what it made."""
+
+    def state(self, data: Mapping[str, bytes]) -> str:
+        """The annotation about generated values, for a target that will hold `data`."""
+        made = {at: replace(each, keys=generated.kept_under(self.values[at], data)) for at, each in self.made.items()}
+        return generated.dump(made)
 
 
 class Refresher:
@@ -40,15 +57,20 @@ class Refresher:
 
     def __init__(
         self,
-        kube: KubeClient,
+        reads: Reads,
         pools: Pools,
         resolver: StoreResolver,
         coalescer: Coalescer,
         finder: Finder,
         engine: Engine,
+        generators: Generators,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._kube, self._pools = kube, pools
+        self._reads, self._pools, self._clock = reads, pools, clock
         self.resolver, self.coalescer, self._finder, self._engine = resolver, coalescer, finder, engine
+        self._generators = generators
+        self._values: dict[str, dict[str, tuple[Made, dict[str, bytes]]]] = {}  # by uid, then entry
 
     def interests(self, external_secret: Manifest) -> tuple[Interest, ...]:
         """What an ExternalSecret reads, as far as its stores are known; without any call."""
@@ -59,7 +81,7 @@ class Refresher:
                 views[ref] = self.resolver.view(namespace, ref)
                 regions[ref] = self.resolver.manifest(namespace, ref)["spec"]["provider"]["aws"]["region"]
             entries = plan(spec, views)
-        except (StoreProblem, KeyError):
+        except (StoreProblem, SpecProblem, KeyError):
             return ()
         out = []
         for ref, view in views.items():
@@ -69,17 +91,33 @@ class Refresher:
             out.append(Interest(regions[ref], keys, finds, ref))
         return tuple(out)
 
-    async def read(self, external_secret: Manifest, *, since: float) -> Refresh:
-        """All values, from fetches that began at loop time `since` or later. Raises StoreProblem, ApiError."""
+    async def read(self, external_secret: Manifest, *, since: float, known: Mapping[str, Made]) -> Refresh:
+        """All values, from fetches that began at loop time `since` or later; what generators made before stands until
+        its time is over (`known`: what the target says of it). Raises StoreProblem, SpecProblem, ApiError."""
         meta, spec = external_secret["metadata"], external_secret.get("spec") or {}
         namespace = meta["namespace"]
         stores = {ref: await self.resolver.open(namespace, ref) for ref in store_refs(spec)}
         entries = plan(spec, {ref: store.view for ref, store in stores.items()})
-        outcomes = await asyncio.gather(*(self._entry(namespace, entry, stores, since) for entry in entries))
+        made = {
+            entry.where: asyncio.ensure_future(self._made(external_secret, entry, known))
+            for entry in entries
+            if entry.generator is not None
+        }
+        outcomes = await asyncio.gather(
+            *(
+                self._entry(namespace, entry, stores, since)
+                if entry.generator is None
+                else _values_of(made[entry.where])
+                for entry in entries
+            )
+        )
         resolved = resolve(entries, dict(enumerate(outcomes)), render=self._engine.text)
         _forgive(resolved, external_secret)
-        versions = {f.version for f in outcomes if isinstance(f, Fetched)}
-        return Refresh(resolved, stores, entries, versions)
+        refresh = Refresh(resolved, stores, entries, _versions(outcomes))
+        for where, task in made.items():
+            if isinstance(result := task.result(), tuple):
+                refresh.made[where], refresh.values[where] = result[0], _plain(result[1])
+        return refresh
 
     async def _entry(
         self, namespace: str, entry: Entry, stores: Mapping[StoreRef, OpenStore], since: float
@@ -89,17 +127,70 @@ class Refresher:
             if entry.remote is not None:
                 self.resolver.allow_key(namespace, entry.remote)
                 return await self.coalescer.get(store.source, entry.remote, since=since)
-            if entry.find is None:
-                return EntryError("Unsupported", "generators are not served yet")
-            found = await self._finder.find(store.source, entry.find, prefix=store.view.prefix)
+            found = await self._finder.find(store.source, entry.find or {}, prefix=store.view.prefix)
             return {name: value for name, value in found.items() if self._may_read(namespace, store, name)}
         except EntryError as error:
             return error
 
+    # --- generators
+
+    def recipes(self, external_secret: Manifest) -> dict[str, str]:
+        """By entry: the recipe of what its generator would make now, where that can be told."""
+        out = {}
+        for at, raw in enumerate((external_secret.get("spec") or {}).get("dataFrom") or []):
+            ref = (raw.get("sourceRef") or {}).get("generatorRef")
+            where = f"spec.dataFrom[{at}]"
+            if ref is not None:
+                try:
+                    entry = Entry(where, StoreRef("", ""), None, {}, generator=ref)
+                    out[where] = self._generators.recipe(external_secret["metadata"]["namespace"], entry)
+                except EntryError:
+                    continue
+        return out
+
+    async def _made(
+        self, external_secret: Manifest, entry: Entry, known: Mapping[str, Made]
+    ) -> tuple[Made, Mapping[str, Fetched]] | EntryError:
+        """An entry's generated values: those of before where they stand and are to be had, else new ones."""
+        meta, now = external_secret["metadata"], self._clock()
+        namespace, uid = meta["namespace"], meta["uid"]
+        try:
+            recipe = self._generators.recipe(namespace, entry)
+            force = generated.force_of(meta.get("annotations") or {}, now)
+            held = self._values.get(uid, {}).get(entry.where)
+            before = held[0] if held is not None else known.get(entry.where)
+            spec = external_secret.get("spec") or {}
+            if before and generated.stands(before, recipe=recipe, force=force, spec=spec, uid=uid, now=now):
+                values = held[1] if held is not None else await self._from_target(external_secret, before)
+                if values:
+                    self._values.setdefault(uid, {})[entry.where] = (before, values)
+                    ref = entry.generator or {}
+                    shown = f"{ref.get('kind')} {ref.get('name')}"
+                    return before, {name: Fetched(value, name=name, generator=shown) for name, value in values.items()}
+            fresh = await self._generators.make(namespace, entry)
+        except EntryError as error:
+            return error
+        except StoreProblem as problem:
+            return EntryError("Refused" if problem.reason == "Refused" else "Credentials", problem.message)
+        made = Made(now, recipe, force, fresh.expires)
+        self._values.setdefault(uid, {})[entry.where] = (made, _plain(fresh.values))
+        return made, fresh.values
+
+    async def _from_target(self, external_secret: Manifest, made: Made) -> dict[str, bytes]:
+        """The generated values as the target holds them, where it is as we left it; {} where they cannot be told."""
+        live = await self._reads.noted(SECRETS, target_key(external_secret)) if made.keys else None
+        if live is None or not target_valid(live, "Owner"):
+            return {}
+        data = data_of(live)
+        found = {name: data[key] for name, key in made.keys.items() if key in data}
+        return found if found.keys() == made.keys.keys() else {}
+
+    def forget(self, uid: str) -> None:
+        """The ExternalSecret is gone."""
+        self._values.pop(uid, None)
+
     def _may_read(self, namespace: str, store: OpenStore, name: str) -> bool:
         """A find yields what the namespace may read; the rest is as if it were not there."""
-        from .params import RemoteKey
-
         try:
             self.resolver.allow_key(namespace, RemoteKey(store.view.service, name))
         except EntryError:
@@ -136,18 +227,51 @@ class Refresher:
         if item.get("literal") is not None:
             return [Source({"literal": str(item["literal"])}, "KeysAndValues", target, decoding)]
         out = []
-        for kind, resource in (("configMap", CONFIGMAPS), ("secret", SECRETS)):
+        for kind, resource in _SOURCES:
             ref = item.get(kind)
             if ref is None:
                 continue
-            try:
-                manifest = await self._kube.get(resource, ref["name"], namespace)
-            except NotFound:
-                raise TemplateProblem(f"{where}: {resource.kind} {ref['name']} does not exist") from None
+            manifest = await self._reads.noted(resource, Key(namespace, ref["name"]))
+            if manifest is None:
+                raise TemplateProblem(f"{where}: {resource.kind} {ref['name']} does not exist")
             for wanted in ref.get("items") or []:
                 text = _template_text(manifest, wanted["key"], f"{where}: {resource.kind} {ref['name']}")
                 out.append(Source({wanted["key"]: text}, wanted.get("templateAs") or "Values", target, decoding))
         return out
+
+
+def template_sources(external_secret: Manifest) -> list[tuple[Resource, Key]]:
+    """The ConfigMaps and Secrets whose templates an ExternalSecret uses."""
+    template = ((external_secret.get("spec") or {}).get("target") or {}).get("template") or {}
+    namespace = external_secret["metadata"]["namespace"]
+    return [
+        (resource, Key(namespace, str(item[kind].get("name") or "")))
+        for item in template.get("templateFrom") or []
+        for kind, resource in _SOURCES
+        if item.get(kind) is not None
+    ]
+
+
+async def _values_of(
+    task: asyncio.Future[tuple[Made, Mapping[str, Fetched]] | EntryError],
+) -> EntryError | dict[str, Fetched]:
+    found = await task
+    return found if isinstance(found, EntryError) else dict(found[1])
+
+
+def _versions(outcomes: Iterable[Outcome | Mapping[str, Fetched]]) -> set[str]:
+    """Every version that was read, also those that a find found."""
+    fetched: list[Fetched] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Fetched):
+            fetched.append(outcome)
+        elif isinstance(outcome, Mapping):
+            fetched += outcome.values()
+    return {each.version for each in fetched if each.version}
+
+
+def _plain(values: Mapping[str, Fetched]) -> dict[str, bytes]:
+    return {name: each.value for name, each in values.items() if each.value is not None}
 
 
 def _template_text(manifest: Manifest, key: str, where: str) -> str:

@@ -7,8 +7,9 @@ merge (upstream goes through float64).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 import re2
 
@@ -22,23 +23,38 @@ class Renderer(Protocol):
 
 
 Values = dict[str, bytes]
+V = TypeVar("V")
 
 
-def rewrite(steps: list[dict[str, Any]], values: Values, render: Renderer) -> Values:
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A value, and the keys of the input that it was made of."""
+
+    value: bytes = field(repr=False)
+    origins: tuple[str, ...]
+
+
+def rewrite(steps: Sequence[Mapping[str, Any]], values: Values, render: Renderer) -> Values:
     """The values after all steps, in order. A step is `{"regexp": …}`, `{"transform": …}` or `{"merge": …}`."""
+    return {key: each.value for key, each in traced(steps, values, render).items()}
+
+
+def traced(steps: Sequence[Mapping[str, Any]], values: Values, render: Renderer) -> dict[str, Traced]:
+    """As `rewrite`, with where each value came from."""
+    out = {key: Traced(value, (key,)) for key, value in values.items()}
     for step in steps:
         if step.get("regexp") is not None:
-            values = rename(values, _regexp(step["regexp"]))
+            out = rename(out, _regexp(step["regexp"]))
         elif step.get("transform") is not None:
-            values = rename(values, _transform(str(step["transform"].get("template") or ""), render))
+            out = rename(out, _transform(str(step["transform"].get("template") or ""), render))
         elif step.get("merge") is not None:
-            values = merge(step["merge"], values)
-    return values
+            out = merge(step["merge"], out)
+    return out
 
 
-def rename(values: Values, new_name: Callable[[str], str]) -> Values:
+def rename(values: Mapping[str, V], new_name: Callable[[str], str]) -> dict[str, V]:
     """Each key renamed; keys that become empty are dropped."""
-    out: Values = {}
+    out: dict[str, V] = {}
     origin: dict[str, str] = {}
     for key in sorted(values):
         name = new_name(key)
@@ -55,7 +71,7 @@ def _transform(template: str, render: Renderer) -> Callable[[str], str]:
     return lambda key: render(template, {"value": key})
 
 
-def _regexp(spec: dict[str, Any]) -> Callable[[str], str]:
+def _regexp(spec: Mapping[str, Any]) -> Callable[[str], str]:
     from controllers.templating.sprig_misc import compile_re2, replace_all
 
     try:
@@ -73,7 +89,7 @@ def _regexp(spec: dict[str, Any]) -> Callable[[str], str]:
     return new_name
 
 
-def merge(spec: dict[str, Any], values: Values) -> Values:
+def merge(spec: Mapping[str, Any], values: Mapping[str, Traced]) -> dict[str, Traced]:
     """Values read as JSON objects and merged: keys without priority first in sorted order, then by priority."""
     priority = list(spec.get("priority") or ())
     strict = (spec.get("priorityPolicy") or "Strict") == "Strict"
@@ -83,17 +99,19 @@ def merge(spec: dict[str, Any], values: Values) -> Values:
     ordered = [key for key in sorted(values) if key not in priority] + [key for key in priority if key in values]
     conflicts = (spec.get("conflictPolicy") or "Error") == "Error"
     merged: dict[str, Any] = {}
+    origins: dict[str, tuple[str, ...]] = {}
     for key in ordered:
-        for field, value in _object(key, values[key]).items():
-            if conflicts and field in merged:
-                raise EntryError("Rewrite", f"merge finds field {field} more than once; key {key} holds it too")
-            merged[field] = value
+        for name, value in _object(key, values[key].value).items():
+            if conflicts and name in merged:
+                raise EntryError("Rewrite", f"merge finds field {name} more than once; key {key} holds it too")
+            merged[name], origins[name] = value, values[key].origins
     if (spec.get("strategy") or "Extract") == "JSON":
         into = spec.get("into") or ""
         if not into:
             raise EntryError("Rewrite", "merge.into is required with merge.strategy JSON")
-        return {**values, into: _text(merged).encode()}
-    return {field: _scalar(value) for field, value in merged.items()}
+        every = tuple(dict.fromkeys(origin for key in ordered for origin in values[key].origins))
+        return {**values, into: Traced(_text(merged).encode(), every)}
+    return {name: Traced(_scalar(value), origins[name]) for name, value in merged.items()}
 
 
 def _object(key: str, value: bytes) -> dict[str, Any]:

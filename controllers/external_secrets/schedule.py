@@ -70,12 +70,21 @@ def phase(uid: str, interval: float) -> float:
 
 
 def decide(
-    spec: Mapping[str, Any], synced: Synced, *, resource_version: str, uid: str, target_valid: bool, now: datetime
+    spec: Mapping[str, Any],
+    synced: Synced,
+    *,
+    resource_version: str,
+    uid: str,
+    target_valid: bool,
+    now: datetime,
+    renew_at: datetime | None = None,
+    stale: str = "",
 ) -> Due:
     """Is a fetch due, and why; else how long to wait. `resource_version` is of the object as it stands now.
 
-    A changed spec, label or annotation and a broken target count at any time; windows hold back the timer alone. Beyond
-    upstream: with refreshInterval 0 a changed spec or force-sync refreshes too.
+    A changed spec, label or annotation and a broken target count at any time, as does `stale`: what else changed, that
+    the target is made of. Windows hold back the timer alone; `renew_at`, when something generated is to be made anew,
+    is the timer's. Beyond upstream: with refreshInterval 0 a changed spec or force-sync refreshes too.
     """
     policy = spec.get("refreshPolicy") or "Periodic"
     if synced.refresh_time is None or not synced.resource_version:
@@ -86,17 +95,23 @@ def decide(
         return Due(True, "the ExternalSecret changed")
     if not target_valid:
         return Due(True, "target is missing or changed")
+    if stale:
+        return Due(True, stale)
     interval = interval_of(spec)
     if policy == "OnChange" or interval <= 0:
         return Due(False, "refreshed on change only")
-    return _timer(spec, synced.refresh_time, interval, uid, now)
+    return _timer(spec, synced.refresh_time, interval, uid, now, renew_at)
 
 
-def _timer(spec: Mapping[str, Any], last: datetime, interval: float, uid: str, now: datetime) -> Due:
+def _timer(
+    spec: Mapping[str, Any], last: datetime, interval: float, uid: str, now: datetime, renew_at: datetime | None
+) -> Due:
     elapsed = (now - last).total_seconds()
     if elapsed < 0:
         return Due(True, "the last refresh lies in the future")
     wait = interval - phase(uid, interval) - elapsed
+    if renew_at is not None:
+        wait = min(wait, (renew_at - now).total_seconds())
     if wait > 0:
         return Due(False, "not due", wait)
     if not windows_permit(spec.get("syncWindows"), now):

@@ -1,9 +1,8 @@
 """SecretStore and ClusterSecretStore as a refresh sees them: may this namespace use it, and as whom does it read.
 
 A namespaced store reads ServiceAccounts and Secrets of its own namespace only; a cluster store those that it names,
-or of the namespace that uses it. Session tags say which namespace asked, so that IAM can decide by them (and
-TenantPolicy
-before: no outward call is made for a role or key that the namespace was not granted).
+or of the namespace that uses it. Session tags say which namespace asked, so that IAM can decide by them; before IAM
+TenantPolicy decides: no outward call is made for a role or key that the namespace was not granted.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ from controllers.aws.identity import (
     StaticKeys,
 )
 from controllers.runtime.conditions import find as find_condition
-from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.store import Store
 
@@ -39,6 +37,7 @@ from .coalescer import Source
 from .entries import StoreRef, StoreView
 from .errors import EntryError
 from .params import RemoteKey
+from .reads import Reads
 
 CONTROLLER = "inhaul"
 
@@ -84,12 +83,12 @@ class Policies(Protocol):
 
 
 class StoreResolver:
-    """Turns references into open stores; reads ServiceAccounts and Secrets live."""
+    """Turns references into open stores. ServiceAccounts and Secrets are read once until they change."""
 
     def __init__(
-        self, kube: KubeClient, stores: Store, cluster_stores: Store, namespaces: Store, policies: Policies
+        self, reads: Reads, stores: Store, cluster_stores: Store, namespaces: Store, policies: Policies
     ) -> None:
-        self._kube, self._stores, self._cluster, self._namespaces = kube, stores, cluster_stores, namespaces
+        self._reads, self._stores, self._cluster, self._namespaces = reads, stores, cluster_stores, namespaces
         self._policies = policies
 
     def manifest(self, namespace: str, ref: StoreRef) -> Manifest:
@@ -197,11 +196,10 @@ class StoreResolver:
         if selector is None:
             return None
         home = self._namespace_of(namespace, ref, selector.namespace)
-        try:
-            manifest = await self._kube.get(SERVICE_ACCOUNTS, selector.name, home, metadata_only=True)
-        except NotFound:
+        manifest = await self._reads.kept(SERVICE_ACCOUNTS, Key(home, selector.name), metadata_only=True)
+        if manifest is None:
             message = f"{ref.kind} {ref.name}: ServiceAccount {home}/{selector.name} does not exist"
-            raise StoreProblem("InvalidProviderConfig", message, lasting=False) from None
+            raise StoreProblem("InvalidProviderConfig", message, lasting=False)
         role = (manifest["metadata"].get("annotations") or {}).get(ROLE_ANNOTATION) or ""
         if not role:
             message = (
@@ -223,11 +221,10 @@ class StoreResolver:
 
     async def _secret_key(self, namespace: str, ref: StoreRef, at: SecretKeySelector, field: str) -> Sensitive:
         home = self._namespace_of(namespace, ref, at.namespace)
-        try:
-            secret = await self._kube.get(SECRETS, at.name or "", home)
-        except NotFound:
-            message = f"{ref.kind} {ref.name}: {field}: Secret {home}/{at.name} does not exist"
-            raise StoreProblem("InvalidProviderConfig", message, lasting=False) from None
+        secret = await self._reads.kept(SECRETS, Key(home, at.name or "")) if at.name else None
+        if secret is None:
+            message = f"{ref.kind} {ref.name}: {field}: Secret {home}/{at.name or ''} does not exist"
+            raise StoreProblem("InvalidProviderConfig", message, lasting=False)
         value = (secret.get("data") or {}).get(at.key or "")
         if value is None:
             message = f"{ref.kind} {ref.name}: {field}: Secret {home}/{at.name} has no key {at.key}"

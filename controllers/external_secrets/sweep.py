@@ -75,7 +75,9 @@ def provenance(annotation: str) -> dict[str, frozenset[str]]:
         entries = json.loads(annotation or "{}")
         found: dict[str, set[str]] = defaultdict(set)
         for entry in entries.values():
-            found[entry["arn"]].add(entry.get("version", ""))
+            for source in (entry, *entry.get("also", ())):
+                if "arn" in source:  # what a generator made has none
+                    found[source["arn"]].add(source.get("version", ""))
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return {}
     return {arn: frozenset(versions) for arn, versions in found.items()}

@@ -23,7 +23,7 @@ CREATED_BY = "reconcile.external-secrets.io/created-by"
 PROVENANCE = "secrets.inhaul.dev/provenance"
 METADATA_HASH = "secrets.inhaul.dev/metadata-hash"
 FORCE_SYNC = "force-sync"
-OURS = (MANAGED, DATA_HASH, CREATED_BY, PROVENANCE, METADATA_HASH)
+GENERATED = "secrets.inhaul.dev/generated"
 _NOT_COPIED = ("kubectl.kubernetes.io/last-applied-configuration", FORCE_SYNC, "external-secrets.io/force-sync")
 REFUSED_TYPES = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
 
@@ -69,9 +69,12 @@ def data_diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[
 
 
 def wanted(
-    external_secret: Manifest, rendered: Rendered, provenance: Mapping[str, Mapping[str, str]] | None = None
+    external_secret: Manifest,
+    rendered: Rendered,
+    provenance: Mapping[str, Mapping[str, Any]] | None = None,
+    generated: str = "",
 ) -> Wanted:
-    """The target of an ExternalSecret with these data."""
+    """The target of an ExternalSecret with these data. `generated`: the annotation about generated values."""
     meta, spec = external_secret["metadata"], external_secret.get("spec") or {}
     target = spec.get("target") or {}
     template = target.get("template")
@@ -85,6 +88,8 @@ def wanted(
         labels[CREATED_BY] = created_by(meta["namespace"], meta["name"])
     if provenance:
         annotations[PROVENANCE] = json.dumps(provenance, sort_keys=True, separators=(",", ":"))
+    if generated:
+        annotations[GENERATED] = generated
     return Wanted(
         namespace=meta["namespace"],
         name=target.get("name") or meta["name"],

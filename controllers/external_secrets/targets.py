@@ -15,7 +15,7 @@ from controllers.api.resource import Key, Manifest, key_of
 from controllers.runtime.kube import WatchEvent
 
 from .hashing import field_manager
-from .target import CREATED_BY, DATA_HASH, MANAGED, METADATA_HASH, foreign_data, metadata_hash, other_owner
+from .target import CREATED_BY, DATA_HASH, GENERATED, MANAGED, METADATA_HASH, foreign_data, metadata_hash, other_owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Seen:
     foreign: bool
     metadata_right: bool
     mark: str
+    generated: str = ""
 
 
 def seen(secret: Manifest, manager: str) -> Seen:
@@ -49,6 +50,7 @@ def seen(secret: Manifest, manager: str) -> Seen:
         foreign=foreign_data(meta.get("managedFields") or [], manager),
         metadata_right=not mark or mark == metadata_hash(secret, manager),
         mark=mark,
+        generated=annotations.get(GENERATED, ""),
     )
 
 
