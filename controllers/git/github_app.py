@@ -80,7 +80,10 @@ class GithubApps:
         return GitAuth(username="x-access-token", password=token, ca=app.ca, lasting=app.digest)
 
     async def _ask(self, app: _App) -> tuple[Sensitive, float]:
-        headers = {"Authorization": f"Bearer {_assertion(app, self._clock())}", "Accept": "application/vnd.github+json"}
+        headers = {
+            "Authorization": f"Bearer {_assertion(app, self._clock())}", "Accept": "application/vnd.github+json",
+            "Accept-Encoding": "identity",
+        }  # fmt: skip
         try:
             transport = self._egress.transport(verify=_context(app.ca))
             async with httpx.AsyncClient(
@@ -114,7 +117,9 @@ async def _read(client: httpx.AsyncClient, method: str, url: str, *, missing: bo
     """The JSON object of an answer; {} for a 404 where `missing`. Raises AuthFailed, Unreachable."""
     async with client.stream(method, url) as answer:
         content = b""
-        async for chunk in answer.aiter_raw():
+        if answer.headers.get("Content-Encoding", "identity") != "identity":
+            raise Unreachable("GitHub's answer is compressed, which was not asked for")
+        async for chunk in answer.aiter_bytes():
             content += chunk
             if len(content) > _MAX_ANSWER:
                 raise Unreachable("GitHub's answer is too large")
