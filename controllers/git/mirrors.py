@@ -219,7 +219,8 @@ class Mirrors:
             (path / stale).unlink(missing_ok=True)  # we hold the lock; a file left behind is of a child that was killed
         if not (path / "HEAD").is_file():
             shutil.rmtree(path, ignore_errors=True)
-            self.git.run("init", "--quiet", "--bare", "--template=", "--initial-branch=none", "--", str(path))
+            path.mkdir(mode=0o700)
+            self.git.run("init", "--quiet", "--bare", "--template=", "--initial-branch=none", git_dir=path)
 
     def _evict(self) -> None:
         """Drops the least recently used mirrors that nobody waits for until the rest fits."""

@@ -24,9 +24,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
+from controllers.runtime.confine import LIBRARIES, NETWORK, popen
 from controllers.runtime.sensitive import Sensitive
 
 from .auth import ANONYMOUS, GitAuth
@@ -92,6 +93,9 @@ class Git:
     limits: Limits = field(default_factory=Limits)
     scratch: Path | None = None
     """Where private directories are made; default: the system's place for temporary files."""
+    confined: bool = True
+    """Under Landlock where the kernel has it: reads the system's programs and certificates, writes its own directory
+    and the repository, and opens no connection unless there is a remote."""
 
     def run(
         self,
@@ -139,7 +143,8 @@ class Git:
         with self._private(remote) as (home, config, variables):
             env = _environment(home, self.protocols, config, {**variables, **(environment or {})})
             argv = ["git", *([f"--git-dir={git_dir}"] if git_dir else []), "--no-replace-objects", *arguments]
-            return _child(argv, env=env, cwd=home, stdin=stdin, timeout=limit, limits=self.limits, what=what)
+            cage = _cage(home, git_dir, remote) if self.confined else None
+            return _child(argv, env=env, cwd=home, stdin=stdin, timeout=limit, limits=self.limits, what=what, cage=cage)
 
     @contextlib.contextmanager
     def _private(self, remote: Remote | None) -> Iterator[tuple[Path, dict[str, str], dict[str, str]]]:
@@ -275,6 +280,20 @@ class Done:
     stderr: str
 
 
+def _cage(home: Path, git_dir: Path | None, remote: Remote | None) -> dict[str, Any]:
+    """What a child may reach, for `confine.popen`."""
+    program = os.path.realpath(shutil.which("git") or "git")
+    prefix = Path(program).parent.parent  # git's own helpers, where it is not installed below /usr
+    parts = urlsplit(remote.url) if remote else None
+    local = (parts.path,) if parts and parts.scheme == "file" else ()
+    return {
+        "run": (*LIBRARIES, *([str(prefix)] if prefix != Path("/") else [])),
+        "read": (*NETWORK, *local),
+        "write": (str(home), "/dev/null", *([str(git_dir)] if git_dir else ())),
+        "network": remote is not None,
+    }
+
+
 def _child(
     argv: Sequence[str],
     *,
@@ -284,20 +303,21 @@ def _child(
     timeout: float,
     limits: Limits,
     what: str,
+    cage: dict[str, Any] | None,
 ) -> Done:
     """Runs to the end within the limits; kills the whole process group otherwise."""
+    options: dict[str, Any] = {
+        "env": dict(env), "cwd": cwd, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+        "start_new_session": True,
+    }  # fmt: skip
     try:
-        process = subprocess.Popen(
-            list(argv),
-            env=dict(env),
-            cwd=cwd,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
+        process: subprocess.Popen[bytes] = (
+            subprocess.Popen(list(argv), **options) if cage is None else popen(argv, **cage, **options)
         )
     except FileNotFoundError:
         raise GitError(f"{what}: git is not installed") from None
+    except OSError as error:
+        raise GitError(f"{what}: git cannot be started ({error.strerror})") from None
     with contextlib.suppress(OSError, ValueError):
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limits.file_size, limits.file_size))
     reader = _Pump(process, stdin, limits.output)

@@ -10,15 +10,25 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from . import confined
 
 _log = logging.getLogger(__name__)
 _SCRIPT = Path(__file__).with_name("confined.py")
-LIBRARIES = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
+LIBRARIES = ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 """What a program that is linked dynamically needs to start, for `run`."""
+NETWORK = (
+    "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/crypto-policies", "/etc/gnutls", "/etc/resolv.conf",
+    "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols",
+    "/etc/passwd", "/etc/group", "/etc/localtime", "/run/systemd/resolve", "/dev/urandom", "/dev/random",
+)  # fmt: skip
+"""What a program that talks to hosts reads: certificates, resolvers, its user's name. For `read`."""
 _INTERPRETER = (sys.executable, "-I", "-S", os.fspath(_SCRIPT))
 
 
@@ -66,3 +76,38 @@ def command(
     for name, value in (limits or {}).items():
         argv += ["-l", f"{name}={value}"]
     return [*argv, "--", os.path.realpath(program), *arguments]
+
+
+def popen(
+    argv: Sequence[str], *, run: Iterable[str] = (), read: Iterable[str] = (), write: Iterable[str] = (),
+    network: bool = False, **options: Any,
+) -> subprocess.Popen[bytes]:  # fmt: skip
+    """Starts a program under Landlock without a launcher in between, for children that are many and short-lived.
+
+    Landlock binds a thread and what it starts: a thread of its own takes its rights away, starts the child and ends.
+    0.2 ms where the launcher of `command` costs 20; in return there are no limits here (set them with `prlimit`), and
+    without `network` only TCP is refused (Landlock 4). Fails closed with OSError. `options` are Popen's.
+    """
+    version = powers().landlock if sys.platform == "linux" else 0
+    if not version:
+        return subprocess.Popen(list(argv), **options)
+    paths = [
+        (option, os.path.realpath(path)) for option, group in (("-x", run), ("-r", read), ("-w", write))
+        for path in group
+    ]  # fmt: skip
+    started: list[subprocess.Popen[bytes]] = []
+    failed: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            confined.restrict(version, paths, network=network)
+            started.append(subprocess.Popen(list(argv), **options))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=start, name="confined", daemon=True)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return started[0]

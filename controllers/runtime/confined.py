@@ -67,6 +67,12 @@ def _restrict(version: int, paths: list[tuple[str, str]], *, network: bool) -> N
     os.close(rules)
 
 
+def restrict(version: int, paths: list[tuple[str, str]], *, network: bool) -> None:
+    """Takes the calling thread's rights away, and those of all that it starts. Raises OSError."""
+    _checked(_libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+    _restrict(version, paths, network=network)
+
+
 def main(arguments: list[str]) -> None:
     """`-p` prints what the kernel has; `-n` no network (`-N`: or not at all); `-l NAME=VALUE` limits."""
     if arguments == ["-p"]:

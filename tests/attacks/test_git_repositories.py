@@ -6,8 +6,11 @@ setting, by the guard's own constant, or by plain git.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import subprocess
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -15,10 +18,12 @@ from controllers.api.source import GitRef
 from controllers.git import Git, GitError, Mirrors, Refused, Remote, mirrors, objects, process, target
 from controllers.git.errors import BrokenRepository
 from controllers.git.process import _environment
+from controllers.runtime.confine import powers
 from tests.attacks import attack
 from tests.attacks.gitting import MARK, plain, program, refs_of, repository
 
 AREA = "kustomization"
+needs_landlock = pytest.mark.skipif(powers().landlock < 4, reason="this kernel has no Landlock that knows TCP")
 
 
 @attack(
@@ -52,7 +57,7 @@ def test_a_transport_that_is_a_command_is_not_run(tmp_path: Path, monkeypatch: p
         refs_of(Remote(url), tmp_path / "m")
     assert not mark.exists()
     with pytest.raises(GitError):
-        refs_of(Remote(url), tmp_path / "m", Git(protocols=frozenset({"ext"})))
+        refs_of(Remote(url), tmp_path / "m", Git(protocols=frozenset({"ext"}), confined=False))
     assert mark.exists()
 
 
@@ -135,7 +140,7 @@ def test_a_bare_repository_inside_a_repository_is_not_one(tmp_path: Path) -> Non
 def test_no_hook_runs_on_a_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evil, mark = program(tmp_path)
     other = repository(tmp_path / "other", {"a": "b"})
-    pool = Mirrors(tmp_path / "m", git=Git(protocols=frozenset({"file"})))
+    pool = Mirrors(tmp_path / "m", git=Git(protocols=frozenset({"file"}), confined=False))
     with pool.use(Remote(f"file://{other}")) as mirror:
         hook = mirror.path / "hooks" / "reference-transaction"
         hook.parent.mkdir()
@@ -148,6 +153,60 @@ def test_no_hook_runs_on_a_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         plain("commit", "-qam", "y", cwd=other)
         mirror.fetch_ref("refs/heads/main")
         assert mark.exists()
+
+
+@attack(
+    AREA,
+    "Program in a repository's directory, started in spite of it all",
+    guard="runtime/confine.py: a git child runs what is installed, and nothing it wrote",
+    without="without Landlock the fetch runs it",
+)
+@attack(
+    AREA,
+    "Another tenant's mirror as an alternate of one's own",
+    guard="runtime/confine.py: a git child reads its own repository",
+    without="without Landlock its files are read",
+)
+@needs_landlock
+def test_a_git_child_reaches_its_own_repository_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evil, mark = program(tmp_path)
+    mine, theirs = repository(tmp_path / "mine", {"a": "b"}), repository(tmp_path / "theirs", {"key": MARK})
+    blob = plain("hash-object", "key", cwd=theirs).stdout.strip()
+    monkeypatch.delitem(process._CONFIG, "core.hooksPath")
+    for confined in (True, False):
+        git = Git(protocols=frozenset({"file"}), confined=confined)
+        with Mirrors(tmp_path / str(confined), git=git).use(Remote(f"file://{mine}")) as mirror:
+            hook = mirror.path / "hooks" / "reference-transaction"
+            hook.parent.mkdir()
+            hook.write_bytes(evil.read_bytes())
+            hook.chmod(0o755)
+            with contextlib.suppress(GitError):
+                mirror.fetch_ref("refs/heads/main")
+            assert mark.exists() is not confined
+            (mirror.path / "objects" / "info").mkdir(exist_ok=True)
+            (mirror.path / "objects" / "info" / "alternates").write_text(f"{theirs}/.git/objects\n")
+            kind, content = mirror.objects.read_objects([blob])[0]
+            assert (kind, content) == (("missing", b"") if confined else ("blob", MARK.encode()))
+
+
+@needs_landlock
+def test_a_git_child_without_a_remote_opens_no_connection(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/x.git"
+        for remote, seen in ((None, False), (Remote(url, timeout=1), True)):
+            server.settimeout(0.5 if remote is None else 5)
+            with contextlib.suppress(GitError):
+                Thread(target=attempt, args=(url, remote), daemon=True).start()
+            try:
+                server.accept()[0].close()
+                assert seen
+            except TimeoutError:
+                assert not seen
+
+
+def attempt(url: str, remote: Remote | None) -> None:
+    with contextlib.suppress(GitError):
+        Git().run("ls-remote", "--", url, remote=remote, timeout=2)
 
 
 @attack(
