@@ -1,7 +1,7 @@
 """PGP data keys, opened by the gpg binary in a private 0700 home that is gone afterwards.
 
 gpg starts an agent per home that outlives it: `close` ends it and removes the home. Environment built from nothing,
-explicit argv, a time limit; what gpg prints never enters a message.
+explicit argv, a time limit, no network and under Landlock no file but its home; what gpg prints never enters a message.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from controllers.runtime.confine import LIBRARIES, command
 from controllers.runtime.sensitive import Sensitive
 
 from .errors import SopsError
 from .reader import KeyUnavailable
 
 _TIMEOUT = 20.0
+_LIMITS = {"AS": 2 << 30, "CPU": 20, "CORE": 0}
+_READS = ("/etc/passwd", "/etc/nsswitch.conf", "/dev/urandom", "/dev/random")
 
 
 class GpgHome:
@@ -68,9 +71,11 @@ class GpgHome:
         return self._child([*common, *arguments], stdin)
 
     def _child(self, argv: list[str], stdin: bytes) -> subprocess.CompletedProcess[bytes]:
+        home = os.fspath(self.home)
+        confined = command(*argv, run=LIBRARIES, write=(home, "/dev/null"), read=_READS, limits=_LIMITS)
         try:
             return subprocess.run(
-                argv, input=stdin, capture_output=True, timeout=_TIMEOUT, check=False, cwd=self.home,
+                confined, input=stdin, capture_output=True, timeout=_TIMEOUT, check=False, cwd=self.home,
                 env={"PATH": os.defpath, "HOME": os.fspath(self.home), "LC_ALL": "C"},
             )  # fmt: skip
         except subprocess.TimeoutExpired:

@@ -3,20 +3,21 @@ speak.
 
 The child gets an explicit argv, the file on standard input, an environment built from nothing (the tenant's keys and no
 others), an empty 0700 home, a time limit and resource limits (Go wants about 1 GB of address space before it does
-anything). Its exit codes become reasons; nothing that it prints enters a message, for sops echoes cleartext.
+anything); under Landlock it reads certificates and its home and nothing else (`runtime/confine.py`). Its exit codes
+become reasons; nothing that it prints enters a message, for sops echoes cleartext.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+from controllers.runtime.confine import LIBRARIES, NETWORK, command
 
 from .errors import MetadataError, NeedsTool, SopsError, SyntaxRefused, ToolError
 from .keyring import Keyring
@@ -27,7 +28,7 @@ from .stores import read
 from .tree import Report
 
 _TIMEOUT = 30.0
-_ADDRESS_SPACE = 3 << 30
+_LIMITS = {"AS": 3 << 30, "CPU": 20, "CORE": 0}
 _NETWORK_KEYS = re.compile(rb"(kms|azure_kv|hc_vault|key_groups)__", re.I)
 _REASONS = {
     25: ("ValueInvalid", "a value does not decrypt"),
@@ -108,12 +109,15 @@ def run_sops(binary: str, data: bytes, form: str, environment: Mapping[str, str]
             "PATH": os.defpath, "HOME": home, "XDG_CONFIG_HOME": home, "AWS_EC2_METADATA_DISABLED": "true",
             **environment,
         }  # fmt: skip
-        argv = [binary, "decrypt", "--input-type", form, "--output-type", form]
+        rings = [home, *([environment["GNUPGHOME"]] if environment.get("GNUPGHOME") else [])]
+        argv = command(
+            binary, "decrypt", "--input-type", form, "--output-type", form,
+            run=LIBRARIES, read=NETWORK, write=(*rings, "/dev/null"), network=True, limits=_LIMITS,
+        )  # fmt: skip
         try:
             done = subprocess.run(
-                argv, input=data, capture_output=True, timeout=_TIMEOUT, check=False, cwd=home, env=env,
-                preexec_fn=_limit if sys.platform == "linux" else None,
-            )  # fmt: skip
+                argv, input=data, capture_output=True, timeout=_TIMEOUT, check=False, cwd=home, env=env
+            )
         except subprocess.TimeoutExpired:
             raise ToolError("ToolTimeout", f"sops gave no answer within {_TIMEOUT:g} s") from None
         except OSError as error:
@@ -122,9 +126,3 @@ def run_sops(binary: str, data: bytes, form: str, environment: Mapping[str, str]
         reason, text = _REASONS.get(done.returncode, ("ToolFailed", f"sops ended with code {done.returncode}"))
         raise ToolError(reason, text)
     return done.stdout
-
-
-def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
-    resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

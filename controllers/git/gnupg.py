@@ -58,7 +58,7 @@ class Keyring:
         argv = command(
             self._binary, "--homedir", home, "--batch", "--no-tty", "--quiet", "--no-autostart", "--trust-model",
             "always", "--no-auto-key-retrieve", "--disable-dirmngr", *arguments,
-            run=LIBRARIES, read=("/dev/null",), write=(home,), limits=_LIMITS,
+            run=LIBRARIES, read=("/dev/urandom",), write=(home, "/dev/null"), limits=_LIMITS,
         )  # fmt: skip
         env = {"PATH": os.defpath, "HOME": home, "LC_ALL": "C"}
         try:

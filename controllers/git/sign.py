@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from controllers.runtime.confine import LIBRARIES, command
 from controllers.runtime.sensitive import Sensitive
 
 from .auth import MAX_KEY_BYTES, plain_key
@@ -30,6 +31,8 @@ from .errors import GitError, Refused, Timeout
 _NAMESPACE = b"git"
 _CURVES = {256: ("nistp256", hashes.SHA256), 384: ("nistp384", hashes.SHA384), 521: ("nistp521", hashes.SHA512)}
 _TIMEOUT = 20.0
+_LIMITS = {"AS": 2 << 30, "CPU": 20, "CORE": 0}
+_READS = ("/etc/passwd", "/etc/nsswitch.conf", "/dev/urandom", "/dev/random")
 Signer = Callable[[bytes], str]
 
 
@@ -131,9 +134,10 @@ def _run(
     argv: list[str], home: Path, stdin: bytes, *, keep: tuple[int, ...] = ()
 ) -> subprocess.CompletedProcess[bytes]:
     env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LC_ALL": "C"}
+    confined = command(*argv, run=LIBRARIES, write=(str(home), "/dev/null"), read=_READS, limits=_LIMITS)
     try:
         return subprocess.run(
-            argv, input=stdin, capture_output=True, timeout=_TIMEOUT, check=False, cwd=home, env=env, pass_fds=keep
+            confined, input=stdin, capture_output=True, timeout=_TIMEOUT, check=False, cwd=home, env=env, pass_fds=keep
         )
     except subprocess.TimeoutExpired:
         raise Timeout(f"gpg gave no answer within {_TIMEOUT:g} s") from None

@@ -10,6 +10,7 @@ import pytest
 from controllers.decryption.errors import SopsError
 from controllers.decryption.keyring import Keyring, parse_key_secret
 from controllers.decryption.tool import decrypt_any, find_sops, run_sops
+from controllers.runtime.confine import powers
 from tests.unit.decryption.conftest import Age, Encrypt
 
 INI = b"[one]\nplain_clear = 'quoted # text'\nvalue = secret\n"
@@ -25,11 +26,11 @@ def test_an_odd_ini_file_is_read_by_the_binary_with_age_keys_alone(age: Age, enc
 
 
 class Script:
-    """An executable that stands for the binary and leaves what it was given."""
+    """An executable that stands for the binary."""
 
     def __init__(self, directory: Path, body: str) -> None:
-        self.path, self.left = directory / "sops", directory / "left"
-        self.path.write_text(f"#!/bin/sh\n{body.replace('LEFT', str(self.left))}\n")
+        self.path = directory / "sops"
+        self.path.write_text(f"#!/bin/sh\n{body}\n")
         self.path.chmod(0o700)
 
 
@@ -44,10 +45,10 @@ def test_the_child_knows_the_tenants_keys_of_the_files_kinds_and_nothing_of_ours
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ours")
     monkeypatch.setenv("VAULT_TOKEN", "ours")
-    script = Script(tmp_path, "env > LEFT; cat")
+    script = Script(tmp_path, "cat > /dev/null; env")
     keys = Keyring(parse_key_secret({"a.agekey": age.identity.encode(), "sops.vault-token": b"hvs.TENANT"}))
-    decrypt_any(commented, "yaml", keys, sops=str(script.path))
-    env = dict(line.split("=", 1) for line in script.left.read_text().splitlines() if "=" in line)
+    shown = decrypt_any(commented, "yaml", keys, sops=str(script.path)).plaintext.decode()
+    env = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     assert env["SOPS_AGE_KEY"] == age.identity and env["SOPS_HC_VAULT_ALLOWLIST"] == "none"
     assert "ours" not in env.values() and "VAULT_TOKEN" not in env
     assert not Path(env["HOME"]).exists()
@@ -77,11 +78,20 @@ def test_without_the_binary_the_cause_is_named(age: Age, commented: bytes) -> No
 
 
 def test_a_policy_is_asked_for_every_key_before_the_binary_runs(tmp_path: Path, age: Age, commented: bytes) -> None:
-    script = Script(tmp_path, "touch LEFT")
+    script = Script(tmp_path, "exit 51")
 
     def refuse(key: Any) -> str:
         return "not here"
 
     with pytest.raises(SopsError, match="not here"):
         decrypt_any(commented, "yaml", age.keyring(), policy=refuse, sops=str(script.path))
-    assert not script.left.exists()
+    with pytest.raises(SopsError, match="MAC"):
+        decrypt_any(commented, "yaml", age.keyring(), sops=str(script.path))
+
+
+@pytest.mark.skipif(not powers().landlock, reason="this kernel has no Landlock")
+def test_the_child_reads_no_file_of_ours(tmp_path: Path, age: Age, commented: bytes) -> None:
+    """A service account's token stands for all that the controller may read and the binary may not."""
+    (tmp_path / "token").write_text("ours")
+    script = Script(tmp_path, f"cat > /dev/null; cat {tmp_path / 'token'} || echo refused")
+    assert decrypt_any(commented, "yaml", age.keyring(), sops=str(script.path)).plaintext == b"refused\n"
