@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .decryption.cli import add_commands as decryption_commands
+from .external_secrets.cli import add_commands as secrets_commands
 from .image_automation.cli import add_commands as image_commands
 from .kustomization.cli import add_commands as kustomization_commands
 
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     crds = commands.add_parser("crds", help="print the CustomResourceDefinitions as YAML")
     crds.set_defaults(run=_crds)
     decryption_commands(commands)
+    secrets_commands(commands)
     image_commands(commands)
     kustomization_commands(commands)
     return parser
