@@ -37,6 +37,7 @@ from .schedule import Due, Synced
 from .stores import StoreProblem, is_ours
 from .target import Wanted
 from .targets import Targets, target_key
+from .template import check_names
 from .validate import validate
 from .writer import SYNC_ERROR, TargetWriter
 
@@ -271,6 +272,8 @@ class ExternalSecretReconciler:
     async def _wanted(self, manifest: Manifest, refresh: Refresh) -> Wanted:
         try:
             rendered = await self._refresher.rendered(manifest, refresh.resolved.data)
+            template = (manifest["spec"].get("target") or {}).get("template") or {}
+            check_names(rendered, {*refresh.resolved.data, *(template.get("data") or {})})
         except TemplateProblem as problem:
             self._meters.failed.labels("Template").inc()
             raise NotReady(SYNC_ERROR, f"could not render the target: {problem}") from None

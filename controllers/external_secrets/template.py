@@ -7,7 +7,8 @@ values as text (map[string]string) and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +77,9 @@ class Engine:
                 _put(out, source.target, name, _decoded(source.decoding, name, value))
 
 
+_NAME = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+
+
 def _decoded(strategy: str, key: str, value: bytes) -> bytes:
     try:
         return decode(strategy, value, key=key)
@@ -94,9 +98,9 @@ def _as_map(key: str, text: bytes) -> dict[str, bytes]:
     if not isinstance(loaded, dict):
         raise TemplateProblem(f"template at key {key} did not render to a YAML map")
     out: dict[str, bytes] = {}
-    for name, value in loaded.items():
-        if not isinstance(value, str | bytes | None):
-            raise TemplateProblem(f"template at key {key}: value of {name} is no text; put it in quotes")
+    for at, (name, value) in enumerate(loaded.items(), 1):
+        if not isinstance(value, str | bytes | None):  # by its number: a name may have been rendered from a value
+            raise TemplateProblem(f"template at key {key}: value {at} of the map is no text; put it in quotes")
         out[str(name)] = value if isinstance(value, bytes) else (value or "").encode()
     return out
 
@@ -120,6 +124,17 @@ def _meta_text(what: str, key: str, value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         raise TemplateProblem(f"{what} {key} did not render to text") from None
+
+
+def check_names(rendered: Rendered, spelt: Collection[str]) -> None:
+    """Raises TemplateProblem for names that no Secret can have, before the API server refuses and repeats them: only
+    those that are `spelt` somewhere are told, for others may have been rendered from values."""
+    bad = [name for name in rendered.data if not _NAME.fullmatch(name)]
+    if not bad:
+        return
+    told = next((name for name in bad if name in spelt), "")
+    which = f"{told} is" if told else f"{len(bad)} of {len(rendered.data)} names are"
+    raise TemplateProblem(f"{which} no key of a Secret: letters, digits, '-', '_' and '.', at most 253")
 
 
 def render(
