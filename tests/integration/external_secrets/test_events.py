@@ -6,6 +6,7 @@ import asyncio
 import json
 
 from controllers.api.external_secrets import EXTERNAL_SECRETS
+from controllers.external_secrets.hashing import synced_resource_version
 from tests.cluster import until
 
 from .conftest import NAMESPACE, Bench, entry
@@ -89,3 +90,59 @@ async def test_what_changed_while_no_controller_ran_is_found_in_the_queue(bench:
     bench.put("mine", "two")
     async with run(bench, url):
         await bench.until_data("mine", v=b"two")
+
+
+def announcement(name: str, action: str, moment: str, version: str = "") -> str:
+    detail = {
+        "eventName": action,
+        "awsRegion": "eu-west-1",
+        "requestParameters": {"secretId": name, **({"clientRequestToken": version} if version else {})},
+    }
+    return json.dumps(
+        {
+            "id": f"{action}-{version}",
+            "account": "123456789012",
+            "region": "eu-west-1",
+            "time": moment,
+            "source": "aws.secretsmanager",
+            "detail-type": "AWS API Call via CloudTrail",
+            "detail": detail,
+        }
+    )
+
+
+async def test_messages_that_come_twice_late_and_out_of_order_change_nothing(bench: Bench) -> None:
+    bench.create("mine", "one")
+    await bench.store()
+    url = queue(bench)
+    await bench.secret("mine", data=[entry("v", "mine")], target={"deletionPolicy": "Delete"})
+    async with run(bench, url) as manager:  # type: ignore[attr-defined]
+        await bench.until_data("mine", v=b"one")
+        for value in ("two", "three"):
+            bench.put("mine", value)
+        await bench.until_data("mine", v=b"three")
+        before = await bench.found("mine")
+        versions = bench.aws.client("secretsmanager").list_secret_version_ids(SecretId="mine")["Versions"]
+        old = [announcement("mine", "PutSecretValue", "2026-01-01T00:00:00Z", item["VersionId"]) for item in versions]
+        gone = announcement("mine", "DeleteSecret", "2026-01-02T00:00:00Z")
+        for body in [gone, *old, *reversed(old), gone]:
+            bench.aws.client("sqs").send_message(QueueUrl=url, MessageBody=body)
+
+        async def handled() -> bool:
+            text = manager.metrics.render().decode()
+            found = [line for line in text.splitlines() if 'events_total{fate="matched"}' in line]
+            return bool(found) and float(found[0].rsplit(" ", 1)[1]) >= 2 + 2 + 2 * len(old)
+
+        await until(handled, patience=60, what="all messages handled")
+
+        async def synced() -> bool:
+            found = await bench.cluster.admin.get(EXTERNAL_SECRETS, "mine", NAMESPACE)
+            meta = found["metadata"]
+            wanted = synced_resource_version(meta["generation"], meta.get("labels") or {}, meta["annotations"])
+            return bool(found["status"]["syncedResourceVersion"] == wanted)
+
+        await until(synced, patience=60, what="the last look")
+        after = await bench.found("mine")
+        assert before is not None and after is not None
+        assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+        assert (await bench.ready("mine"))[0] == "True"
