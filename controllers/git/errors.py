@@ -94,7 +94,11 @@ _PATTERNS: tuple[tuple[type[GitError], str, str], ...] = (
     ),
     (Refused, r"returned error: 30\d|unable to update url base from redirection", "the host redirects elsewhere"),
     (Refused, r"transport '.*' not allowed", "this protocol is not allowed"),
-    (TooLarge, r"signal 25|File too large|exceeds maximum allowed size|No space left", "the transfer is too large"),
+    (
+        TooLarge,
+        r"signal 25|File too large|[Oo]ut of memory|Cannot allocate memory|exceeds maximum allowed size|No space left",
+        "the transfer is too large",
+    ),
     (
         NotFound,
         r"couldn't find remote ref|returned error: 404|[Rr]epository.*not found|does not appear to be a git repository"

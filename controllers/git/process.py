@@ -55,6 +55,10 @@ _CONFIG = {
     "transfer.advertiseSID": "false",
     "protocol.version": "2",
     "pack.threads": "1",
+    "core.bigFileThreshold": "32m",  # larger objects are streamed and never held in memory, whatever they unpack to
+    "core.packedGitWindowSize": "32m",
+    "core.packedGitLimit": "256m",
+    "core.deltaBaseCacheLimit": "32m",
 }
 
 
@@ -68,6 +72,8 @@ class Limits:
     """Bytes on standard output."""
     file_size: int = 1 << 30
     """Bytes of any file it writes, packs above all."""
+    memory: int = 2 << 30
+    """Bytes of address space; a repository of 1 GB takes 50 MB of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +326,7 @@ def _child(
         raise GitError(f"{what}: git cannot be started ({error.strerror})") from None
     with contextlib.suppress(OSError, ValueError):
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limits.file_size, limits.file_size))
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (limits.memory, limits.memory))
     reader = _Pump(process, stdin, limits.output)
     try:
         process.wait(timeout)

@@ -6,6 +6,7 @@ the network, limits the rest; where the kernel lacks one of them the program run
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import subprocess
@@ -30,6 +31,9 @@ NETWORK = (
 )  # fmt: skip
 """What a program that talks to hosts reads: certificates, resolvers, its user's name. For `read`."""
 _INTERPRETER = (sys.executable, "-I", "-S", os.fspath(_SCRIPT))
+
+
+_STARTING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +109,17 @@ def popen(
         except BaseException as error:
             failed.append(error)
 
-    thread = threading.Thread(target=start, name="confined", daemon=True)
-    thread.start()
-    thread.join()
+    # A collection that fell into that thread would run foreign finalizers without the right to open a file.
+    with _STARTING:
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            thread = threading.Thread(target=start, name="confined", daemon=True)
+            thread.start()
+            thread.join()
+        finally:
+            if collecting:
+                gc.enable()
     if failed:
         raise failed[0]
     return started[0]

@@ -248,6 +248,26 @@ async def test_a_file_that_inflates_is_not_read(host: Host) -> None:
 
 @attack(
     AREA,
+    "File of zeros that is nothing on the way and fills the memory of who indexes it",
+    guard="git/process.py: core.bigFileThreshold, RLIMIT_AS",
+    without="git holds it in memory (and our limit ends it)",
+)
+async def test_what_inflates_is_streamed(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await host.server.commit("fleet", {"zeros": b"\0" * (100 << 20)})
+    tight = Git(limits=Limits(memory=96 << 20))
+
+    def fetched(directory: str) -> int:
+        with Mirrors(tmp_path / directory, git=tight).use(host.https()) as mirror:
+            return len(mirror.objects.list_tree(mirror.fetch_ref("refs/heads/main")))
+
+    assert await call(fetched, "streamed") == 5
+    monkeypatch.delitem(process._CONFIG, "core.bigFileThreshold")
+    with pytest.raises(TooLarge):
+        await call(fetched, "held")
+
+
+@attack(
+    AREA,
     "Host that answers and never ends",
     guard="git/process.py: a time limit, and the whole process group ends",
     without="a longer timeout: git is still waiting",
