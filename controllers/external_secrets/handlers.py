@@ -23,6 +23,7 @@ from controllers.templating import Chance, with_chance
 from . import restart_watch
 from .coalescer import Coalescer
 from .consumer import EventHandler
+from .crowd import Crowd
 from .generators import SERVED as SERVED_GENERATORS
 from .generators import Generators
 from .meters import Meters
@@ -83,7 +84,8 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     for kind, store in made.items():
         wakes.listen(kind, store)
     generators = Generators(made, resolver, EcrLogins(identities))
-    refresher = Refresher(reads, manager.pools, resolver, coalescer, reader, engine, generators)
+    crowd = Crowd(reader.backlog)
+    refresher = Refresher(reads, manager.pools, resolver, coalescer, reader, engine, generators, crowd=crowd)
     writer = TargetWriter(manager.kube, targets)
     reconciler: ExternalSecretReconciler = ExternalSecretReconciler(
         manager.kube, refresher, targets, writer, meters, controller=lambda: controller

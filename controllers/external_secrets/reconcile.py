@@ -26,6 +26,7 @@ from controllers.runtime.result import NotReady, Result, Stalled
 from . import generated, schedule
 from . import target as targeting
 from .coalescer import AHEAD
+from .crowd import Crowded
 from .entries import failure_text, store_refs
 from .errors import SpecProblem, TemplateProblem
 from .events import Interest, announced, announced_at, look_again
@@ -95,7 +96,14 @@ class ExternalSecretReconciler:
             self._controller().queue.add(key, urgent=False)
             _as_it_was(draft)
             return Result()
-        return await self._sync(draft, manifest, due)
+        try:
+            return await self._sync(draft, manifest, due)
+        except Crowded as crowd:
+            if ready.get("status") != "True":
+                raise
+            self._controller().queue.add_after(key, crowd.retry_after or 0.0)
+            _as_it_was(draft)
+            return Result()
 
     def all_interests(self) -> list[tuple[Key, tuple[Interest, ...]]]:
         """What each known ExternalSecret reads, also those that were not reconciled since the start: a message that

@@ -15,6 +15,7 @@ from controllers.runtime.pools import Pools
 
 from . import generated
 from .coalescer import Coalescer
+from .crowd import Crowd
 from .entries import Entry, Fetched, Outcome, Resolved, StoreRef, plan, resolve, store_refs
 from .errors import EntryError, SpecProblem, TemplateProblem
 from .events import Interest
@@ -65,9 +66,10 @@ class Refresher:
         engine: Engine,
         generators: Generators,
         *,
+        crowd: Crowd | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._reads, self._pools, self._clock = reads, pools, clock
+        self._reads, self._pools, self._clock, self._crowd = reads, pools, clock, crowd or Crowd()
         self.resolver, self.coalescer, self._finder, self._engine = resolver, coalescer, finder, engine
         self._generators = generators
         self._values: dict[str, dict[str, tuple[Made, dict[str, bytes]]]] = {}  # by uid, then entry
@@ -93,24 +95,27 @@ class Refresher:
 
     async def read(self, external_secret: Manifest, *, since: float, known: Mapping[str, Made]) -> Refresh:
         """All values, from fetches that began at loop time `since` or later; what generators made before stands until
-        its time is over (`known`: what the target says of it). Raises StoreProblem, SpecProblem, ApiError."""
+        its time is over (`known`: what the target says of it). Raises StoreProblem, SpecProblem, ApiError, Crowded."""
         meta, spec = external_secret["metadata"], external_secret.get("spec") or {}
         namespace = meta["namespace"]
         stores = {ref: await self.resolver.open(namespace, ref) for ref in store_refs(spec)}
         entries = plan(spec, {ref: store.view for ref, store in stores.items()})
+        sources = {store.source for store in stores.values()}
+        self._crowd.check(sources)
         made = {
             entry.where: asyncio.ensure_future(self._made(external_secret, entry, known))
             for entry in entries
             if entry.generator is not None
         }
-        outcomes = await asyncio.gather(
-            *(
-                self._entry(namespace, entry, stores, since)
-                if entry.generator is None
-                else _values_of(made[entry.where])
-                for entry in entries
+        with self._crowd.inside(sources):
+            outcomes = await asyncio.gather(
+                *(
+                    self._entry(namespace, entry, stores, since)
+                    if entry.generator is None
+                    else _values_of(made[entry.where])
+                    for entry in entries
+                )
             )
-        )
         resolved = resolve(entries, dict(enumerate(outcomes)), render=self._engine.text)
         _forgive(resolved, external_secret)
         refresh = Refresh(resolved, stores, entries, _versions(outcomes))

@@ -11,7 +11,7 @@ from controllers.runtime.settings import knob
 @dataclass(frozen=True, slots=True)
 class ExternalSecretsSettings:
     prefix: ClassVar[str] = "external-secrets"
-    concurrent: int = knob(64, "refreshes at once; they mostly wait, and waiting together is what fills batches")
+    concurrent: int = knob(96, "refreshes at once; they mostly wait, and waiting together is what fills batches")
     window: float = knob(0.015, "seconds a batch waits for more keys; what every refresh pays, so keep it short")
     queue_url: str = knob("", "SQS queue with events of Secrets Manager and Parameter Store; empty: polling alone")
     queue_region: str = knob("", "region of the queue; empty: the one in its URL")
