@@ -41,6 +41,7 @@ _FIRST_GROWTH = 0.5  # before that: the quota may be far higher than the default
 _BURST = 0.25  # seconds' worth of calls that may go at once
 _PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds of silence after a refusal; doubles while refusals follow each other
 _FORGET = 300.0  # seconds without refusal after which a rate begins anew
+_SICK = 5.0  # seconds that a call takes of which no answer comes
 IN_FLIGHT = 4  # calls of one rate at once: 200 a second at 20 ms, and a quarter of the threads
 _KEPT = 5000
 
@@ -162,6 +163,15 @@ class Paces:
     def limits(self) -> dict[tuple[Hashable, str, str], float]:
         """The rates that AWS's refusals have set, in calls per second."""
         return {key: pace.rate.limit for key, pace in self._paces.items() if pace.rate.epoch and pace.rate.limit}
+
+    def backlog(self, identity: Hashable, region: str, api: str) -> float:
+        """Seconds that a call would wait for its turn now, about."""
+        pace = self._paces.get((identity, region, api))
+        if pace is None:
+            return 0.0
+        if pace.sick:
+            return _SICK * (len(pace.waiting) + pace.in_flight)
+        return (len(pace.waiting) + 1) / pace.rate.limit if pace.rate.limit else 0.0
 
     def waiting(self) -> int:
         """Calls that wait for their turn."""

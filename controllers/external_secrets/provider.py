@@ -82,6 +82,10 @@ class AwsReader:
         """The turn that a batch of this source needs, for `Coalescer`."""
         return self._identities.paces.turn(source.identity, source.region, _BATCHES[source.service], urgent=urgent)
 
+    def backlog(self, source: Source) -> float:
+        """Seconds that a batch of this source would wait for its turn."""
+        return self._identities.paces.backlog(source.identity, source.region, _BATCHES[source.service])
+
     async def batch(self, source: Source, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
         """Of a caller that has a turn by `gate`."""
         return await self._batch(source, keys, held=True)
