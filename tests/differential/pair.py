@@ -43,7 +43,7 @@ class Call:
     watch: int = 0
     """Events to read of a watch."""
     until: str = ""
-    """Repeat the call until this text is in the answer."""
+    """Repeat the call until this text is in the answer; a watch ends with the event that holds it."""
     silent: bool = False
     """Make the call, compare nothing."""
 
@@ -76,7 +76,7 @@ class Server:
             if answer.code == 429:  # the real server is still starting the storage of a new type
                 await asyncio.sleep(0.2)
                 continue
-            if not call.until or call.until in json.dumps(answer.body):
+            if not call.until or call.watch or call.until in json.dumps(answer.body):
                 return answer
             if asyncio.get_running_loop().time() > deadline:
                 return answer  # and the difference shows
@@ -99,7 +99,7 @@ class Server:
                 events = []
                 async for line in got.content:
                     events.append(json.loads(line))
-                    if len(events) >= call.watch:
+                    if len(events) >= call.watch or (call.until and call.until.encode() in line):
                         break
                 return Answer(got.status, events, warnings)
             text = await got.text()

@@ -141,6 +141,7 @@ _RETURNS_OBJECT_WORDS = (
 RETURNS_OBJECT = frozenset(_RETURNS_OBJECT_WORDS.split())
 """Types whose deletion answers with the object instead of a Status."""
 
+UPSERTED = "leases endpoints events limitranges services clusterroles clusterrolebindings roles rolebindings"
 SHARED = {("events.k8s.io", "events"): ("", "events")}
 """Types that are another type's objects in other words."""
 
@@ -150,6 +151,8 @@ class Traits:
     """What the REST rules need to know of a type beyond its names."""
 
     generation: bool
+    upsert: bool = False
+    """A PUT creates what is not there."""
 
 
 TRAITS: dict[tuple[str, str], Traits] = {}
@@ -192,7 +195,7 @@ def _entry(row: list[str], extra: dict[tuple[str, str], list[str]]) -> ResourceT
         verbs=VERBS if plural != "namespaces" else tuple(verb for verb in VERBS if verb != "deletecollection"),
     )
     schema = _crd_schema() if type_name == "=" else table()[type_name]
-    TRAITS[(group, plural)] = Traits("g" in flags)
+    TRAITS[(group, plural)] = Traits("g" in flags, plural in UPSERTED.split())
     scale = ScalePaths(selector=("spec", "selector")) if "k" in flags else None
     name = "apiextensions.v1.CustomResourceDefinition" if type_name == "=" else type_name
     served = Served(info, schema, "s" in flags, scale, type_name=name)

@@ -33,7 +33,8 @@ def delete(rest: Rest, target: Target, body: Any, options: Options) -> tuple[Man
         hook(Admission("DELETE", options.user, kind, target.namespace, target.name, None, old, "", dry), rest.storage)
     finalizers = _finalizers(item.object, wish)
     if options.dry_run:
-        return item.object, not finalizers
+        waits = finalizers or _waiting_namespace(target, item.object)
+        return (_marked(rest, target, item.object, finalizers), False) if waits else (item.object, True)
     own_way = rest.delete_hooks.get(target.type.key)
     if own_way is not None:
         changed = own_way(target, item)
@@ -70,10 +71,15 @@ def _finalizers(old: Manifest, wish: Manifest) -> list[str]:
 
 
 def _mark(rest: Rest, target: Target, item: Item, finalizers: list[str]) -> Manifest:
-    old = item.object
-    head = {**old["metadata"]}
+    head = item.object["metadata"]
     if head.get("deletionTimestamp") and sorted(head.get("finalizers") or []) == sorted(finalizers):
-        return old
+        return item.object
+    return rest.memory.put(target.type.table, target.key, _marked(rest, target, item.object, finalizers)).object
+
+
+def _marked(rest: Rest, target: Target, old: Manifest, finalizers: list[str]) -> Manifest:
+    """The object as one that is being deleted."""
+    head = {**old["metadata"]}
     if not head.get("deletionTimestamp"):
         head["deletionTimestamp"] = meta.now_text(rest.clock())
         head["deletionGracePeriodSeconds"] = 0
@@ -85,4 +91,4 @@ def _mark(rest: Rest, target: Target, item: Item, finalizers: list[str]) -> Mani
     if target.type.key == NAMESPACES:
         head.pop("deletionGracePeriodSeconds", None)
         obj["status"] = {**(old.get("status") or {}), "phase": "Terminating"}
-    return rest.memory.put(target.type.table, target.key, obj).object
+    return obj

@@ -217,6 +217,8 @@ class Accept:
     """The shape of the answer: the object itself, `Table`, or `PartialObjectMetadata` (of lists: …List)."""
 
     shape: str = ""
+    version: str = "meta.k8s.io/v1"
+    """Of Tables and PartialObjectMetadata."""
 
 
 def negotiate(header: str) -> Accept:
@@ -231,8 +233,9 @@ def negotiate(header: str) -> Accept:
         shape = values.get("as", "")
         if not shape:
             return Accept()
-        if values.get("g") == "meta.k8s.io" and values.get("v") == "v1":
-            return Accept(shape.removesuffix("List") if shape.startswith("Partial") else shape)
+        if values.get("g") == "meta.k8s.io" and values.get("v") in ("v1", "v1beta1"):
+            kind = shape.removesuffix("List") if shape.startswith("Partial") else shape
+            return Accept(kind, f"meta.k8s.io/{values['v']}")
     raise StatusError(406, "NotAcceptable", f"only the following media types are accepted: {JSON_TYPE}")
 
 

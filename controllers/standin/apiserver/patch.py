@@ -62,7 +62,6 @@ def _apply(document: Any, operation: dict[str, Any]) -> Any:
     if kind == "replace":
         if not path:
             return copy.deepcopy(operation["value"])
-        _get(document, path)
         return _replace(document, path, copy.deepcopy(operation["value"]))
     if kind == "test":
         if not same(_find(document, path), operation.get("value")):
@@ -126,8 +125,10 @@ def _replace(document: Any, path: list[str], value: Any) -> Any:
     parent = _get(document, path[:-1])
     if isinstance(parent, list):
         parent[_index(parent, path[-1])] = value
+    elif isinstance(parent, dict):
+        parent[path[-1]] = value  # as the library of the real server: a key that was not there is no mistake
     else:
-        parent[path[-1]] = value
+        raise _fail(f"there is no {'/' + '/'.join(path)}")
     return document
 
 

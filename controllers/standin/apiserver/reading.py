@@ -8,7 +8,7 @@ from typing import Any
 from controllers.api.resource import Manifest
 
 from . import convert
-from .http import number
+from .http import Accept, number
 from .rest import Rest
 from .seams import TableRenderer
 from .selectors import Selector
@@ -20,7 +20,9 @@ from .target import Target
 class Shaper:
     """Puts stored objects into the shape and version of one request."""
 
-    def __init__(self, target: Target, shape: str, include: str, tables: TableRenderer | None) -> None:
+    def __init__(self, target: Target, accept: Accept, include: str, tables: TableRenderer | None) -> None:
+        shape = accept.shape
+        self.meta_version = accept.version
         self._target = target
         self._tables = tables
         self._include = include if include in ("None", "Metadata", "Object") else "Metadata"
@@ -38,7 +40,7 @@ class Shaper:
         """One stored object as the client is to see it."""
         shown = self.versioned(obj)
         if self.shape == "PartialObjectMetadata":
-            return {"kind": self.shape, "apiVersion": "meta.k8s.io/v1", "metadata": shown["metadata"]}
+            return {"kind": self.shape, "apiVersion": self.meta_version, "metadata": shown["metadata"]}
         if self.shape == "Table":
             meta = {"resourceVersion": shown["metadata"].get("resourceVersion", "")}
             return self.table([shown], meta)
@@ -55,7 +57,11 @@ class Shaper:
         if self._tables is None:
             raise RuntimeError("a Table was asked of a server without a renderer")
         info = self._target.served.info
-        return self._tables.table(info, objects, list_meta=list_meta, include_object=self._include)
+        table = self._tables.table(info, objects, list_meta=list_meta, include_object=self._include)
+        if self._include == "Metadata":
+            for row in table["rows"]:
+                row["object"]["apiVersion"] = self.meta_version
+        return {**table, "apiVersion": self.meta_version}
 
     def list(self, items: list[Item], list_meta: Manifest) -> bytes:
         """A list as JSON."""
@@ -66,7 +72,9 @@ class Shaper:
             return dump(self.table([self.versioned(item.object) for item in items], list_meta))
         kind, version = info.list_kind, info.api_version
         if self.shape:
-            kind, version = "PartialObjectMetadataList", "meta.k8s.io/v1"
+            kind, version = "PartialObjectMetadataList", self.meta_version
+            if not items:
+                return dump({"kind": kind, "apiVersion": version, "metadata": list_meta, "items": None})
         head = dump({"kind": kind, "apiVersion": version, "metadata": list_meta})
         one = self.item if self.shape or info.custom else self._bare
         return b"".join((head[:-1], b',"items":[', b",".join(one(item) for item in items), b"]}"))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
+from multidict import MultiDict
 
 from controllers.api.resource import Manifest
 
@@ -38,7 +39,8 @@ from .watch import Watch
 
 Allow = Callable[[Attributes], None]
 """Raises StatusError 403."""
-STATUS_LIKE = ("status", "finalize")
+_SELECTING = ("labelSelector", "fieldSelector")
+"""What a deletion with a body still reads out of the query."""
 
 
 class Resources:
@@ -108,7 +110,7 @@ class Resources:
     async def _read(self, request: web.BaseRequest, target: Target, verb: str) -> web.StreamResponse:
         query = request.query
         accept = http.negotiate(request.headers.get("Accept", ""))
-        shaper = Shaper(target, accept.shape, query.get("includeObject", ""), self._plugins.tables)
+        shaper = Shaper(target, accept, query.get("includeObject", ""), self._plugins.tables)
         warnings = [target.served.deprecated] if target.served.deprecated else None
         if verb == "watch":
             wanted = dict(query)
@@ -137,6 +139,8 @@ class Resources:
         verb, query = attributes.verb, request.query
         wish = body.value if verb.startswith("delete") and isinstance(body.value, dict) else {}
         options = self._options(request, user, wish, body)
+        if verb.startswith("delete") and wish:
+            query = MultiDict({name: value for name, value in query.items() if name in _SELECTING})
         if target.served.deprecated:
             options.warnings.append(target.served.deprecated)
         code = 200
@@ -151,7 +155,9 @@ class Resources:
         elif not target.name and verb in ("update", "patch", "delete"):
             raise _no_method(target, verb)
         elif verb == "update":
+            options.may_create = _creator(attributes, allow)
             found = self._rest.update(target, body.value, options)
+            code = 201 if options.created else 200
         elif verb == "patch":
             found, code = self._patch(request, target, body, options, attributes, allow)
         elif verb == "delete":
@@ -160,17 +166,17 @@ class Resources:
             return self._delete_collection(target, query, {**_delete_query(query), **wish}, options)
         accept = http.negotiate(request.headers.get("Accept", ""))
         if accept.shape and found.get("kind") != "Status" and target.subresource != "scale":
-            shaper = Shaper(target, accept.shape, query.get("includeObject", ""), self._plugins.tables)
+            shaper = Shaper(target, accept, query.get("includeObject", ""), self._plugins.tables)
             if shaper.shape == "Table":
                 meta = {"resourceVersion": found["metadata"].get("resourceVersion", "")}
                 found = shaper.table([found], meta)
             elif shaper.shape == "PartialObjectMetadata":
-                found = {"kind": shaper.shape, "apiVersion": "meta.k8s.io/v1", "metadata": found["metadata"]}
+                found = {"kind": shaper.shape, "apiVersion": shaper.meta_version, "metadata": found["metadata"]}
         return answer(dump(found), code, options.warnings)
 
     def _options(self, request: web.BaseRequest, user: User, wish: Manifest, body: http.Body) -> Options:
         query = request.query
-        dry = query.getall("dryRun", []) or list(wish.get("dryRun") or [])
+        dry = list(wish.get("dryRun") or []) if wish else query.getall("dryRun", [])
         validation = query.get("fieldValidation") or "Warn"
         causes = []
         if any(value != "All" for value in dry):
@@ -208,8 +214,7 @@ class Resources:
             accepted = [media for media, name in http.PATCH_TYPES.items() if name != "strategic"]
             raise unsupported_media_type(accepted)
         if kind == "apply":
-            values = {name: getattr(attributes, name) for name in ("group", "version", "resource", "namespace", "name")}
-            options.may_create = lambda: allow(Attributes("create", **values))
+            options.may_create = _creator(attributes, allow)
             found, created = self._rest.apply(target, body.value, options)
             return found, 201 if created else 200
         return self._rest.patch(target, kind, body.value, options), 200
@@ -246,7 +251,7 @@ class Resources:
         if "deletecollection" not in target.served.info.verbs:
             raise method_not_allowed(target.type.group, target.type.plural, "deletecollection")
         items = select(self._rest, target, selector_of(target, query))
-        shaper = Shaper(target, "", "", None)
+        shaper = Shaper(target, http.Accept(), "", None)
         meta = {"resourceVersion": str(self._rest.memory.version), **({"continue": ""} if target.type.custom else {})}
         for item in items:
             head = item.object["metadata"]
@@ -265,6 +270,12 @@ def _named(query: Mapping[str, str]) -> str:
         if name == "metadata.name":
             return value.lstrip("=")
     return ""
+
+
+def _creator(attributes: Attributes, allow: Allow) -> Callable[[], None]:
+    """Asks whether the writer may create, too."""
+    values = {name: getattr(attributes, name) for name in ("group", "version", "resource", "namespace", "name")}
+    return lambda: allow(Attributes("create", **values))
 
 
 def _no_method(target: Target, verb: str) -> StatusError:

@@ -112,6 +112,7 @@ class Rest:
             if "status" in target.served.schema.required and not kind.custom:
                 obj["status"] = {}
         self._namespace_open(target)
+        said = obj.get("spec") or {}
         obj = self._finish(target, obj, None, options)
         if (item := self.memory.get(target.type.table, target.key)) is not None:
             refused = already_exists(target.type.group, target.type.plural, target.name)
@@ -119,7 +120,8 @@ class Rest:
                 refused.message = f"object is being deleted: {refused.message}"
             raise refused
         if managers is None:
-            managers = managed.update(target.served.schema, None, self.typed(target, obj), self.by(target, options))
+            new = strategies.as_said(target.type.table, self.typed(target, obj), said)
+            managers = managed.update(target.served.schema, None, new, self.by(target, options))
         obj["metadata"]["managedFields"] = managers
         meta.tidy(obj["metadata"])
         null_empty(target.served.schema, obj)
@@ -255,6 +257,12 @@ class Rest:
                 raise bad_request(why)
         obj = self.incoming(target, body, options)
         obj["metadata"].setdefault("name", target.name)
+        item = self.memory.get(target.type.table, target.key)
+        if item is None and not target.type.custom and not target.subresource and TRAITS[target.type.key].upsert:
+            if options.may_create:
+                options.may_create()
+            options.created = True
+            return self.show(target, self.insert(target, obj, options, None))
         item = self.item(target)
         if target.served.info.custom and not obj["metadata"].get("resourceVersion"):
             cause = Cause(
@@ -271,13 +279,13 @@ class Rest:
         self.preconditions(target, old, str(head.get("uid") or ""), str(head.get("resourceVersion") or ""))
         given_managers = head.get("managedFields")
         keep(target, obj, old)
+        said = obj.get("spec") or {}
         obj = self._finish(target, obj, old, options)
         head = obj["metadata"]
         if managers is None:
             new = {**obj, "metadata": {**head, "managedFields": given_managers}}
-            managers = managed.update(
-                target.served.schema, self.typed(target, old), self.typed(target, new), self.by(target, options)
-            )
+            new = strategies.as_said(target.type.table, self.typed(target, new), said)
+            managers = managed.update(target.served.schema, self.typed(target, old), new, self.by(target, options))
         head["managedFields"] = managers
         head["resourceVersion"] = old["metadata"].get("resourceVersion")
         set_generation(target, obj, old)

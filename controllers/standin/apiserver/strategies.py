@@ -16,7 +16,16 @@ from typing import Any
 from controllers.api.resource import Manifest
 
 from . import workload_defaults as workloads
-from .status_errors import Cause, bad_request, field_forbidden, invalid_value, not_supported, required, too_long
+from .status_errors import (
+    Cause,
+    bad_request,
+    duplicate,
+    field_forbidden,
+    invalid_value,
+    not_supported,
+    required,
+    too_long,
+)
 
 Prepare = Callable[[Manifest, Manifest | None], None]
 Check = Callable[[Manifest, Manifest | None], list[Cause]]
@@ -127,6 +136,20 @@ def prepare_namespace(obj: Manifest, old: Manifest | None) -> None:
         obj["status"] = {"phase": "Active"}
 
 
+ALLOCATED = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+"""What a Service is given after its writer is noted, so that nobody owns it."""
+
+
+def as_said(table: tuple[str, str], obj: Manifest, said: Manifest) -> Manifest:
+    """The object as its writer sent it, with defaults, and without what the server then allocates; `said` is its spec
+    before.
+    """
+    if table != ("", "services"):
+        return obj
+    spec = {name: value for name, value in obj["spec"].items() if name in said or name not in ALLOCATED}
+    return {**obj, "spec": spec}
+
+
 class ServiceAddresses:
     """Gives each Service an address out of 10.96.0.0/16, one after the other."""
 
@@ -145,10 +168,12 @@ class ServiceAddresses:
             if not spec.get("clusterIP"):
                 spec["clusterIP"] = before.get("clusterIP") or self._allocate()
             spec["clusterIPs"] = [spec["clusterIP"]]
-            spec.setdefault("ipFamilies", ["IPv4"])
-            spec.setdefault("ipFamilyPolicy", "SingleStack")
+            anywhere = spec["clusterIP"] == "None" and not spec.get("selector")
+            families, policy = (["IPv4", "IPv6"], "RequireDualStack") if anywhere else (["IPv4"], "SingleStack")
+            spec.setdefault("ipFamilies", before.get("ipFamilies") or families)
+            spec.setdefault("ipFamilyPolicy", before.get("ipFamilyPolicy") or policy)
             spec.setdefault("internalTrafficPolicy", "Cluster")
-        obj.setdefault("status", {"loadBalancer": {}})
+        obj["status"] = obj.get("status") or {"loadBalancer": {}}
 
     def _allocate(self) -> str:
         self._next += 1
@@ -171,9 +196,24 @@ def check_service(obj: Manifest, old: Manifest | None) -> list[Cause]:
         if not isinstance(port.get("port"), int) or not 1 <= port["port"] <= 65535:
             why = "must be between 1 and 65535, inclusive"
             causes.append(invalid_value(f"spec.ports[{index}].port", port.get("port"), why))
+        causes += _port_names(spec["ports"], index)
     before = ((old or {}).get("spec") or {}).get("clusterIP")
     if before and spec.get("type") != "ExternalName" and spec.get("clusterIP") != before:
         causes.append(invalid_value("spec.clusterIPs[0]", [spec.get("clusterIP")], "may not change once set"))
+    return causes
+
+
+def _port_names(ports: list[Manifest], index: int) -> list[Cause]:
+    """Several ports have names of their own, and no two are one."""
+    port, before = ports[index], ports[:index]
+    if len(ports) > 1 and not port.get("name"):
+        return [required(f"spec.ports[{index}].name")]
+    causes = []
+    if port.get("name") and any(other.get("name") == port["name"] for other in before):
+        causes.append(duplicate(f"spec.ports[{index}].name", port["name"]))
+    if any((other.get("port"), other.get("protocol")) == (port.get("port"), port.get("protocol")) for other in before):
+        shown = {name: port[name] for name in ("protocol", "port") if name in port}
+        causes.append(duplicate(f"spec.ports[{index}]", shown))
     return causes
 
 

@@ -24,8 +24,10 @@ class Options:
     force: bool = False
     duplicates: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
+    created: bool = False
+    """Set by a PUT that created."""
     may_create: Callable[[], None] | None = None
-    """Asked before an apply creates; raises StatusError 403."""
+    """Asked before an apply or a PUT creates; raises StatusError 403."""
 
 
 @dataclass(frozen=True, slots=True)

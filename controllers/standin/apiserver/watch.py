@@ -94,7 +94,7 @@ class Watch:
             head["annotations"] = {INITIAL_END: "true"}
         kind, version = info.kind, info.api_version
         if self._shaper.shape == "PartialObjectMetadata":
-            kind, version = self._shaper.shape, "meta.k8s.io/v1"
+            kind, version = self._shaper.shape, self._shaper.meta_version
         obj = {"kind": kind, "apiVersion": version, "metadata": head}
         return dump({"type": "BOOKMARK", "object": obj}) + b"\n"
 

@@ -42,6 +42,8 @@ def pod_spec(spec: Manifest, restart: str = "Always") -> Manifest:
     }
     if filled.get("serviceAccountName"):
         filled["serviceAccount"] = filled["serviceAccountName"]
+    if filled.get("volumes"):
+        filled["volumes"] = [volume if len(volume) > 1 else {**volume, "emptyDir": {}} for volume in filled["volumes"]]
     for name in ("containers", "initContainers"):
         if filled.get(name):
             filled[name] = [_container(item) for item in filled[name]]

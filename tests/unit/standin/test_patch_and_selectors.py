@@ -61,7 +61,7 @@ def test_json_patch_operations(operations: list[Any], expected: Any) -> None:
         {"op": "test", "path": "/l", "value": 1},
         {"op": "test", "path": "/t", "value": 1},
         {"op": "remove", "path": "/absent"},
-        {"op": "replace", "path": "/absent", "value": 1},
+        {"op": "replace", "path": "/absent/x", "value": 1},
         {"op": "add", "path": "/l/7", "value": 1},
         {"op": "add", "path": "/absent/x", "value": 1},
         {"op": "add", "path": "/l/x", "value": 1},

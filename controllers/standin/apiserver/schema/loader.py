@@ -6,7 +6,7 @@ Notation, one field per line under its `@type`: `name TYPE [=DEFAULT]`. TYPE is 
 
 The table's defaults are those of Go's zero values and of list keys; they are kept for list keys (a container port
 without `protocol` is the TCP one) and to tell which objects (`={}`) and which lists and maps (`=null`, null where they
-are empty) are always there, and not written into objects.
+are empty) are always there, and not written into objects. `=?` marks a scalar that is left out where it is zero.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def _add_field(node: Node, line: str, nodes: dict[str, Node]) -> None:
     name, _, rest = line.partition(" ")
     text, _, default = rest.partition(" =")
     child = _parse(text, nodes)
-    if default:
+    if default == "?":
+        node.dropped = frozenset((*node.dropped, name))
+    elif default:
         value: Any = json.loads(default)
         if value == {}:
             node.required = (*node.required, name)

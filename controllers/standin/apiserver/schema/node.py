@@ -38,6 +38,8 @@ class Node:
     required: tuple[str, ...] = ()
     always: tuple[str, ...] = ()
     """Lists, maps and pointers of a built-in type that are encoded as null where they hold nothing."""
+    dropped: frozenset[str] = frozenset()
+    """Scalars of a built-in type that are left out where they are zero."""
     constraints: Mapping[str, Any] = field(default_factory=dict)
     rules: tuple[Mapping[str, Any], ...] = ()
     has_defaults: bool = False

@@ -107,8 +107,8 @@ def drop_nulls(node: Node, value: Any) -> None:
 
 
 def drop_empty(node: Node, value: Any) -> None:
-    """Removes empty maps and lists from where encoding a typed object leaves them out. Structs and required fields
-    stay, so do untyped parts.
+    """Removes empty maps, lists and scalars from where encoding a typed object leaves them out. Structs and required
+    fields stay, so do untyped parts.
     """
     if node.deduced or not isinstance(value, dict):
         if isinstance(value, list) and node.items is not None and not node.deduced:
@@ -119,11 +119,11 @@ def drop_empty(node: Node, value: Any) -> None:
         child = node.properties.get(name)
         if child is None:
             continue
-        if (
-            item in ([], {})
-            and name not in (*node.required, *node.always)
-            and (child.values is not None or child.items is not None)
-        ):
+        if item not in ([], {}, "", 0, False, None):
+            if isinstance(item, dict | list):
+                drop_empty(child, item)
+            continue
+        listed = (child.values is not None or child.items is not None) and isinstance(item, dict | list)
+        kept = name in node.required or name in node.always
+        if (listed and not kept) or (name in node.dropped and not listed and item is not None):
             del value[name]
-        else:
-            drop_empty(child, item)
