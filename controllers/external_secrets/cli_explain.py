@@ -95,7 +95,10 @@ def _stores_json(stores: dict[StoreRef, Manifest | None]) -> list[dict[str, str]
     for ref, manifest in stores.items():
         ready = find_condition((manifest or {}).get("status") or {}, "Ready") or {}
         state = str(ready.get("status") or "Unknown")
-        out.append({"store": f"{ref.kind} {ref.name}", "ready": state, "message": str(ready.get("message") or "")})
+        aws = (((manifest or {}).get("spec") or {}).get("provider") or {}).get("aws") or {}
+        where = f"{aws.get('service')} in {aws.get('region')}"
+        name = f"{ref.kind} {ref.name}"
+        out.append({"store": name, "reads": where, "ready": state, "message": str(ready.get("message") or "")})
     return out
 
 
@@ -141,12 +144,14 @@ def as_text(found: Explanation, stores: dict[StoreRef, Manifest | None], unseen:
     lines.append(f"target   Secret {found.target} ({found.policies}): {unseen or found.target_state}")
     for store in _stores_json(stores):
         detail = "" if store["ready"] == "True" else f": {store['message']}"
-        lines.append(f"store    {store['store']}: Ready={store['ready']}{detail}")
+        lines.append(f"store    {store['store']} ({store['reads']}): Ready={store['ready']}{detail}")
     lines.append(f"refresh  last {_time(found.last) or 'never'}; {_next_text(found)}")
     head = ["KEY", "FROM", "PROPERTY", "ARN", "VERSION"]
     rows = [head]
     for key in found.keys:
-        asked = f"{key.source}: {key.asked}" + (f" ({key.version_asked})" if key.version_asked else "")
+        asked = f"{key.source.rpartition(' ')[2]}: {key.asked}" + (
+            f" ({key.version_asked})" if key.version_asked else ""
+        )
         name = key.entry + (" (optional)" if key.optional else "")
         if not key.made:
             rows.append([name, asked, key.prop, "not read yet" if not unseen else "not shown", ""])

@@ -176,8 +176,14 @@ def as_text(made: Plan, *, paid: bool) -> str:
     total = ["total", "", "", "", "", "", f"{made.forecast.calls:,.0f}", f"{made.forecast.alone:,.0f}"]
     ours, alone = made.forecast.dollars(parameters_paid=paid)
     rows += [total, ["dollars", "", "", "", "", "", f"{ours:,.2f}", f"{alone:,.2f}"]]
-    parts = [f"{made.owners} ExternalSecrets", "", table(rows, right=(6, 7)), ""]
+    parts = [f"{made.owners} ExternalSecrets", "", table(rows, right=(6, 7))]
     parts += [f"note: {note}" for note in made.forecast.notes]
     for name, policy in made.policies.items():
-        parts += ["", f"IAM policy of {name}:", json.dumps(policy, indent=2)]
+        parts += ["", f"IAM policy of {name}:", _policy_text(policy)]
     return "\n".join(parts)
+
+
+def _policy_text(policy: Mapping[str, Any]) -> str:
+    """JSON too, a statement a line."""
+    lines = ",\n".join(f"    {json.dumps(statement)}" for statement in policy["Statement"])
+    return f'{{\n  "Version": "{policy["Version"]}",\n  "Statement": [\n{lines}\n  ]\n}}'

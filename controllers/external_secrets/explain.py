@@ -173,13 +173,11 @@ def _keys(
 
 def _key(entry: Entry, view: StoreView | None, optional: bool, made: tuple[Mapping[str, Any], ...]) -> Key:
     what = "key" if entry.secret_key else "extract" if entry.remote else "find" if entry.find else "generator"
-    service = (
-        f"{view.service} by {entry.store.kind} {entry.store.name}" if view and what != "generator" else "generator"
-    )
+    store = f"{entry.store.kind} {entry.store.name}" if what != "generator" else "generator"
     asked = entry.remote.name if entry.remote else _find_text(entry.find, view) if entry.find else ""
     version = entry.remote.version if entry.remote else ""
     prop = str(entry.spec.get("property") or "")
-    return Key(entry.where, what, service, asked, prop, version, optional, made)
+    return Key(entry.where, what, store, asked, prop, version, optional, made)
 
 
 def _find_text(find: Mapping[str, Any] | None, view: StoreView | None) -> str:

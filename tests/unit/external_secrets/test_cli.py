@@ -25,6 +25,7 @@ from controllers.external_secrets.params import RemoteKey
 from controllers.external_secrets.target import PROVENANCE, Wanted
 from controllers.external_secrets.target import manifest as secret_manifest
 
+ROOT = Path(__file__).parents[3]
 ROLE = "arn:aws:iam::111122223333:role/payments"
 
 
@@ -483,3 +484,28 @@ def test_a_name_of_a_service_account_is_where_its_role_is_found(tmp_path: Path) 
     assert set(planned(tmp_path, store(**jwt), account, secret(data=data("x"))).policies) == {ROLE}
     assert set(planned(tmp_path, store(**jwt), secret(data=data("x"))).policies) == {"ServiceAccount a/sa"}
     assert Key("a", "sa") not in planned(tmp_path, store(), secret(data=data("x"))).policies
+
+
+def _shown_in_docs() -> list[tuple[str, str]]:
+    """(command, its output) of the offline commands in docs/cli.md."""
+    text = (ROOT / "docs" / "cli.md").read_text()
+    blocks = [block.split("\n```", 1)[0] for block in text.split("```\n$ ")[1:]]
+    pairs = [block.split("\n", 1) for block in blocks]
+    return [
+        (command, output)
+        for command, output in pairs
+        if command.startswith(("inhaul secrets plan", "inhaul secrets render"))
+    ]
+
+
+@pytest.mark.parametrize(("command", "output"), _shown_in_docs())
+def test_the_commands_of_the_documents_say_what_the_documents_show(
+    command: str, output: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(command.split()[1:]) == 0
+    assert capsys.readouterr().out.strip() == output.strip()
+
+
+def test_the_documents_show_both_offline_commands() -> None:
+    assert [command.split()[2] for command, _ in _shown_in_docs()] == ["plan", "render"]
