@@ -59,6 +59,8 @@ class Fields(BaseModel):
     """CEL rules that an API server checks; `parse` leaves them to it."""
     atomic: ClassVar[bool] = False
     """`x-kubernetes-map-type: atomic`: one owner for the whole object."""
+    open: ClassVar[bool] = False
+    """`x-kubernetes-preserve-unknown-fields`: the API server keeps fields that the model does not name."""
 
 
 class OneOf(Fields):

@@ -115,9 +115,23 @@ KINDS: tuple[Kind, ...] = (
             ("Last Sync", "date", ".status.refreshTime", 0),
         ),
     ),
+    Kind(
+        push_secrets.CLUSTER_PUSH_SECRETS,
+        push_secrets.ClusterPushSecretSpec,
+        push_secrets.ClusterPushSecretStatus,
+        categories=_ESO,
+        columns=(
+            ("AGE", "date", ".metadata.creationTimestamp", 0),
+            ("Status", "string", f"{_READY}.reason", 0),
+        ),
+    ),
     Kind(generators.ECR_AUTHORIZATION_TOKENS, generators.ECRAuthorizationTokenSpec, categories=_GENERATOR),
     Kind(generators.PASSWORDS, generators.PasswordSpec, categories=_GENERATOR),
     Kind(generators.CLUSTER_GENERATORS, generators.ClusterGeneratorSpec, categories=_GENERATOR),
+    *(
+        Kind(resource, generators.UnservedGeneratorSpec, categories=_GENERATOR)
+        for resource in generators.UNSERVED_GENERATORS
+    ),
     Kind(
         bitnami.SEALED_SECRETS,
         bitnami.SealedSecretSpec,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,34 @@ _GROUP = "generators.external-secrets.io"
 ECR_AUTHORIZATION_TOKENS = Resource(_GROUP, "v1alpha1", "ecrauthorizationtokens", "ECRAuthorizationToken")
 PASSWORDS = Resource(_GROUP, "v1alpha1", "passwords", "Password")
 CLUSTER_GENERATORS = Resource(_GROUP, "v1alpha1", "clustergenerators", "ClusterGenerator", namespaced=False)
+
+
+_UNSERVED = (
+    "ACRAccessToken",
+    "BeyondtrustWorkloadCredentialsDynamicSecret",
+    "CloudsmithAccessToken",
+    "CodeArtifactAuthorizationToken",
+    "Fake",
+    "GCRAccessToken",
+    "GithubAccessToken",
+    "GitlabDeployToken",
+    "Grafana",
+    "MFA",
+    "QuayAccessToken",
+    "SSHKey",
+    "STSSessionToken",
+    "UUID",
+    "VaultDynamicSecret",
+    "Webhook",
+)
+UNSERVED_GENERATORS = tuple(Resource(_GROUP, "v1alpha1", f"{kind.lower()}s", kind) for kind in _UNSERVED)
+"""Admitted and kept as they are. An ExternalSecret that names one is told so; they have no status of their own."""
+
+
+class UnservedGeneratorSpec(Fields):
+    """A generator that is not served: any fields."""
+
+    open: ClassVar[bool] = True
 
 
 class ECRAuthorizationTokenSpec(Fields):

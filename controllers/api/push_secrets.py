@@ -1,13 +1,18 @@
-"""`external-secrets.io/v1alpha1` PushSecret: accepted and kept, not served yet."""
+"""`external-secrets.io/v1alpha1` PushSecret and ClusterPushSecret: accepted and kept, not served yet."""
 
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
 from .base import Fields, Json, Nullable, OneOf, Rule
-from .external_secrets import GeneratorRef, RewriteRegexp, RewriteTransform, Template
-from .meta import DnsName, LabelSelector, Time
+from .external_secrets import FailedNamespace, GeneratorRef, RewriteRegexp, RewriteTransform, Template
+from .meta import DnsName, LabelSelector, Strings, Time
+from .resource import Resource
 from .secret_stores import StatusCondition
+
+CLUSTER_PUSH_SECRETS = Resource(
+    "external-secrets.io", "v1alpha1", "clusterpushsecrets", "ClusterPushSecret", namespaced=False
+)
 
 ConversionStrategy = Literal["None", "ReverseUnicode"]
 
@@ -114,4 +119,31 @@ class PushSecretStatus(Fields):
     synced_resource_version: str = ""
     synced_push_secrets: dict[str, dict[str, PushData]] = {}
     """By store, then by remote key."""
+    conditions: tuple[StatusCondition, ...] = ()
+
+
+class PushSecretMetadata(Fields):
+    """Labels and annotations of the PushSecrets that are made."""
+
+    annotations: Strings = {}
+    labels: Strings = {}
+
+
+class ClusterPushSecretSpec(Fields):
+    """One PushSecret in each of many namespaces."""
+
+    push_secret_spec: PushSecretSpec
+    push_secret_name: str = ""
+    """Default: the ClusterPushSecret's name."""
+    push_secret_metadata: PushSecretMetadata = PushSecretMetadata()
+    namespace_selectors: tuple[LabelSelector, ...] = ()
+    refresh_time: str | None = None
+
+
+class ClusterPushSecretStatus(Fields):
+    """Where the PushSecrets are."""
+
+    push_secret_name: str = ""
+    failed_namespaces: tuple[FailedNamespace, ...] = ()
+    provisioned_namespaces: tuple[str, ...] = ()
     conditions: tuple[StatusCondition, ...] = ()

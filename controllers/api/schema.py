@@ -35,6 +35,8 @@ def schema_of(model: type[Fields]) -> Schema:
         schema["required"] = required
     if issubclass(model, OneOf):
         schema |= {"minProperties": 1, "maxProperties": 1}
+    if model.open:
+        schema["x-kubernetes-preserve-unknown-fields"] = True
     if model.atomic:
         schema["x-kubernetes-map-type"] = "atomic"
     if model.cel:

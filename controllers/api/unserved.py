@@ -28,8 +28,8 @@ UNSERVED: dict[str, tuple[str, ...]] = {
         "spec.retrySettings",
     ),
     "ExternalSecret": tuple(f"spec.{path}" for path in _EXTERNAL_SECRET),
-    "ClusterExternalSecret": ("spec",),
     "PushSecret": ("spec",),
+    "ClusterPushSecret": ("spec",),
     "ImageRepository": ("spec.provider=azure|gcp", "spec.proxySecretRef"),
     "GitRepository": (
         "spec.provider=aws|azure",

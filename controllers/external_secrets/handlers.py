@@ -7,12 +7,20 @@ from datetime import UTC, datetime
 from functools import partial
 
 from controllers.api.core import NAMESPACES, SECRETS
-from controllers.api.external_secrets import CLUSTER_SECRET_STORES, EXTERNAL_SECRETS, SECRET_STORES
+from controllers.api.external_secrets import (
+    CLUSTER_EXTERNAL_SECRETS,
+    CLUSTER_SECRET_STORES,
+    EXTERNAL_SECRETS,
+    PUSH_SECRETS,
+    SECRET_STORES,
+)
+from controllers.api.push_secrets import CLUSTER_PUSH_SECRETS
 from controllers.api.resource import Key, Manifest, Resource, key_of
 from controllers.aws.ecr import EcrLogins
 from controllers.aws.identity import OWN, Identities
 from controllers.aws.settings import AwsSettings
 from controllers.aws.sqs import Consumer
+from controllers.runtime.claim import SHARD_LABEL
 from controllers.runtime.conditions import EXTERNAL_SECRETS as STYLE
 from controllers.runtime.controller import Controller, Reconcile
 from controllers.runtime.manager import Manager
@@ -21,6 +29,7 @@ from controllers.templating import EXTERNAL_SECRETS as FUNCTIONS
 from controllers.templating import Chance, with_chance
 
 from . import restart_watch
+from .cluster_reconcile import ClusterReconciler
 from .coalescer import Coalescer
 from .consumer import EventHandler
 from .crowd import Crowd
@@ -39,6 +48,7 @@ from .sweeper import Sweeper
 from .target import MANAGED
 from .targets import Targets
 from .template import Engine
+from .unserved import Unserved
 from .wakes import Wakes
 from .writer import TargetWriter
 
@@ -97,14 +107,13 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
             reconciler.interest_changes += 1
         for source, _ in template_sources(after) if after is not None else ():
             reads.watch(source)
-        if before is None or after is None:
-            reconciler.interest_changes += 1
         if before is None and after is not None and changed_since(after):
             controller.queue.changed(key_of(after))
 
     controller.store.subscribe(on_sight)
     meters.fresh(controller.store.list)
     reconcilers["ExternalSecret"] = reconciler
+    _register_others(manager, controllers, reconcilers)
     for kind in ("SecretStore", "ClusterSecretStore"):
         find = partial(controllers.__getitem__, kind)
         reconcilers[kind] = StoreReconciler(resolver, identities, wakes.users, controller=find)
@@ -133,3 +142,22 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
             visibility=knobs.queue_visibility,
         )
         manager.task("secret events", consumer.run)
+
+
+def _register_others(manager: Manager, controllers: dict[str, Controller], reconcilers: dict[str, Reconcile]) -> None:
+    """Kinds that need not be served: ClusterExternalSecret, and those that are answered and no more."""
+    claim = manager.settings.claim
+    # Upstream knows no switch for these kinds: beside it, those alone are ours that say so.
+    selector = f"{SHARD_LABEL}={claim.name}" if claim.mode == "labelled" else ""
+    for resource in (CLUSTER_EXTERNAL_SECRETS, PUSH_SECRETS, CLUSTER_PUSH_SECRETS):
+        find = partial(controllers.__getitem__, resource.kind)
+        if resource == CLUSTER_EXTERNAL_SECRETS:
+            children, namespaces = controllers["ExternalSecret"].store, manager.store(NAMESPACES)
+            fan_out = ClusterReconciler(manager.kube, children, namespaces, manager.status, controller=find)
+            reconcilers[resource.kind] = fan_out
+        else:
+            reconcilers[resource.kind] = Unserved(find)
+        controllers[resource.kind] = manager.controller(
+            resource, reconcilers[resource.kind], style=STYLE, label_selector=selector, optional=True
+        )
+    fan_out.listen()

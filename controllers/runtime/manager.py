@@ -76,6 +76,7 @@ class Manager:
         self._web = WebServer(settings.web, self._health, self.metrics)
         self._scope = "inhaul"
         self._controllers: dict[Resource, tuple[Controller, str]] = {}
+        self._optional: set[Resource] = set()
         self._stores: dict[Resource, Store] = {NAMESPACES: self.policies.names}
         self._watches: list[Watch] = list(self.policies.watches)
         self._tasks: list[tuple[str, TaskFunction, bool, str]] = []
@@ -104,8 +105,10 @@ class Manager:
         max_concurrent: int = 8,
         label_selector: str = "",
         style: Style = FLUX,
+        optional: bool = False,
     ) -> Controller:
-        """Reconciles a custom resource. Once per resource; before `run`."""
+        """Reconciles a custom resource. Once per resource; before `run`. `optional`: the kind need not be served; its
+        objects are seen when its CRD comes."""
         if resource in self._controllers or self._alive:
             raise ValueError(f"{resource.plural} has a controller already, or the manager runs")
         knobs, name = self.settings.queue, resource.plural
@@ -130,6 +133,18 @@ class Manager:
             label_selector=",".join(part for part in (label_selector, claimed) if part),
         )
         self._controllers[resource] = (controller, self._scope)
+        if optional:
+            self._optional.add(resource)
+            self._watches.append(Watch(
+                self.kube,
+                resource,
+                lambda event: controller.on_event(event.type, event.object),
+                label_selector=controller.label_selector,
+                metadata_only=False,
+                timeout=self.settings.watch.timeout,
+                metrics=self.metrics,
+            ))  # fmt: skip
+            return controller
         self._informer.add(resource, controller.on_event, label_selector=controller.label_selector)
         if not controller.label_selector:  # a store that was asked for before needs no watch of its own any more
             self._watches = [watch for watch in self._watches if watch.resource != resource]
@@ -242,7 +257,8 @@ class Manager:
 
     async def _bring_up(self) -> None:
         """Waits for the kinds and the stores, then lets the workers of each scope go when it leads."""
-        await wait_until_served(self.kube, list(self._controllers), self._health.waiting)
+        needed = [resource for resource in self._controllers if resource not in self._optional]
+        await wait_until_served(self.kube, needed, self._health.waiting)
         self._health.served.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(_WARM_UP):
@@ -254,7 +270,8 @@ class Manager:
         self._health.warm = True
         self.started.set()
         for controller, scope in self._controllers.values():
-            self._spawn(f"resync {controller.resource.plural}", self._resync(controller))
+            if controller.resource not in self._optional:  # a Watch lists by itself
+                self._spawn(f"resync {controller.resource.plural}", self._resync(controller))
             self._spawn(f"work {controller.resource.plural}", self._when_leading(scope, controller=controller))
         for name, function, leader_only, scope in self._tasks:
             if leader_only:

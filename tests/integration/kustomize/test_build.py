@@ -175,6 +175,12 @@ def test_every_reference_of_a_binding_exists() -> None:
         ("external-secrets", "create", "secrets", ""),
         ("external-secrets", "create", "serviceaccounts/token", ""),
         ("external-secrets", "patch", "externalsecrets/status", "external-secrets.io"),
+        ("external-secrets", "watch", "serviceaccounts", ""),
+        ("external-secrets", "watch", "configmaps", ""),
+        ("external-secrets", "delete", "externalsecrets", "external-secrets.io"),
+        ("external-secrets", "patch", "clusterpushsecrets/status", "external-secrets.io"),
+        ("external-secrets", "watch", "clustergenerators", "generators.external-secrets.io"),
+        ("external-secrets", "patch", "namespaces", ""),
         ("decryption", "create", "secrets", ""),
         ("decryption", "watch", "sealedsecrets", "bitnami.com"),
         ("image-automation", "patch", "imagepolicies/status", "image.toolkit.fluxcd.io"),
@@ -214,13 +220,13 @@ def test_a_controller_may_not_do_what_is_not_its_work(account: str, verb: str, r
     assert not may("base", account, verb, resource, group)
 
 
-def _admits(policy: str, user: str, obj: dict[str, Any]) -> bool:
+def _admits(policy: str, user: str, obj: dict[str, Any], old: dict[str, Any] | None = None) -> bool:
     """What the API server would answer: not matched, or all validations true."""
     spec = of_kind("base", "ValidatingAdmissionPolicy")[policy]["spec"]
-    values = {"object": obj, "request": {"userInfo": {"username": user}}}
+    values = {"object": obj, "oldObject": old, "request": {"userInfo": {"username": user}}}
 
     def holds(expression: str) -> bool:
-        return compile_cel(expression, ("object", "request")).holds(values)
+        return compile_cel(expression, ("object", "oldObject", "request")).holds(values)
 
     matched = all(holds(condition["expression"]) for condition in spec["matchConditions"])
     return not matched or all(holds(validation["expression"]) for validation in spec["validations"])
@@ -278,3 +284,25 @@ def test_with_irsa_each_account_has_a_role_of_its_own_and_never_the_nodes() -> N
             env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
             assert {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"} in env
             assert {"name": "HOME", "value": "/tmp"} in env
+
+
+@pytest.mark.parametrize(
+    ("change", "admitted"),
+    [
+        ({"finalizers": ["own/one"]}, True),
+        ({}, True),
+        ({"finalizers": ["externalsecrets.external-secrets.io/ces-a"]}, False),
+        ({"finalizers": []}, False),
+        ({"labels": {"team": "other"}}, False),
+        ({"labels": None}, False),
+        ({"annotations": {"scheduler": "x"}}, False),
+    ],
+)
+def test_a_namespace_loses_upstreams_finalizers_and_changes_in_nothing_else(
+    change: dict[str, Any], admitted: bool
+) -> None:
+    old = {"name": "a", "labels": {"team": "x"}, "finalizers": ["externalsecrets.external-secrets.io/ces-a", "own/one"]}
+    new = {key: value for key, value in {**old, **change}.items() if value is not None}
+    wrapped = {"metadata": new}, {"metadata": old}
+    assert _admits("inhaul-namespace-finalizers", OURS, *wrapped) is admitted
+    assert _admits("inhaul-namespace-finalizers", "system:serviceaccount:kube-system:namespace-controller", *wrapped)
