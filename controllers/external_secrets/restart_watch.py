@@ -32,7 +32,7 @@ from . import restart
 from .restart import Decision, Marks, Record
 from .restart_marks import BadKey, Marker, load_key
 from .restart_secrets import SecretBook
-from .restart_uses import MAX_SECRETS, OPTING_IN, Asked, BadPattern, Use, asked, choose, uses_of
+from .restart_uses import MAX_SECRETS, ON_CHANGE, OPTING_IN, Asked, BadPattern, Use, asked, choose, uses_of
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +174,9 @@ class Restarter:
                 self._reloader_moved(True)
             return
         annotations = meta.get("annotations") or {}
+        if not self._knobs.reloader and ON_CHANGE not in annotations and restart.SEEN not in annotations:
+            self._forget(kind, key)  # where a template's annotations count, the workload must be read to know
+            return
         mine = tuple(annotations.get(name) for name in (*OPTING_IN, restart.SEEN))
         print_ = (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"), *mine)
         if self._prints.get((kind, key)) != print_:

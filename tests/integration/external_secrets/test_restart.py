@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from controllers.api.core import DAEMON_SETS, DEPLOYMENTS, EVENTS, SECRETS, STAT
 from controllers.external_secrets import restart_watch
 from controllers.external_secrets.restart import FIELD_MANAGER, SEEN
 from controllers.external_secrets.restart_marks import KEY_SECRET
+from controllers.external_secrets.restart_uses import MAX_SECRETS
 from controllers.runtime.manager import Manager
 from tests.cluster import Cluster, until
 
@@ -131,6 +133,41 @@ async def test_a_controller_that_was_away_neither_loses_nor_repeats_a_restart(cl
         assert await shop.generation("web") == 2
         await shop.secret("db", password="r")
         await shop.until_generation("web", 3)
+
+
+async def test_wherever_it_is_cut_off_the_next_start_makes_it_one_rollout(cluster: Cluster, shop: Shop) -> None:
+    await shop.secret("db", password="p")
+    await shop.workload("web", pod_of("db"))
+    at_once = {**QUICK, "restart_window": "0"}
+    for turn, seconds in enumerate((0.0, 0.005, 0.02, 0.05, 0.1)):
+        async with cluster.managed(restart_watch, **at_once):
+            await shop.recorded("web")
+            await shop.secret("db", password=f"p{turn}")
+            await asyncio.sleep(seconds)  # how far it comes is chance; what follows must not be
+        async with cluster.managed(restart_watch, **at_once):
+            await shop.until_generation("web", 2 + turn)
+    async with cluster.managed(restart_watch, **at_once):
+        await shop.settled()
+    assert await shop.generation("web") == 6
+
+
+async def test_names_that_cannot_be_followed_are_told_and_nothing_is_done(cluster: Cluster, shop: Shop) -> None:
+    for number in range(MAX_SECRETS + 1):
+        await shop.secret(f"many-{number}", value="1")
+    await shop.workload("broken", {}, annotations={"secret.reloader.stakater.com/reload": "db-("})
+    await shop.workload("greedy", {}, annotations={"secret.reloader.stakater.com/reload": "many-.*"})
+    async with cluster.managed(restart_watch, **QUICK):
+
+        async def told() -> bool:
+            events = (await cluster.admin.list(EVENTS, NAMESPACE)).items
+            found = {each["regarding"]["name"]: each["note"] for each in events if each["type"] == "Warning"}
+            return "'db-('" in found.get("broken", "") and "257 Secrets" in found.get("greedy", "")
+
+        await until(told, patience=30, what="two warnings")
+        await shop.secret("many-0", value="2")
+        await shop.settled()
+    assert [await shop.generation(name) for name in ("broken", "greedy")] == [1, 1]
+    assert SEEN not in (await shop.get("greedy"))["metadata"]["annotations"]
 
 
 async def test_a_patch_that_was_judged_on_old_news_is_refused_by_the_server(cluster: Cluster, shop: Shop) -> None:
