@@ -176,6 +176,7 @@ class Restarter:
         annotations = meta.get("annotations") or {}
         if not self._knobs.reloader and ON_CHANGE not in annotations and restart.SEEN not in annotations:
             self._forget(kind, key)  # where a template's annotations count, the workload must be read to know
+            self._prints.pop((kind, key), None)
             return
         mine = tuple(annotations.get(name) for name in (*OPTING_IN, restart.SEEN))
         print_ = (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"), *mine)
