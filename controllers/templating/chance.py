@@ -1,4 +1,6 @@
-"""Functions whose result is another each time: random text, the clock, salted hashes. Their sources are injected.
+"""Functions whose result is another each time: random text and the clock. Their sources are injected.
+
+Keys and salted hashes are in `sprig_crypto`.
 
 Each refresh of an ExternalSecret that calls one writes another Secret; that is what upstream does too.
 """
@@ -12,14 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import bcrypt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-
 from .errors import FunctionError
 from .godate import Time, duration_text
 from .registry import FunctionSet, bounded_size, functions
-from .values import Value, to_bytes
+from .values import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +55,6 @@ class Chance:
         return base64.b64encode(self.random(bounded_size(max(count, 0)))).decode()
 
 
-def _bcrypt(password: str) -> str:
-    raw = to_bytes(password)
-    if len(raw) > 72:
-        raise FunctionError("bcrypt: password length exceeds 72 bytes")
-    return bcrypt.hashpw(raw, bcrypt.gensalt(10, prefix=b"2a")).decode()
-
-
-def _htpasswd(user: str, password: str) -> str:
-    if ":" in user:
-        return "invalid username: the name holds a colon"
-    return f"{user}:{_bcrypt(password)}"
-
-
-def _private_key(kind: str) -> str:
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-    form = serialization.PrivateFormat.TraditionalOpenSSL
-    if kind in ("", "rsa"):
-        key = rsa.generate_private_key(65537, 4096)
-    elif kind == "ecdsa":
-        key = ec.generate_private_key(ec.SECP256R1())
-    elif kind == "ed25519":
-        key, form = ed25519.Ed25519PrivateKey.generate(), serialization.PrivateFormat.PKCS8
-    else:
-        raise FunctionError("unknown type of key; expected rsa, ecdsa or ed25519")
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
-
-
 def chance_functions(chance: Chance) -> FunctionSet:
     """Sprig's functions that are not deterministic, over the given sources."""
 
@@ -104,9 +75,6 @@ def chance_functions(chance: Chance) -> FunctionSet:
                 "uuidv4": ("", lambda: str(uuid.UUID(bytes=chance.random(16), version=4))),
                 "now": ("", lambda: Time(chance.now())),
                 "ago": ("a", ago),
-                "bcrypt": ("s", _bcrypt),
-                "htpasswd": ("ss", _htpasswd),
-                "genPrivateKey": ("s", _private_key),
             },
             deterministic=False,
         )

@@ -103,6 +103,9 @@ def _json(value: Value, out: list[str], indent: str, newline: str, html: bool, d
 
 def _json_collection(value: Value, out: list[str], indent: str, newline: str, html: bool, depth: int) -> None:
     if isinstance(value, Struct):
+        if value.marshal is not None:
+            out.append(json_string(value.marshal, escape_html=html))
+            return
         value = value.fields
     is_map = isinstance(value, dict)
     if not value:

@@ -24,6 +24,8 @@ class Budget:
     steps: int = 500_000
     output: int = 4 << 20
     depth: int = 100
+    heavy: int = 250
+    """Units of about ten milliseconds for functions that are slow by design: keys, bcrypt, scrypt."""
 
 
 class _Break(Exception):
@@ -61,7 +63,7 @@ class Evaluator:
         self.missing_key = missing_key
         self.budget = budget
         self.executing = name
-        self.steps = 0
+        self.steps = self.heavy = 0
         self.size = 0
         self.depth = 0
         self.out: list[str] = []
@@ -91,6 +93,11 @@ class Evaluator:
         self.steps += steps
         if self.steps > self.budget.steps:
             raise self.error(f"template takes more than {self.budget.steps} steps", BudgetExceeded)
+
+    def spend_heavy(self, function: Function, arguments: list[Value]) -> None:
+        self.heavy += function.cost_of(arguments)
+        if self.heavy > self.budget.heavy:
+            raise self.error(f"{function.name} is slow, and was called too often in one template", BudgetExceeded)
 
     def enter(self) -> None:
         self.depth += 1
@@ -348,6 +355,8 @@ class Evaluator:
         if final is not _MISSING:
             values.append(self.checked(final, function.parameter(len(args))))
         self.node = command or at
+        if function.cost:
+            self.spend_heavy(function, values)
         try:
             result = function.call(*values)
         except FunctionError as error:

@@ -30,7 +30,7 @@ class Time(Struct):
         self.moment = moment
         fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
         shown = format_time(f"2006-01-02 15:04:05{fraction and '.000000'} -0700 MST", moment)
-        super().__init__({}, text=shown, type_name="time.Time", methods={
+        super().__init__({}, text=shown, type_name="time.Time", marshal=_rfc3339(moment), methods={
             "Unix": lambda: int(moment.timestamp()),
             "Year": lambda: moment.year,
             "Month": lambda: moment.month,
@@ -41,6 +41,15 @@ class Time(Struct):
             "UTC": lambda: Time(moment.astimezone(UTC)),
             "Format": lambda layout: format_time(layout, moment),
         })  # fmt: skip
+
+
+def _rfc3339(moment: datetime) -> str:
+    text = moment.isoformat()
+    head, dot, fraction = text.partition(".")
+    if dot:
+        digits, zone = fraction[:6].rstrip("0"), fraction[6:]
+        text = f"{head}.{digits}{zone}" if digits else head + zone
+    return text.replace("+00:00", "Z")
 
 
 def format_time(layout: str, moment: datetime) -> str:

@@ -8,7 +8,7 @@ the function runs; so does the evaluator, by these letters:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .errors import FunctionError
@@ -37,6 +37,8 @@ class Function:
     parameters: str
     call: Callable[..., Value]
     deterministic: bool = True
+    cost: int | Callable[..., int] = 0
+    """What a call takes of the budget's `heavy`: a number, or a function of the arguments."""
 
     @property
     def fixed(self) -> str:
@@ -45,6 +47,9 @@ class Function:
     @property
     def variadic(self) -> bool:
         return self.parameters.endswith("*")
+
+    def cost_of(self, arguments: Sequence[Value]) -> int:
+        return self.cost if isinstance(self.cost, int) else self.cost(*arguments)
 
     def parameter(self, index: int) -> str:
         """The letter of the parameter at `index`."""
@@ -80,10 +85,13 @@ class FunctionSet(Mapping[str, Function]):
 
 
 def functions(
-    table: Mapping[str, tuple[str, Callable[..., Value]]], *, deterministic: bool = True
+    table: Mapping[str, tuple[str, Callable[..., Value]]],
+    *,
+    deterministic: bool = True,
+    cost: int | Callable[..., int] = 0,
 ) -> dict[str, Function]:
     """`{"upper": ("s", str.upper)}` → functions by name."""
-    return {name: Function(name, letters, call, deterministic) for name, (letters, call) in table.items()}
+    return {name: Function(name, letters, call, deterministic, cost) for name, (letters, call) in table.items()}
 
 
 def fits(letter: str, value: Value) -> bool:

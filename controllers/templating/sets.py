@@ -12,14 +12,16 @@ from .godate import DATES
 from .goyaml import YAML
 from .pem import PEM
 from .registry import FunctionSet
+from .sprig_crypto import CRYPTO, crypto_functions
 from .sprig_data import DATA
 from .sprig_misc import MISC
+from .sprig_semver import SEMVER
 from .sprig_strings import STRINGS
 
-SPRIG = FunctionSet({**STRINGS, **DATA, **MISC, **DATES})
+SPRIG = FunctionSet({**STRINGS, **DATA, **MISC, **DATES, **CRYPTO, **SEMVER})
 EXTERNAL_SECRETS = SPRIG | {**PEM, **YAML}
 
 
 def with_chance(functions: FunctionSet, chance: Chance) -> FunctionSet:
     """`functions` and what needs randomness or time."""
-    return functions | chance_functions(chance)
+    return functions | chance_functions(chance) | crypto_functions(chance)

@@ -239,7 +239,6 @@ MISC: dict[str, Function] = functions(
         "osIsAbs": ("s", os.path.isabs),
         "urlParse": ("s", _url_parse),
         "urlJoin": ("m", _url_join),
-        "derivePassword": ("issss", _derive_password),
         **_both("Match", "ss", lambda pattern, text: compile_re2(pattern).search(text) is not None),
         **_both("Find", "ss", _find),
         **_both("FindAll", "ssi", _find_all),
@@ -249,4 +248,4 @@ MISC: dict[str, Function] = functions(
         "fail": ("s", _fail),
         "regexQuoteMeta": ("s", lambda text: re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text)),
     }
-)
+) | functions({"derivePassword": ("issss", _derive_password)}, cost=15)

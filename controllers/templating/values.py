@@ -46,11 +46,12 @@ class Ordered(dict[Any, Any]):
 class Struct:
     """A value with named fields and methods, as a Go struct is to a template.
 
-    `text` is what its String method would return (None: printed as `{a b}`). Compared and hashed by its fields, so that
+    `text` is what its String method would return (None: printed as `{a b}`), `marshal` the text that it is in JSON and
+    YAML (None: an object of its fields). Compared and hashed by its fields, so that
     it can be a map's key. A method is a Python callable of positional arguments and raises FunctionError.
     """
 
-    __slots__ = ("fields", "methods", "text", "type_name")
+    __slots__ = ("fields", "marshal", "methods", "text", "type_name")
 
     def __init__(
         self,
@@ -59,10 +60,12 @@ class Struct:
         text: str | None = None,
         type_name: str = "struct",
         methods: Mapping[str, Callable[..., Value]] | None = None,
+        marshal: str | None = None,
     ) -> None:
         self.fields = dict(fields)
         self.methods = dict(methods or {})
         self.text = text
+        self.marshal = marshal
         self.type_name = type_name
 
     def __eq__(self, other: object) -> bool:
