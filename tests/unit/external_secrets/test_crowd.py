@@ -48,9 +48,14 @@ def test_the_urgent_have_places_of_their_own() -> None:
 
 def test_whoever_leaves_knows_when_to_come_again_and_why() -> None:
     found = crowd()
-    with found.inside({SLOW}), found.inside({SLOW}), found.inside({SLOW}), found.inside({SLOW}):
-        with pytest.raises(Crowded, match="Throttled") as caught:
-            found.check({SLOW})
+    with (
+        found.inside({SLOW}),
+        found.inside({SLOW}),
+        found.inside({SLOW}),
+        found.inside({SLOW}),
+        pytest.raises(Crowded, match="Throttled") as caught,
+    ):
+        found.check({SLOW})
     assert caught.value.retry_after is not None
     assert 20 < caught.value.retry_after < 40
 
