@@ -45,7 +45,10 @@ from .message import Automation, BadMessage, Picked, commit_trailers, render
 from .push_config import PushConfig
 from .reference import Ref
 
-ATTEMPTS = 24
+PATIENCE = 120.0
+"""Seconds after which a branch that moves all the time is left to the next reconcile. Tries are not counted: among
+writers of equal speed each try has the same chance, and a fixed number of them starves on a busy branch."""
+_PAUSE, _MAX_PAUSE = 0.02, 0.5
 _OURS = "Image-Update-Automation"
 
 
@@ -98,25 +101,55 @@ class _Plan:
     outcomes: dict[Key, Outcome] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Tree:
+    """The files of a commit that hold markers. Blobs are read once, so a try on a moved branch reads what moved."""
+
+    mirror: Mirror
+    known: dict[str, bytes | None] = field(default_factory=dict)
+    """By blob id; None: without a marker."""
+
+    def marked(self, commit: str) -> dict[str, bytes]:
+        """Symlinks and submodules are no files."""
+        entries = [
+            entry
+            for entry in self.mirror.objects.list_tree(commit)
+            if entry.is_file and is_candidate(entry.path) and entry.size <= MAX_FILE
+        ]
+        fresh = [entry.id for entry in entries if entry.id not in self.known]
+        for name, content in self.mirror.objects.read_blobs(fresh).items():
+            self.known[name] = content if has_marker(content) else None
+        found = ((entry.path, self.known[entry.id]) for entry in entries)
+        return {path: content for path, content in found if content is not None}
+
+
 def visit(
-    mirrors: Mirrors, remote: Remote, config: PushConfig, jobs: Sequence[Job], *, now: Callable[[], datetime]
+    mirrors: Mirrors,
+    remote: Remote,
+    config: PushConfig,
+    jobs: Sequence[Job],
+    *,
+    now: Callable[[], datetime],
+    patience: float = PATIENCE,
 ) -> dict[Key, Outcome]:
     """The outcome of each job. Raises GitError for what concerns all of them."""
     branch = branch_ref(config.branch)
+    until, pause, moved = time.monotonic() + patience, _PAUSE, False
     with mirrors.use(remote) as mirror:
-        for attempt in range(1, ATTEMPTS + 1):
-            start, base, lease = _base(mirror, config, branch)
-            plan = _plan(mirror, base, jobs, now(), ref=branch if config.switch and lease else start.ref)
+        tree = _Tree(mirror)
+        while True:
+            start, base, lease = _base(mirror, config, branch, moved=moved)
+            plan = _plan(mirror, base, jobs, now(), ref=branch if config.switch and lease else start.ref, tree=tree)
             if plan.tip != base:
                 try:
                     push(mirror, _refs(config, plan.tip, branch, lease), options=config.options)
                 except (NonFastForward, LeaseLost):
-                    if attempt == ATTEMPTS:
+                    if time.monotonic() > until:
                         raise
-                    time.sleep(random.uniform(0.02, 0.1) * attempt)  # noqa: S311 jitter
+                    time.sleep(random.uniform(0, pause))  # noqa: S311 jitter
+                    moved, pause = True, min(pause * 2, _MAX_PAUSE)
                     continue
             return {key: _finished(one, start, plan.tip, config) for key, one in plan.outcomes.items()}
-    raise NonFastForward(f"{config.branch} of {remote.url} moved {ATTEMPTS} times in a row")
 
 
 def _refs(config: PushConfig, tip: str, branch: str, lease: str | None) -> list[PushRef]:
@@ -131,8 +164,14 @@ def _refs(config: PushConfig, tip: str, branch: str, lease: str | None) -> list[
     return refs
 
 
-def _base(mirror: Mirror, config: PushConfig, branch: str) -> tuple[Found, str, str | None]:
-    """What is checked out, the commit to work on, and the lease for the push: the push branch goes on where it is."""
+def _base(mirror: Mirror, config: PushConfig, branch: str, *, moved: bool = False) -> tuple[Found, str, str | None]:
+    """What is checked out, the commit to work on, and the lease for the push: the push branch goes on where it is.
+
+    `moved`: another was faster just now, so the branch is fetched without asking first whether it is another.
+    """
+    if moved and not config.switch:
+        commit = mirror.fetch_ref(branch)
+        return Found(commit, branch), commit, None
     start = mirror.resolve(target(config.checkout))
     if not config.switch:
         return start, mirror.fetch(start), None
@@ -142,7 +181,9 @@ def _base(mirror: Mirror, config: PushConfig, branch: str) -> tuple[Found, str, 
     return start, mirror.fetch(Found(standing, branch)), None
 
 
-def _plan(mirror: Mirror, base: str, jobs: Sequence[Job], now: datetime, *, ref: str = "") -> _Plan:
+def _plan(
+    mirror: Mirror, base: str, jobs: Sequence[Job], now: datetime, *, ref: str = "", tree: _Tree | None = None
+) -> _Plan:
     """Commits of all jobs, one upon the other, not pushed. `ref` is where `base` stands."""
     branch = Found(base, ref)
     plan = _Plan(base)
@@ -153,23 +194,12 @@ def _plan(mirror: Mirror, base: str, jobs: Sequence[Job], now: datetime, *, ref:
             plan.outcomes[job.key] = Outcome(head=base)
             continue
         if files is None:
-            files = _marked_files(mirror, base)
+            files = (tree or _Tree(mirror)).marked(base)
         try:
             plan.outcomes[job.key] = _one(mirror, plan, job, files, head, branch, now)
         except (GitError, BadMessage) as error:
             plan.outcomes[job.key] = Outcome(head=base, error=error)
     return plan
-
-
-def _marked_files(mirror: Mirror, commit: str) -> dict[str, bytes]:
-    """Every file that may hold markers and does. Symlinks and submodules are no files."""
-    entries = [
-        entry
-        for entry in mirror.objects.list_tree(commit)
-        if entry.is_file and is_candidate(entry.path) and entry.size <= MAX_FILE
-    ]
-    blobs = mirror.objects.read_blobs(entry.id for entry in entries)
-    return {entry.path: blobs[entry.id] for entry in entries if has_marker(blobs[entry.id])}
 
 
 def _one(

@@ -21,6 +21,7 @@ from tests.cluster import Cluster, condition, until
 
 NS = "team-a"
 KINDS: dict[str, Resource] = {one.kind: one for one in (IMAGE_REPOSITORIES, IMAGE_POLICIES, IMAGE_UPDATE_AUTOMATIONS)}
+PATIENCE = 60.0
 FILE = 'image: {host}/web:v1.0.0 # {{"$imagepolicy": "team-a:web"}}\r\n\r\nother:   1\r\n'
 
 
@@ -96,7 +97,7 @@ class Bench:
             return seen[0] == status and reason in seen[1] and holds in seen[2]
 
         try:
-            await until(reached, what=f"{kind} {name} Ready={status}")
+            await until(reached, patience=PATIENCE, what=f"{kind} {name} Ready={status}")
         except AssertionError:
             raise AssertionError(f"{kind} {name} is {seen}, wanted {status} {reason} {holds}") from None
         return seen[2]
@@ -108,7 +109,7 @@ class Bench:
             text = (await self.git.read("fleet", path, revision=branch)).decode()
             return text if holds in text else ""
 
-        return str(await until(reached, what=f"{path} with {holds}"))
+        return str(await until(reached, patience=PATIENCE, what=f"{path} with {holds}"))
 
     async def until_noted(self, commit: str, name: str = "bot") -> Manifest:
         """The automation's status once it says that this commit was pushed."""
@@ -117,7 +118,7 @@ class Bench:
             status = (await self.get("ImageUpdateAutomation", name)).get("status") or {}
             return status.get("lastPushCommit") == commit and status
 
-        found: Manifest = await until(noted, what=f"lastPushCommit {commit}")
+        found: Manifest = await until(noted, patience=PATIENCE, what=f"lastPushCommit {commit}")
         return found
 
     async def request(self, kind: str, name: str, value: str) -> None:

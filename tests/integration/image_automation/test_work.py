@@ -53,30 +53,6 @@ def _remote(server: GitServer) -> Remote:
     return Remote(url, GitAuth.from_secret(data, url), timeout=20)
 
 
-async def test_writers_of_several_processes_lose_no_update_and_commit_none_twice(server: GitServer, tmp_path: Path):
-    pushes = []
-
-    async def remember(push) -> None:
-        pushes.append(push)
-
-    server.on_push = remember
-
-    def write(number: int) -> None:
-        mirrors = Mirrors(tmp_path / f"m{number}")  # as if each were a process of its own
-        for tag in ("2.0.0",):
-            outcome = visit(mirrors, _remote(server), CONFIG, [_job(f"w{number}", tag)], now=_now)
-            assert outcome[Key("ns", f"w{number}")].changes == 1
-
-    await asyncio.gather(*(asyncio.to_thread(write, number) for number in range(10)))
-    for number in range(10):
-        assert b":2.0.0 " in await server.read("fleet", f"apps/w{number}/a.yaml")
-    assert int(await server.git("fleet", "rev-list", "--count", "main")) == 11
-    chain = (await server.git("fleet", "rev-list", "--first-parent", "main")).split()
-    assert [(c.old, c.new) for push in pushes for c in push.changes] == list(
-        zip(chain[:0:-1], chain[-2::-1], strict=True)
-    )  # each push went from one commit of the branch to the next: none was forced
-
-
 async def test_a_crash_between_commit_and_push_loses_and_doubles_nothing(server: GitServer, tmp_path: Path):
     mirrors, remote, job = Mirrors(tmp_path / "m"), _remote(server), _job("w0", "1.0.0")
 
