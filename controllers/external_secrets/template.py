@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from controllers.templating import EXTERNAL_SECRETS, FunctionSet, StringMap, Template, TemplateError
+from controllers.templating import EXTERNAL_SECRETS, Budget, FunctionSet, StringMap, Template, TemplateError
 from controllers.templating.errors import FunctionError, ParseError
 from controllers.templating.goyaml import load
 from controllers.templating.values import to_bytes, to_text
@@ -21,6 +21,9 @@ from .decode import decode
 from .errors import EntryError, TemplateProblem
 
 Delimiters = tuple[str, str]
+_BUDGET = Budget()
+_KEYS_BUDGET = Budget(steps=50_000, heavy=0)
+"""For names of keys, which are made on the event loop: nothing slow belongs there."""
 MAX_SECRET = 1 << 20
 """A Secret's data may be 1 MiB altogether."""
 
@@ -51,11 +54,12 @@ class Engine:
     functions: FunctionSet = field(default_factory=lambda: EXTERNAL_SECRETS)
     delimiters: Delimiters = ("{{", "}}")
 
-    def execute(self, key: str, text: str, data: Mapping[str, bytes]) -> bytes:
+    def execute(self, key: str, text: str, data: Mapping[str, bytes], budget: Budget = _BUDGET) -> bytes:
         """One template. Raises TemplateProblem, which names key, line and cause."""
         try:
             parsed = Template.parse(text, name=key, functions=self.functions, delimiters=self.delimiters)
-            return parsed.render_bytes(StringMap({name: to_text(value) for name, value in data.items()}))
+            values = StringMap({name: to_text(value) for name, value in data.items()})
+            return parsed.render_bytes(values, budget=budget)
         except ParseError as error:
             raise TemplateProblem(f"unable to parse template at key {key}: {error}") from None
         except TemplateError as error:
@@ -64,7 +68,8 @@ class Engine:
     def text(self, text: str, data: Mapping[str, str]) -> str:
         """A template outside of a target (rewrite.transform). Raises EntryError."""
         try:
-            return to_text(self.execute("transform", text, {name: to_bytes(value) for name, value in data.items()}))
+            values = {name: to_bytes(value) for name, value in data.items()}
+            return to_text(self.execute("transform", text, values, _KEYS_BUDGET))
         except TemplateProblem as error:
             raise EntryError("Rewrite", str(error)) from None
 

@@ -248,4 +248,4 @@ MISC: dict[str, Function] = functions(
         "fail": ("s", _fail),
         "regexQuoteMeta": ("s", lambda text: re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text)),
     }
-) | functions({"derivePassword": ("issss", _derive_password)}, cost=15)
+) | functions({"derivePassword": ("issss", _derive_password)}, cost=35)

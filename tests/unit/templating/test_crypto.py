@@ -184,7 +184,7 @@ def test_versions_and_times_are_those_of_go(text: str, answer: str) -> None:
 def test_slow_functions_are_called_so_often_and_no_more(text: str) -> None:
     template = Template.parse(text, name="t", functions=EVERY)
     with pytest.raises(BudgetExceeded, match="slow"):
-        template.render({}, budget=Budget(heavy=15))
+        template.render({}, budget=Budget(heavy=40))
 
 
 def test_the_default_budget_has_room_for_what_people_write() -> None:
