@@ -128,7 +128,7 @@ BUILT_IN = (CONFIG, ROLE, TEMPLATE, SERVICE)
 @st.composite
 def write(draw: Any, kind: Kind) -> Call:
     """One write of the object `one`, by one of the doors."""
-    doors = ["apply", "apply", "apply", "merge", "put", "delete", "json"]
+    doors = ["apply", "apply", "apply", "merge", "put", "delete", "json", "post"]
     doors += ["status", "apply-status"] if kind is CUSTOM else ["strategic"]
     door = draw(st.sampled_from(doors))
     one, dry = f"{kind.path}/one", draw(st.sampled_from([{}, {}, {}, {"dryRun": "All"}]))
@@ -137,6 +137,8 @@ def write(draw: Any, kind: Kind) -> Call:
         force = draw(st.sampled_from(["true", "false"]))
         return apply(one, body, draw(MANAGERS), query={"force": force, **dry})
     query = {"fieldManager": draw(st.one_of(MANAGERS, WRITERS)), **dry}
+    if door == "post":
+        return post(kind.path, body, query=query)
     if door == "put" and kind is not CUSTOM:
         return put(one, body, query=query)
     if door == "delete":

@@ -17,13 +17,11 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 def keep(target: Target, obj: Manifest, old: Manifest) -> None:
     """What this door does not change stays as it was."""
     if target.subresource in ("status", "finalize"):
-        own = obj.get("status") if target.subresource == "status" else obj.get("spec")
-        obj.clear()
-        obj.update(json.loads(json.dumps(old)))
         part = "status" if target.subresource == "status" else "spec"
-        obj[part] = own
-        if own is None:
-            del obj[part]
+        own = {part: obj[part]} if part in obj else {}
+        obj.clear()
+        obj.update(json.loads(json.dumps({name: value for name, value in old.items() if name != part})))
+        obj.update(own)
         return
     if target.served.status:
         if "status" in old:

@@ -169,7 +169,10 @@ class Rest:
         )
         if problem:
             raise bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {problem}')
-        if not kind.custom and not applied:
+        if kind.custom and not applied:
+            apply_defaults(schema, obj)
+            drop_forbidden_nulls(schema, obj)
+        elif not applied:
             drop_nulls(schema, obj)
         if target.type.shares:
             obj = convert.to_core_v1(obj)
@@ -202,7 +205,6 @@ class Rest:
             prepare(obj, old)
         apply_defaults(target.served.schema, obj)
         if kind.custom:
-            drop_forbidden_nulls(target.served.schema, obj)
             drop_empty(target.served.schema.properties["metadata"], obj["metadata"])
         else:
             drop_empty(target.served.schema, obj)
@@ -290,14 +292,14 @@ class Rest:
         head["resourceVersion"] = old["metadata"].get("resourceVersion")
         set_generation(target, obj, old)
         meta.tidy(head)
-        null_empty(target.served.schema, obj)
+        emptied = null_empty(target.served.schema, obj)
         if unchanged(obj, old):
             return self._maybe_remove(target, old, options)
         if options.dry_run:
             return obj
         if removable(target, obj):
             self.memory.remove(target.type.table, target.key, obj)
-            return obj
+            return {**obj, **emptied}  # never stored, so as it was sent
         return self.memory.put(target.type.table, target.key, obj).object
 
     def _maybe_remove(self, target: Target, old: Manifest, options: Options) -> Manifest:

@@ -43,6 +43,8 @@ def _merge_map(node: Node, target: dict[str, Any], patch: dict[str, Any]) -> dic
         elif not name.startswith("$"):
             if value is None:
                 merged.pop(name, None)
+            elif isinstance(value, list) and name not in merged:
+                merged[name] = [_clean(item) for item in value if not _deleting(item)]
             else:
                 merged[name] = _merge(node.child(name), merged.get(name), value)
     for name, value in patch.items():
@@ -122,6 +124,10 @@ def _rank(item: Any, key: str, names: list[Any]) -> int:
     """The place of an item in a list; behind all where it is not in it."""
     name = _identity(item, key)
     return names.index(name) if name in names else len(names)
+
+
+def _deleting(item: Any) -> bool:
+    return isinstance(item, dict) and item.get(PATCH) == "delete"
 
 
 def _clean(value: Any) -> Any:

@@ -162,7 +162,7 @@ def test_cel_rules_speak_with_their_message_and_see_the_old_object() -> None:
     node = rules({"rule": "self.size > 1", "message": "too small"}, {"rule": "self.size >= oldSelf.size"})
     assert rule_causes(node, {"spec": {"size": 2}}, None, blocked=()) == []
     (small,) = rule_causes(node, {"spec": {"size": 1}}, None, blocked=())
-    assert (small.field, small.message) == ("spec", 'Invalid value: too small')
+    assert (small.field, small.message) == ("spec", "Invalid value: too small")
     (shrunk,) = rule_causes(node, {"spec": {"size": 2}}, {"spec": {"size": 3}}, blocked=())
     assert shrunk.message.endswith("failed rule: self.size >= oldSelf.size")
 
@@ -170,7 +170,7 @@ def test_cel_rules_speak_with_their_message_and_see_the_old_object() -> None:
 def test_cel_sees_reserved_names_escaped_and_message_expressions() -> None:
     node = rules({"rule": "self.__namespace__ == 'a'", "messageExpression": "'found ' + self.__namespace__"})
     (found,) = rule_causes(node, {"spec": {"namespace": "b"}}, None, blocked=())
-    assert found.message == 'Invalid value: found b'
+    assert found.message == "Invalid value: found b"
 
 
 def test_cel_is_not_asked_about_an_object_that_is_wrong_already() -> None:

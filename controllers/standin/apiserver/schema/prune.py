@@ -66,11 +66,11 @@ def apply_defaults(node: Node, value: Any) -> None:
             apply_defaults(node.items, item)
 
 
-def null_empty(node: Node, value: dict[str, Any]) -> None:
-    """Lists that are always encoded, as they are stored: null where they are empty."""
-    for name in node.always:
-        if value.get(name) == []:
-            value[name] = None
+def null_empty(node: Node, value: dict[str, Any]) -> dict[str, list[Any]]:
+    """Lists that are always encoded, as they are stored: null where they are empty. Returns how those were."""
+    emptied: dict[str, list[Any]] = {name: [] for name in node.always if value.get(name) == []}
+    value.update(dict.fromkeys(emptied))
+    return emptied
 
 
 def drop_forbidden_nulls(node: Node, value: Any) -> None:

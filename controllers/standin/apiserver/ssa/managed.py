@@ -269,7 +269,7 @@ def apply(node: Node, live: Manifest | None, config: Manifest, by: Write, *, for
         fields = _filter(change.added | change.modified, by.ignored)
         version = str(live.get("apiVersion", ""))
         if fields:
-            managers[Writer(BEFORE_FIRST_APPLY, "Update", version)] = Owned(fields, version, by.time)
+            managers[Writer(BEFORE_FIRST_APPLY, "Update", version, by.subresource)] = Owned(fields, version, by.time)
     writer = Writer(by.manager, "Apply", "", by.subresource)
     wanted = owned_part(config)
     if not wanted["metadata"]:
