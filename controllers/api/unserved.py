@@ -20,21 +20,16 @@ UNSERVED: dict[str, tuple[str, ...]] = {
     "SecretStore": (
         "spec.provider.!aws",
         "spec.provider.aws.service=CertificateManager",
-        "spec.retrySettings",
     ),
     "ClusterSecretStore": (
         "spec.provider.!aws",
         "spec.provider.aws.service=CertificateManager",
-        "spec.retrySettings",
     ),
     "ExternalSecret": tuple(f"spec.{path}" for path in _EXTERNAL_SECRET),
     "PushSecret": ("spec",),
     "ClusterPushSecret": ("spec",),
     "ImageRepository": ("spec.provider=azure|gcp", "spec.proxySecretRef"),
-    "GitRepository": (
-        "spec.provider=aws|azure",
-        "spec.proxySecretRef",
-    ),
+    "GitRepository": ("spec.provider=aws|azure",),
     "Kustomization": (
         "spec.sourceRef.kind=OCIRepository|Bucket|ExternalArtifact",
         "spec.kubeConfig",

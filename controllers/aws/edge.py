@@ -23,16 +23,25 @@ _BACKOFF, _LONGEST_BACKOFF = 0.1, 2.0  # seconds before another try of a call th
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a failing call is made in all, and the fixed seconds between two; None: growing pauses with jitter."""
+
+    attempts: int
+    pause: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Edge:
     """A service as one identity sees it in one region. Cheap: make one where you need it.
 
-    `held`: the caller has the turn for its call already, and hears of Throttled at once.
+    `held`: the caller has the turn for its call already, and hears of Throttled at once. `retry` is for paced services.
     """
 
     identities: Identities
     identity: Identity
     region: str
     held: bool = False
+    retry: Retry | None = None
     service: ClassVar[str] = ""
 
     async def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -44,14 +53,20 @@ class Edge:
             try:
                 return await self._in_turn(operation, given)
             except Throttled:
-                if self.held or attempt >= THROTTLED_TRIES:
+                if self.held or attempt >= (self.retry.attempts if self.retry else THROTTLED_TRIES):
                     raise
+                if self.retry and self.retry.pause:
+                    await asyncio.sleep(self.retry.pause)
             except (ServerError, Unreachable):
-                if attempt >= self.identities.settings.attempts:
+                if attempt >= (self.retry or self.identities.settings).attempts:
                     raise
-                pause = min(_LONGEST_BACKOFF, _BACKOFF * 2.0**attempt)
-                await asyncio.sleep(pause * random.random())  # noqa: S311 jitter
+                await asyncio.sleep(self._pause(attempt))
         raise RuntimeError("unreachable")
+
+    def _pause(self, attempt: int) -> float:
+        if self.retry is not None and self.retry.pause is not None:
+            return self.retry.pause
+        return min(_LONGEST_BACKOFF, _BACKOFF * 2.0**attempt) * random.random()  # noqa: S311 jitter
 
     async def _in_turn(self, operation: str, given: dict[str, Any]) -> dict[str, Any]:
         if self.held:

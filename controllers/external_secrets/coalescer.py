@@ -25,6 +25,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from controllers.aws.edge import THROTTLED_TRIES, Retry
 from controllers.aws.pace import Turn
 from controllers.runtime.queue import URGENT
 
@@ -33,7 +34,6 @@ from .errors import EntryError
 from .params import RemoteKey, Service
 
 LIMITS: Mapping[str, int] = {"SecretsManager": 20, "ParameterStore": 10}
-THROTTLED_TRIES = 6
 _TRANSIENT = ("Throttled", "Unreachable", "Provider", "Credentials")
 AHEAD = 0.1
 """The share of its interval by which a key may be fetched before it is due."""
@@ -45,6 +45,7 @@ class Source(NamedTuple):
     identity: Hashable
     region: str
     service: Service
+    retry: Retry | None = None
 
 
 class BatchRefused(Exception):
@@ -257,8 +258,7 @@ class Coalescer:
         """One call, from its wait for a turn to its answers."""
         URGENT.set(urgent)  # the lane in the thread pool too
         async with self._gate(source, urgent=urgent) as turn:
-            line.calls -= 1
-            line.urgent_calls -= urgent
+            line.calls, line.urgent_calls = line.calls - 1, line.urgent_calls - urgent
             flights = line.take(self._limits[source.service])
             now = _now()
             for flight in flights.values():
@@ -272,6 +272,8 @@ class Coalescer:
                     turn.throttled, turn.unanswered = await self._ask(source, flights, ahead, now)
                 finally:
                     self._forget_ahead(source, ahead)
+        if turn.throttled and source.retry and source.retry.pause:
+            await asyncio.sleep(source.retry.pause)
         self._fill(source, line)  # what a throttled call put back
 
     def _forget_ahead(self, source: Source, keys: Iterable[RemoteKey]) -> None:
@@ -333,7 +335,8 @@ class Coalescer:
         if not isinstance(outcome, EntryError) or outcome.error_class != "Throttled":
             return False
         flight.throttled += 1
-        if flight.throttled >= THROTTLED_TRIES or self._flights.get(wanted) is not flight:
+        tries = wanted.source.retry.attempts if wanted.source.retry else THROTTLED_TRIES
+        if flight.throttled >= tries or self._flights.get(wanted) is not flight:
             return False
         flight.began = None
         return True

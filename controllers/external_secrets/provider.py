@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from controllers.aws.edge import Retry
 from controllers.aws.errors import (
     AccessDenied,
     AwsError,
@@ -72,11 +73,11 @@ class AwsReader:
 
     def _secrets(self, source: Source, *, held: bool = False) -> SecretsManager:
         assert isinstance(source.identity, Identity)  # noqa: S101  # stores make sources with identities only
-        return SecretsManager(self._identities, source.identity, source.region, held)
+        return SecretsManager(self._identities, source.identity, source.region, held, source.retry)
 
     def _parameters(self, source: Source, *, held: bool = False) -> ParameterStore:
         assert isinstance(source.identity, Identity)  # noqa: S101
-        return ParameterStore(self._identities, source.identity, source.region, held)
+        return ParameterStore(self._identities, source.identity, source.region, held, source.retry)
 
     def gate(self, source: Source, *, urgent: bool) -> AbstractAsyncContextManager[Turn]:
         """The turn that a batch of this source needs, for `Coalescer`."""
@@ -104,8 +105,9 @@ class AwsReader:
     async def _secret_batch(
         self, source: Source, keys: Sequence[RemoteKey], *, held: bool
     ) -> Mapping[RemoteKey, Outcome]:
-        if len(keys) == 1:
-            return {keys[0]: await self._or_error(source, keys[0])}
+        if len(keys) == 1:  # where the store says how often, it is the coalescer that counts
+            once = source._replace(retry=Retry(1)) if held and source.retry else source
+            return {keys[0]: await self._or_error(once, keys[0])}
         found = await self._secrets(source, held=held).batch([key.name for key in keys])
         return {
             key: _secret(found.values[key.name])

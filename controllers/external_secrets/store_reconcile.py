@@ -19,7 +19,7 @@ from controllers.runtime.result import NotReady, Result
 
 from . import schedule
 from .entries import StoreRef
-from .stores import StoreProblem, StoreResolver, is_ours, served_provider
+from .stores import StoreProblem, StoreResolver, is_ours, retry_of, served_provider
 
 DEFAULT_REFRESH = 300.0
 _RETRY = 60.0
@@ -76,6 +76,7 @@ class StoreReconciler:
         """Raises NotReady with upstream's reasons."""
         try:
             provider = served_provider(manifest)
+            retry_of(parse(SecretStoreSpec, manifest))
             if ref.kind == "ClusterSecretStore":
                 return  # whose credentials these are depends on the namespace that asks
             namespace = manifest["metadata"]["namespace"]
@@ -87,6 +88,9 @@ class StoreReconciler:
             raise NotReady(reason, problem.message, retry_after=_RETRY) from None
         except InvalidSpec as error:
             raise NotReady("InvalidStoreConfiguration", str(error), retry_after=_RETRY) from None
+        except ValueError as error:
+            message = f"spec.retrySettings.retryInterval: {error}"
+            raise NotReady("InvalidStoreConfiguration", message, retry_after=_RETRY) from None
         except (Throttled, Unreachable) as error:
             raise NotReady("ValidationFailed", error.message) from None
         except AwsError as error:

@@ -16,11 +16,13 @@ import re2
 
 from controllers.api.base import InvalidSpec, parse
 from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
+from controllers.api.duration import parse_duration
 from controllers.api.external_secrets import CLUSTER_SECRET_STORES, SECRET_STORES
 from controllers.api.meta import SecretKeySelector, selects
 from controllers.api.resource import Key, Manifest
 from controllers.api.secret_stores import AWSProvider, SecretStoreSpec
 from controllers.api.tenancy import Decision, ReadKey, Request, UseRole
+from controllers.aws.edge import Retry
 from controllers.aws.identity import (
     ROLE_ANNOTATION,
     STS_AUDIENCE,
@@ -40,6 +42,7 @@ from .params import RemoteKey
 from .reads import Reads
 
 CONTROLLER = "inhaul"
+_ATTEMPTS, _MOST_ATTEMPTS, _LONGEST_PAUSE = 3, 20, 60.0
 
 
 class StoreProblem(Exception):
@@ -69,6 +72,19 @@ def served_provider(manifest: Manifest) -> AWSProvider:
         message = f"service {spec.provider.aws.service} is not served; served: SecretsManager, ParameterStore"
         raise StoreProblem("InvalidProviderConfig", message)
     return spec.provider.aws
+
+
+def retry_of(spec: SecretStoreSpec) -> Retry | None:
+    """retrySettings as upstream means them: `maxRetries` is how often a call is made in all, 3 where it is not given.
+
+    Bounded, for refreshes wait meanwhile. Raises ValueError for an interval that is no duration.
+    """
+    given = spec.retry_settings
+    if given is None or (given.max_retries is None and not given.retry_interval):
+        return None
+    attempts = _ATTEMPTS if given.max_retries is None else given.max_retries
+    pause = parse_duration(given.retry_interval) if given.retry_interval else None
+    return Retry(min(max(attempts, 1), _MOST_ATTEMPTS), None if pause is None else min(max(pause, 0.0), _LONGEST_PAUSE))
 
 
 def is_ours(manifest: Manifest) -> bool:
@@ -126,7 +142,14 @@ class StoreResolver:
         if gated:
             self._check_ready(ref, manifest)
         identity = await self.identity(namespace, ref, provider)
-        return OpenStore(view, Source(identity, provider.region, view.service), provider)
+        return OpenStore(view, Source(identity, provider.region, view.service, self._retry(ref, manifest)), provider)
+
+    def _retry(self, ref: StoreRef, manifest: Manifest) -> Retry | None:
+        try:
+            return retry_of(parse(SecretStoreSpec, manifest))
+        except ValueError as error:
+            message = f"{ref.kind} {ref.name}: spec.retrySettings.retryInterval: {error}"
+            raise StoreProblem("InvalidStoreConfiguration", message) from None
 
     def _check_ready(self, ref: StoreRef, manifest: Manifest) -> None:
         """No refresh hammers a store that was found broken, until its own reconcile finds it mended."""
