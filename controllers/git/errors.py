@@ -86,6 +86,7 @@ _PATTERNS: tuple[tuple[type[GitError], str, str], ...] = (
         r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|host key is known",
         "the ssh host key is not in known_hosts",
     ),
+    (Unreachable, r"Proxy CONNECT aborted|CONNECT tunnel failed|from proxy", "the proxy refused or broke off"),
     (
         AuthFailed,
         r"Authentication failed|could not read (Username|Password)|Permission denied|returned error: 40[13]"

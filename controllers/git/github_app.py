@@ -17,7 +17,7 @@ import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,6 +64,12 @@ class GithubApps:
         self._tokens: OrderedDict[str, tuple[Sensitive, float]] = OrderedDict()
         self._locks: dict[str, asyncio.Lock] = {}
 
+    @staticmethod
+    def identity(data: Mapping[str, bytes]) -> GitAuth:
+        """Who logs in, without a token: nobody is asked. Raises Refused."""
+        app = _parsed(data)
+        return GitAuth(username="x-access-token", ca=app.ca, lasting=app.digest)
+
     async def auth(self, data: Mapping[str, bytes], url: str) -> GitAuth:
         """The login for `url`. Raises Refused for a Secret that is not well formed, AuthFailed, Unreachable."""
         if urlsplit(url).scheme != "https":
@@ -77,7 +83,7 @@ class GithubApps:
                 self._tokens[app.digest] = token, until
                 while len(self._tokens) > _KEPT:
                     self._locks.pop(self._tokens.popitem(last=False)[0], None)
-        return GitAuth(username="x-access-token", password=token, ca=app.ca, lasting=app.digest)
+        return replace(self.identity(data), password=token)
 
     async def _ask(self, app: _App) -> tuple[Sensitive, float]:
         headers = {

@@ -209,6 +209,7 @@ def _credentials(home: Path, remote: Remote, config: dict[str, str], variables: 
         config["http.sslKey"] = _file(home, "tls.key", auth.tls_key.reveal())
     if remote.proxy is not None:
         config["http.proxy"] = remote.proxy.reveal_text()
+        config["http.proxyAuthMethod"] = "basic"  # offered at once, and no other method tried at a proxy's wish
 
 
 def _ssh_command(home: Path, remote: Remote) -> str:

@@ -6,6 +6,7 @@ Each repository that takes part is asked in its own right: its URL against egres
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -31,6 +32,7 @@ UNAVAILABLE = "IncludeUnavailable"
 class Remotes(Protocol):
     """Where a repository is and how to log in, asked of egress and policy. Raises GitError, NotReady."""
 
+    async def identity(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote: ...
     async def remote(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote: ...
     async def submodule(self, namespace: str, parent: Remote, url: str) -> Remote: ...
 
@@ -44,6 +46,7 @@ class Contents:
         self._sources, self._remotes, self._pools, self._find = sources, remotes, pools, find
         self._hosts = frozenset(each.lower() for each in hosts)
         self._trees: OrderedDict[tuple[object, ...], Tree] = OrderedDict()
+        self._busy: dict[tuple[object, ...], asyncio.Lock] = {}
 
     async def tree(
         self, manifest: Manifest, spec: GitRepositorySpec, revision: str,
@@ -51,17 +54,29 @@ class Contents:
     ) -> Tree:  # fmt: skip
         """The tree of a revision; `included` are the artifacts of `spec.include`, `ref` the full reference where it is
         known. Raises GitError, NotReady, Stalled."""
-        remote = await self._remotes.remote(manifest, spec)
+        who = await self._remotes.identity(manifest, spec)
         marks = tuple((each.get("revision"), each.get("digest")) for each in included)
-        key = (remote.url, remote.auth.fingerprint, revision, spec.model_dump_json(), marks, _namespace(manifest))
-        if (known := self._trees.get(key)) is None:
-            ref = ref or ref_of(manifest, revision)
-            listing = await self._listing(manifest, spec, remote, revision, ref, included, ())
-            known = self._trees[key] = await self._pools.run("git", tree_of, listing, spec.ignore)
+        key = (who.url, who.auth.fingerprint, revision, spec.model_dump_json(), marks, _namespace(manifest))
+        async with self._busy.setdefault(key, asyncio.Lock()):
+            if (known := self._trees.get(key)) is None:
+                try:
+                    known = await self._made(manifest, spec, revision, ref or ref_of(manifest, revision), included)
+                except BaseException:
+                    self._busy.pop(key, None)
+                    raise
+                self._trees[key] = known
         self._trees.move_to_end(key)
         while len(self._trees) > TREES:
-            self._trees.popitem(last=False)
+            self._busy.pop(self._trees.popitem(last=False)[0], None)
         return known
+
+    async def _made(
+        self, manifest: Manifest, spec: GitRepositorySpec, revision: str, ref: str,
+        included: Sequence[Mapping[str, Any]],
+    ) -> Tree:  # fmt: skip
+        remote = await self._remotes.remote(manifest, spec)
+        listing = await self._listing(manifest, spec, remote, revision, ref, included, ())
+        return await self._pools.run("git", tree_of, listing, spec.ignore)
 
     def included(self, manifest: Manifest, spec: GitRepositorySpec) -> list[Mapping[str, Any]]:
         """The artifacts of what a GitRepository includes, in its order. Raises NotReady."""

@@ -41,7 +41,7 @@ from .contents import UNAVAILABLE, Contents
 from .inputs import secret_bytes
 from .labels import annotations_of
 from .revision import short_message
-from .sources import GitSources, artifact_of, remote_of
+from .sources import GitSources, artifact_of, is_address, proxy_of, remote_of
 from .verification import BadMode, BadTag, check_mode
 
 FINALIZER = "finalizers.fluxcd.io"
@@ -113,38 +113,59 @@ class GitReconciler:
         return Result(parse_duration(spec.interval))
 
     async def remote(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote:
-        """Where a repository is and how to log in: allowed by policy and egress, its Secret read.
+        """Where a repository is and how to log in: allowed by policy and egress, its Secrets read.
 
         Every way to a host goes through here, a Kustomization's too: its GitRepository may have been edited since it
-        was last reconciled. Raises Refused, NotReady.
+        was last reconciled. Raises Refused, NotReady, Stalled.
+        """
+        remote = await self.identity(manifest, spec)
+        if is_proxied := remote.proxy is not None:  # the proxy looks the host up; it is what we connect to
+            await self._addresses(remote.proxy.reveal_text(), "spec.proxySecretRef", ("http", "https"))
+        addresses = () if is_proxied and not is_address(spec.url) else await self._addresses(spec.url, "spec.url")
+        if spec.provider == "github":
+            secret = await self._secret(manifest, spec.secret_ref.name, "spec.secretRef") if spec.secret_ref else {}
+            remote = replace(remote, auth=await self._apps.auth(secret, spec.url))
+        return replace(remote, addresses=addresses)
+
+    async def identity(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote:
+        """The same without asking anybody but the API server: enough to know whose mirror it is, not to go out.
+
+        What was fetched before can so be read while a host, or the resolver, does not answer.
         """
         namespace = manifest["metadata"].get("namespace") or ""
-        addresses = await self._allowed(namespace, check_url(spec.url), _asked(target(spec.ref)))
+        self._allow(namespace, check_url(spec.url), _asked(target(spec.ref)))
         secret = await self._secret(manifest, spec.secret_ref.name, "spec.secretRef") if spec.secret_ref else None
         if spec.provider == "github" or (secret and is_app(secret)):
-            auth = await self._app(secret, spec)
-            return Remote(spec.url, auth, timeout=parse_duration(spec.timeout), addresses=addresses)
-        return replace(remote_of(spec, secret), addresses=addresses)
+            found = Remote(spec.url, self._app(secret, spec), timeout=parse_duration(spec.timeout))
+        else:
+            found = remote_of(spec, secret)
+        if spec.proxy_secret_ref is None:
+            return found
+        where = "spec.proxySecretRef"
+        return replace(found, proxy=proxy_of(await self._secret(manifest, spec.proxy_secret_ref.name, where), spec.url))
 
     async def submodule(self, namespace: str, parent: Remote, url: str) -> Remote:
         """A submodule's repository, allowed in its own right; the parent's login goes to the parent's host alone."""
-        addresses = await self._allowed(namespace, url, "")
+        self._allow(namespace, url, "")
+        addresses = () if parent.proxy and not is_address(url) else await self._addresses(url, "submodule")
         auth = parent.auth if submodules.same_place(url, parent.url) else ANONYMOUS
-        return Remote(url, auth, timeout=parent.timeout, addresses=addresses)
+        return replace(parent, url=url, auth=auth, addresses=addresses)
 
-    async def _allowed(self, namespace: str, url: str, ref: str) -> tuple[str, ...]:
-        """The addresses of a URL that policy and egress allow. Raises NotReady."""
+    def _allow(self, namespace: str, url: str, ref: str) -> None:
         decision = self._policies.allowed(namespace, ReadGit(url, ref))
         if not decision:
             raise NotReady("AccessDenied", decision.reason)
+
+    async def _addresses(self, url: str, field: str, schemes: tuple[str, ...] = ("https", "ssh")) -> tuple[str, ...]:
+        """The addresses of a URL's host that egress allows. Raises NotReady."""
         if self._egress is None:
             return ()
         try:
-            return await self._egress.addresses(url, schemes=("https", "ssh"))
+            return await self._egress.addresses(url, schemes=schemes)
         except EgressDenied as error:  # a name that does not resolve may do so later
-            raise NotReady("URLInvalid", f"spec.url: {error}") from None
+            raise NotReady("URLInvalid", f"{field}: {error}") from None
 
-    async def _app(self, secret: Mapping[str, bytes] | None, spec: GitRepositorySpec) -> GitAuth:
+    def _app(self, secret: Mapping[str, bytes] | None, spec: GitRepositorySpec) -> GitAuth:
         if spec.provider != "github":
             raise Stalled(
                 "InvalidProviderConfiguration", "spec.secretRef holds GitHub App data, but spec.provider is not github"
@@ -152,7 +173,7 @@ class GitReconciler:
         if secret is None:
             text = "spec.secretRef: found none, expected a Secret with GitHub App data for provider github"
             raise Stalled("InvalidProviderConfiguration", text)
-        return await self._apps.auth(secret, spec.url)
+        return self._apps.identity(secret)
 
     async def _store(self, draft: Draft, manifest: Manifest, spec: GitRepositorySpec) -> None:
         wanted = target(spec.ref)

@@ -6,10 +6,12 @@ Everything that touches git blocks and runs on the pool "git".
 from __future__ import annotations
 
 import posixpath
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
+from urllib.parse import quote, urlsplit
 
 from controllers.api.duration import parse_duration
 from controllers.api.resource import Manifest
@@ -21,6 +23,7 @@ from controllers.git.objects import GITLINK, CommitInfo, TreeEntry
 from controllers.git.process import Remote
 from controllers.git.refs import Found, Target
 from controllers.git.verify import Verifier
+from controllers.runtime.sensitive import Sensitive
 
 from . import revision, submodules
 from .generate import NAMES
@@ -162,6 +165,33 @@ def remote_of(spec: GitRepositorySpec, secret: Mapping[str, bytes] | None) -> Re
         raise Refused(f"spec.ignore: {error}") from None
     auth = GitAuth.from_secret(secret, spec.url) if secret is not None else ANONYMOUS
     return Remote(spec.url, auth, timeout=parse_duration(spec.timeout))
+
+
+def is_address(url: str) -> bool:
+    """Is a URL's host an address and no name? Also the spellings that only a resolver understands (`2852039166`)."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return ":" in host or re.fullmatch(r"0x[0-9a-f]*|[0-9]+", host.rpartition(".")[2].lower()) is not None
+
+
+def proxy_of(secret: Mapping[str, bytes], url: str) -> Sensitive:
+    """The proxy's URL, with its login, out of a Secret: `address`, `username`, `password`. Raises Refused."""
+    where = "spec.proxySecretRef: Secret key"
+    if urlsplit(url).scheme != "https":
+        raise Refused("spec.proxySecretRef: a proxy is served for https, expected an https URL in spec.url")
+    address = secret.get("address", b"").decode("utf-8", "replace").strip()
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    plain = not (parts.username or parts.password or parts.query or parts.fragment) and parts.path in ("", "/")
+    if parts.scheme not in ("http", "https") or not host or not plain or not address.isascii() or " " in address:
+        raise Refused(f"{where} address: expected http://HOST:PORT or https://HOST:PORT")
+    login = ""
+    if secret.get("username") or secret.get("password"):
+        login = ":".join(quote(secret.get(name, b""), safe="") for name in ("username", "password")) + "@"
+    name = f"[{host}]" if ":" in host else host
+    return Sensitive(f"{parts.scheme}://{login}{name}{f':{port}' if port else ''}".encode())
 
 
 def artifact_of(manifest: Manifest | None) -> Mapping[str, str]:

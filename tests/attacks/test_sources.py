@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from controllers.api.base import parse
 from controllers.api.source import GitRepositorySpec
+from controllers.api.tenancy import Decision
 from controllers.git import ANONYMOUS, Found, GitAuth, Refused, Remote
 from controllers.git.auth import is_app
 from controllers.git.github_app import GithubApps
@@ -150,6 +152,76 @@ async def test_each_submodule_is_asked_of_egress() -> None:
         await reconciler(Egress()).submodule("team-a", parent, "https://127.0.0.1/x")
     free = reconciler(Egress(EgressSettings(allow_loopback=True)))
     assert (await free.submodule("team-a", parent, "https://127.0.0.1/x")).addresses == ("127.0.0.1",)
+
+
+@attack(
+    AREA,
+    "spec.url edited after the artifact is there, so that a build goes to a host that was never checked",
+    guard="git_reconcile.py: every way to a host goes through remote()",
+    without="without egress the host is asked",
+)
+@attack(
+    AREA,
+    "spec.url edited after the artifact is there, to a repository that the policy refuses",
+    guard="git_reconcile.py: every way to a host goes through remote()",
+    without="without a policy the host is asked",
+)
+async def test_a_build_asks_policy_and_egress_anew() -> None:
+    spec = {"url": "https://127.0.0.1/x", "interval": "1m"}
+    manifest = {"kind": "GitRepository", "metadata": {"name": "f", "namespace": "n"}, "spec": spec}
+
+    async def asked(egress: Egress | None, policies: Any) -> bool:
+        sources = Endless()
+        git = GitReconciler(None, sources, pools=Pools(), policies=policies, draft=lambda key: None, egress=egress)  # type: ignore[arg-type]
+        with contextlib.suppress(NotReady):
+            await git.contents.tree(manifest, parse(GitRepositorySpec, manifest), f"main@sha1:{'0' * 40}")
+        return sources.asked > 0
+
+    assert not await asked(Egress(), Allowed())
+    assert not await asked(None, Refusing())
+    assert await asked(None, Allowed())
+
+
+class Refusing:
+    def allowed(self, namespace: str, request: Any) -> Decision:
+        return Decision(False, "not granted")
+
+
+@attack(
+    AREA,
+    "spec.proxySecretRef: a proxy at a metadata or loopback address",
+    guard="runtime/egress.py, asked for the proxy",
+    without="--egress-allow-loopback: it is used",
+)
+@attack(
+    AREA,
+    "Metadata address by way of an allowed proxy",
+    guard="sources.py: an address in spec.url is judged, proxy or not",
+    without="by a name it is the proxy's to judge",
+)
+async def test_a_proxy_is_judged_and_hides_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def remote(url: str, proxy: str, *, loopback: bool) -> Remote:
+        git = reconciler(Egress(EgressSettings(allow_loopback=loopback)))
+        manifest = {"kind": "GitRepository", "metadata": {"name": "f", "namespace": "n"},
+                    "spec": {"url": url, "interval": "1m", "proxySecretRef": {"name": "p"}}}  # fmt: skip
+
+        async def secret(*_: object) -> dict[str, bytes]:
+            return {"address": proxy.encode(), "username": b"u", "password": b"p@ss"}
+
+        monkeypatch.setattr(git, "_secret", secret)
+        return await git.remote(manifest, parse(GitRepositorySpec, manifest))
+
+    named = "https://git.example/x"
+    with pytest.raises(NotReady, match=r"spec\.proxySecretRef"):
+        await remote(named, "http://127.0.0.1:3128", loopback=False)
+    through = await remote(named, "http://127.0.0.1:3128", loopback=True)
+    assert through.proxy and through.proxy.reveal_text() == "http://u:p%40ss@127.0.0.1:3128"
+    for url in ("https://169.254.169.254/x", "https://2852039166/x", "https://0xa9fea9fe/x"):
+        with pytest.raises(NotReady, match=r"spec\.url"):
+            await remote(url, "http://127.0.0.1:3128", loopback=True)
+    for bad in ("ftp://h", "http://u:p@h", "http://h/x", "h:1"):
+        with pytest.raises(Refused, match="address"):
+            await remote(named, bad, loopback=True)
 
 
 class Endless:

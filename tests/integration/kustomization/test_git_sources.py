@@ -261,6 +261,45 @@ async def test_a_github_app_logs_in_with_a_token_that_it_keeps(world: World) -> 
         await runner.cleanup()
 
 
+async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: list[str]) -> None:
+    """An HTTP proxy that knows CONNECT, and one user."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    seen.append(head.split(" ")[1])
+    if f"Basic {base64.b64encode(b'u:p@ss').decode()}" not in head:
+        writer.write(b"HTTP/1.1 407 no\r\nContent-Length: 0\r\nConnection: close\r\nProxy-Authenticate: Basic realm=x\r\n\r\n")
+        writer.close()
+        return
+    host, _, port = seen[-1].rpartition(":")
+    there, back = await asyncio.open_connection(host, int(port))
+    writer.write(b"HTTP/1.1 200 ok\r\n\r\n")
+
+    async def move(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while chunk := await source.read(65536):
+            sink.write(chunk)
+        sink.close()
+
+    await asyncio.gather(move(reader, back), move(there, writer), return_exceptions=True)
+
+
+async def test_a_repository_is_reached_through_a_proxy(world: World) -> None:
+    await world.tenant("team-a")
+    await world.git.create_repo("fleet", {"app/cm.yaml": configmap("app", "team-a", x="1")})
+    seen: list[str] = []
+    server = await asyncio.start_server(lambda reader, writer: tunnel(reader, writer, seen), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for name, password in (("good", "p@ss"), ("bad", "wrong")):
+        await world.secret(name, "team-a", address=f"http://127.0.0.1:{port}", username="u", password=password)
+    await world.repository("team-a", proxySecretRef={"name": "good"})
+    await world.kustomization("app", "team-a", "app")
+    async with running(world.manager()):
+        await world.condition("app", "team-a", "True")
+        assert seen and set(seen) == {world.git.url.removeprefix("https://")}
+        await world.kube.patch(GIT_REPOSITORIES, "fleet", "team-a", body={"spec": {"proxySecretRef": {"name": "bad"}}})
+        lost = await world.condition("fleet", "team-a", "False", resource=GIT_REPOSITORIES)
+        assert "p@ss" not in str(lost["status"]) and "wrong" not in str(lost["status"])
+    server.close()
+
+
 @pytest.mark.parametrize("kind", ["branch", "tag"])
 async def test_artifacts_of_a_running_source_controller_are_built_from_and_not_touched(world: World, kind: str) -> None:
     await world.tenant("team-a")
