@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from controllers.api.core import DEPLOYMENTS, SECRETS
+from controllers.api.core import DAEMON_SETS, DEPLOYMENTS, SECRETS, STATEFUL_SETS
 from controllers.api.resource import Manifest, Resource
 from controllers.external_secrets.restart import RESTARTED_FOR, SEEN
 from controllers.runtime.kube import AlreadyExists, KubeClient, NotFound
@@ -29,6 +32,24 @@ class Shop:
     kube: KubeClient
     namespace: str = NAMESPACE
     ticks: dict[str, int] = field(default_factory=dict)
+    templates: dict[tuple[str, str], list[Manifest]] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[Shop]:
+        """While Pod templates are watched."""
+        tasks = [asyncio.create_task(self._watch(kind)) for kind in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)]
+        try:
+            yield self
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self, kind: Resource) -> None:
+        async for event in self.kube.watch(kind, self.namespace, resource_version="0"):
+            seen = self.templates.setdefault((kind.kind, event.object["metadata"]["name"]), [])
+            if event.type in ("ADDED", "MODIFIED") and (not seen or seen[-1] != event.object["spec"]["template"]):
+                seen.append(event.object["spec"]["template"])
 
     async def secret(self, name: str, annotations: dict[str, str] | None = None, **data: str) -> Manifest:
         """Creates a Secret or puts it in place, whole."""
@@ -67,29 +88,38 @@ class Shop:
 
         await until(all_are, patience=30, what=f"a record on {', '.join(names)}")
 
-    async def generation(self, name: str, kind: Resource = DEPLOYMENTS) -> int:
-        return int((await self.get(name, kind))["metadata"]["generation"])
+    async def rollouts(self, name: str, kind: Resource = DEPLOYMENTS) -> int:
+        """How often the Pod template became another, as a watch saw it. The generation would not tell: a real API
+        server counts a Deployment's annotations too."""
+        now = (await self.get(name, kind))["spec"]["template"]
 
-    async def until_generation(self, name: str, wanted: int, kind: Resource = DEPLOYMENTS) -> Manifest:
-        async def reached() -> Manifest | None:
-            found = await self.get(name, kind)
-            return found if found["metadata"]["generation"] >= wanted else None
+        async def seen() -> bool:
+            return self.templates.get((kind.kind, name), [None])[-1] == now
 
-        found: Manifest = await until(reached, patience=30, what=f"{kind.kind} {name} at generation {wanted}")
-        assert found["metadata"]["generation"] == wanted
-        return found
+        await until(seen, patience=30, what=f"the watch to tell the template of {kind.kind} {name}")
+        return len(self.templates[kind.kind, name]) - 1
+
+    async def until_rollouts(self, name: str, wanted: int, kind: Resource = DEPLOYMENTS) -> Manifest:
+        """The workload, once its template changed so often, and not oftener."""
+
+        async def reached() -> bool:
+            return len(self.templates.get((kind.kind, name), ())) > wanted
+
+        await until(reached, patience=30, what=f"rollout {wanted} of {kind.kind} {name}")
+        assert await self.rollouts(name, kind) == wanted
+        return await self.get(name, kind)
 
     async def settled(self, name: str = "clock") -> None:
         """Waits until a change made now has been acted on, and so every earlier one: a workload made for that."""
         tick = self.ticks[name] = self.ticks.get(name, 0) + 1
         await self.secret(name, tick=str(tick))
         try:
-            before = await self.generation(name)
+            before = await self.rollouts(name)
         except NotFound:
             await self.workload(name, pod_of(name))
             await self.recorded(name)
             return await self.settled(name)
-        await self.until_generation(name, before + 1)
+        await self.until_rollouts(name, before + 1)
         return None
 
 

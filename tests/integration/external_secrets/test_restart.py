@@ -29,8 +29,9 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 
 
 @pytest.fixture
-def shop(cluster: Cluster) -> Shop:
-    return Shop(cluster.admin)
+async def shop(cluster: Cluster) -> AsyncIterator[Shop]:
+    async with Shop(cluster.admin).watched() as made:
+        yield made
 
 
 def restarts(manager: Manager) -> dict[str, float]:
@@ -61,27 +62,27 @@ async def test_a_rollout_follows_each_real_change_and_nothing_else(cluster: Clus
         await shop.recorded("web")
         await shop.recorded("agent", kind=DAEMON_SETS)
         await shop.recorded("store", kind=STATEFUL_SETS)
-        assert [await shop.generation("web"), await shop.generation("store", STATEFUL_SETS)] == [1, 1]
+        assert [await shop.rollouts("web"), await shop.rollouts("store", STATEFUL_SETS)] == [0, 0]
 
         # metadata, equal data, a key that web does not use
         await shop.secret("db", {"note": "new"}, user="u", password="p", unused="x")
         await shop.secret("db", user="u", password="p", unused="x")
         await shop.settled()
-        assert await shop.generation("store", STATEFUL_SETS) == 1
+        assert await shop.rollouts("store", STATEFUL_SETS) == 0
         await shop.secret("db", user="u", password="p", unused="y")
-        await shop.until_generation("store", 2, STATEFUL_SETS)
+        await shop.until_rollouts("store", 1, STATEFUL_SETS)
         await shop.settled()
-        assert await shop.generation("web") == 1
+        assert await shop.rollouts("web") == 0
 
         # two Secrets in one moment, one rollout
         await shop.secret("db", user="u", password="q", unused="y")
         await shop.secret("tls", cert="2")
-        web, store = await shop.until_generation("web", 2), await shop.until_generation("store", 3, STATEFUL_SETS)
+        web, store = await shop.until_rollouts("web", 1), await shop.until_rollouts("store", 2, STATEFUL_SETS)
         assert (restarted_for(web), restarted_for(store)) == ("db", "db, tls")
-        await shop.until_generation("agent", 2, DAEMON_SETS)
+        await shop.until_rollouts("agent", 1, DAEMON_SETS)
         await shop.settled()
-        generations = [await shop.generation("web"), await shop.generation("store", STATEFUL_SETS)]
-        assert [*generations, await shop.generation("aloof")] == [2, 3, 1]
+        counts = [await shop.rollouts("web"), await shop.rollouts("store", STATEFUL_SETS)]
+        assert [*counts, await shop.rollouts("aloof")] == [1, 2, 0]
 
         async def counted() -> bool:
             found = restarts(manager)
@@ -110,16 +111,16 @@ async def test_a_controller_that_was_away_neither_loses_nor_repeats_a_restart(cl
         await shop.recorded("web")
     await shop.secret("db", password="q")
     async with cluster.managed(restart_watch, **QUICK):
-        await shop.until_generation("web", 2)
+        await shop.until_rollouts("web", 1)
     async with cluster.managed(restart_watch, **QUICK):
         await shop.settled()
-        assert await shop.generation("web") == 2
+        assert await shop.rollouts("web") == 1
         await cluster.admin.delete(SECRETS, "db", NAMESPACE)
         await shop.settled()
     await shop.secret("db", password="q")  # gone, and back as it was
     async with cluster.managed(restart_watch, **QUICK):
         await shop.settled()
-        assert await shop.generation("web") == 2
+        assert await shop.rollouts("web") == 1
 
     # Without its key nothing can be compared: recorded anew, not restarted.
     await cluster.admin.delete(SECRETS, KEY_SECRET, "inhaul-system")
@@ -130,9 +131,9 @@ async def test_a_controller_that_was_away_neither_loses_nor_repeats_a_restart(cl
             return (await shop.get("web"))["metadata"]["annotations"][SEEN] != old
 
         await until(anew, patience=30)
-        assert await shop.generation("web") == 2
+        assert await shop.rollouts("web") == 1
         await shop.secret("db", password="r")
-        await shop.until_generation("web", 3)
+        await shop.until_rollouts("web", 2)
 
 
 async def test_wherever_it_is_cut_off_the_next_start_makes_it_one_rollout(cluster: Cluster, shop: Shop) -> None:
@@ -145,10 +146,10 @@ async def test_wherever_it_is_cut_off_the_next_start_makes_it_one_rollout(cluste
             await shop.secret("db", password=f"p{turn}")
             await asyncio.sleep(seconds)  # how far it comes is chance; what follows must not be
         async with cluster.managed(restart_watch, **at_once):
-            await shop.until_generation("web", 2 + turn)
+            await shop.until_rollouts("web", 1 + turn)
     async with cluster.managed(restart_watch, **at_once):
         await shop.settled()
-    assert await shop.generation("web") == 6
+    assert await shop.rollouts("web") == 5
 
 
 async def test_names_that_cannot_be_followed_are_told_and_nothing_is_done(cluster: Cluster, shop: Shop) -> None:
@@ -166,7 +167,7 @@ async def test_names_that_cannot_be_followed_are_told_and_nothing_is_done(cluste
         await until(told, patience=30, what="two warnings")
         await shop.secret("many-0", value="2")
         await shop.settled()
-    assert [await shop.generation(name) for name in ("broken", "greedy")] == [1, 1]
+    assert [await shop.rollouts(name) for name in ("broken", "greedy")] == [0, 0]
     assert SEEN not in (await shop.get("greedy"))["metadata"]["annotations"]
 
 
@@ -178,10 +179,10 @@ async def test_a_patch_that_was_judged_on_old_news_is_refused_by_the_server(clus
         await shop.recorded("web")
         for turn in range(1, 4):  # without election both act on each change
             await shop.secret("db", password=f"p{turn}")
-            await shop.until_generation("web", 1 + turn)
+            await shop.until_rollouts("web", turn)
             await shop.settled("clock")
             await shop.settled("clock")
-            assert await shop.generation("web") == 1 + turn
+            assert await shop.rollouts("web") == turn
 
         async def counted() -> bool:
             both = [restarts(manager).get("Deployment", 0) for manager in (one, two)]
@@ -203,11 +204,11 @@ async def test_what_pods_cannot_have_started_with_restarts_nothing(cluster: Clus
         await shop.recorded("needs", "may", "paused", "named")
         await shop.recorded("manual", kind=DAEMON_SETS)
         await shop.secret("late", value="1")
-        await shop.until_generation("may", 2)
+        await shop.until_rollouts("may", 1)
         await shop.settled()
-        assert await shop.generation("needs") == 1
+        assert await shop.rollouts("needs") == 0
         await shop.secret("late", value="2")
-        await shop.until_generation("needs", 2)
+        await shop.until_rollouts("needs", 1)
 
         for turn in ("q", "r"):
             await shop.secret("db", password=turn)
@@ -221,7 +222,7 @@ async def test_what_pods_cannot_have_started_with_restarts_nothing(cluster: Clus
             return bool(status.get("updatedReplicas"))
 
         await until(rolled, patience=30, what="the rollout of what was paused")
-        await shop.until_generation("manual", 3, DAEMON_SETS)
+        await shop.until_rollouts("manual", 2, DAEMON_SETS)
         assert restarted_for(await shop.get("named")) == "db"
 
         async def notes() -> set[str]:
@@ -244,7 +245,7 @@ async def test_what_pods_cannot_have_started_with_restarts_nothing(cluster: Clus
         on = {"metadata": {"annotations": {"restart.inhaul.dev/on-change": "true"}}}
         await cluster.admin.patch(DEPLOYMENTS, "needs", NAMESPACE, body=on)
         await shop.recorded("needs")
-        assert await shop.generation("needs") == 2
+        assert await shop.rollouts("needs") == 1
 
 
 async def test_where_reloader_runs_its_annotations_are_left_to_it(cluster: Cluster, shop: Shop) -> None:
@@ -256,13 +257,13 @@ async def test_where_reloader_runs_its_annotations_are_left_to_it(cluster: Clust
     async with cluster.managed(restart_watch, **QUICK):
         await shop.recorded("ours")
         await shop.secret("db", password="q")
-        await shop.until_generation("ours", 2)
-        theirs = (await shop.get("theirs"))["metadata"]
-        assert SEEN not in theirs["annotations"] and theirs["generation"] == 1
+        await shop.until_rollouts("ours", 1)
+        assert SEEN not in (await shop.get("theirs"))["metadata"]["annotations"]
+        assert await shop.rollouts("theirs") == 0
         await cluster.admin.patch(DEPLOYMENTS, "reloader", NAMESPACE, body={"spec": {"replicas": 0}})
         await shop.recorded("theirs")
         await shop.secret("db", password="r")
-        await shop.until_generation("theirs", 2)
+        await shop.until_rollouts("theirs", 1)
 
 
 async def test_changes_in_quick_succession_share_a_rollout(cluster: Cluster, shop: Shop) -> None:
@@ -273,14 +274,14 @@ async def test_changes_in_quick_succession_share_a_rollout(cluster: Cluster, sho
     async with cluster.managed(restart_watch, **QUICK):
         await shop.recorded("calm")
         await shop.secret("db", password="1")
-        await shop.until_generation("calm", 2)
+        await shop.until_rollouts("calm", 1)
         for value in "234":
             await shop.secret("db", password=value)
             await shop.settled()
-        assert await shop.generation("calm") == 2
+        assert await shop.rollouts("calm") == 1
         sooner = {"metadata": {"annotations": {"deployment.reloader.stakater.com/pause-period": "1ms"}}}
         await cluster.admin.patch(DEPLOYMENTS, "calm", NAMESPACE, body=sooner)
-        await shop.until_generation("calm", 3)
+        await shop.until_rollouts("calm", 2)
 
 
 async def test_the_record_of_a_low_entropy_secret_tells_nothing(cluster: Cluster, shop: Shop) -> None:

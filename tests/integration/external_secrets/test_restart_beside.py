@@ -58,15 +58,32 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
         yield made
 
 
+@pytest.fixture
+async def shop(cluster: Cluster) -> AsyncIterator[Shop]:
+    async with Shop(cluster.admin).watched() as made:
+        yield made
+
+
+@pytest.fixture
+async def team(world: World) -> AsyncIterator[Shop]:
+    async with Shop(world.kube, "team-a").watched() as made:
+        yield made
+
+
+@pytest.fixture
+async def payments(bench: Bench) -> AsyncIterator[Shop]:
+    async with Shop(bench.cluster.admin, PAYMENTS).watched() as made:
+        yield made
+
+
 async def account(cluster: Cluster) -> KubeConfig:
     token = await cluster.admin.token_request("inhaul-system", "external-secrets", audiences=[])
     return replace(cluster.config, token=token.token, certificate="", private_key=None, token_file="")
 
 
 async def test_rights_come_with_the_component_and_reach_no_further(
-    cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    cluster: Cluster, shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shop = Shop(cluster.admin)
     await shop.secret("db", password="p")
     await shop.workload("web", pod_of("db"))
     (tmp_path / "without").mkdir()
@@ -84,7 +101,7 @@ async def test_rights_come_with_the_component_and_reach_no_further(
             await cluster.apply(*built(tmp_path / "with", "restart-on-change"))
             await shop.recorded("web")
             await shop.secret("db", password="q")
-            await shop.until_generation("web", 2)
+            await shop.until_rollouts("web", 1)
     async with KubeClient(config) as kube:
         template: dict[str, Any] = {"spec": {"containers": [{"name": "app", "image": "evil:1"}]}}
         for body in (
@@ -113,8 +130,8 @@ spec:
 """
 
 
-async def test_gitops_sees_no_drift_in_a_restart_and_does_not_take_it_back(world: World) -> None:
-    shop = Shop(world.kube, "team-a")
+async def test_gitops_sees_no_drift_in_a_restart_and_does_not_take_it_back(world: World, team: Shop) -> None:
+    shop = team
     files: dict[str, str | bytes | None] = {
         "apps/web.yaml": DEPLOYMENT,
         "apps/kustomization.yaml": "resources: [web.yaml]\n",
@@ -133,13 +150,13 @@ async def test_gitops_sees_no_drift_in_a_restart_and_does_not_take_it_back(world
         await world.condition("apps", "team-a", "True")
         await shop.recorded("web")
         await shop.secret("db", password="q")
-        restarted = await shop.until_generation("web", 2)
+        restarted = await shop.until_rollouts("web", 1)
         assert restarted_for(restarted) == "db"
 
         # the same Deployment applied again, with the rest of a commit
         commit = await world.push({"apps/web.yaml": DEPLOYMENT.replace("app:1", "app:2")}, "team-a")
         found = await world.applied("apps", "team-a", commit)
-        web = await shop.until_generation("web", 3)
+        web = await shop.until_rollouts("web", 2)
         template = web["spec"]["template"]["metadata"]["annotations"]
         assert template[RESTARTED_AT] == restarted["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT]
         assert web["metadata"]["annotations"][SEEN] == restarted["metadata"]["annotations"][SEEN]
@@ -152,11 +169,11 @@ async def test_gitops_sees_no_drift_in_a_restart_and_does_not_take_it_back(world
         )
 
 
-async def test_a_rotation_at_aws_restarts_the_deployment_once(bench: Bench) -> None:
+async def test_a_rotation_at_aws_restarts_the_deployment_once(bench: Bench, payments: Shop) -> None:
+    shop = payments
     bench.create("shop/db", "first")
     await bench.store()
     await bench.secret("db", data=[entry("password", "shop/db")])
-    shop = Shop(bench.cluster.admin, PAYMENTS)
     async with bench.run(**QUICK):
         await bench.until_ready("db")
         await shop.workload("web", pod_of("db"))
@@ -164,8 +181,8 @@ async def test_a_rotation_at_aws_restarts_the_deployment_once(bench: Bench) -> N
         bench.put("shop/db", "second")
         stamp = {"metadata": {"annotations": {"force-sync": "1"}}}
         await bench.cluster.admin.patch(EXTERNAL_SECRETS, "db", PAYMENTS, body=stamp)
-        assert restarted_for(await shop.until_generation("web", 2)) == "db"
+        assert restarted_for(await shop.until_rollouts("web", 1)) == "db"
         again = {"metadata": {"annotations": {"force-sync": "2"}}}  # a refresh that finds the same value
         await bench.cluster.admin.patch(EXTERNAL_SECRETS, "db", PAYMENTS, body=again)
         await shop.settled()
-        assert await shop.generation("web") == 2
+        assert await shop.rollouts("web") == 1
