@@ -22,7 +22,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from controllers.aws.edge import THROTTLED_TRIES, Retry
@@ -31,9 +31,11 @@ from controllers.runtime.queue import URGENT
 
 from .entries import Fetched, Outcome
 from .errors import EntryError
+from .line import Flight, Line
 from .params import RemoteKey, Service
 
 LIMITS: Mapping[str, int] = {"SecretsManager": 20, "ParameterStore": 10}
+_TIDY = 300.0  # seconds
 _TRANSIENT = ("Throttled", "Unreachable", "Provider", "Credentials")
 AHEAD = 0.1
 """The share of its interval by which a key may be fetched before it is due."""
@@ -85,37 +87,6 @@ class _Wanted(NamedTuple):
     key: RemoteKey
 
 
-@dataclass(slots=True)
-class _Flight:
-    """One fetch of one key. `began` is set when its call starts: until then anyone may join."""
-
-    future: asyncio.Future[Fetched]
-    began: float | None = None
-    throttled: int = 0  # calls of it that AWS throttled
-
-
-@dataclass(slots=True)
-class _Line:
-    """Keys of one source that no call has taken yet, in two lanes, and the calls that are on their way to take them."""
-
-    urgent: dict[RemoteKey, _Flight] = field(default_factory=dict)
-    due: dict[RemoteKey, _Flight] = field(default_factory=dict)
-    timer: asyncio.TimerHandle | None = None
-    calls: int = 0
-    urgent_calls: int = 0
-
-    def __len__(self) -> int:
-        return len(self.urgent) + len(self.due)
-
-    def take(self, limit: int) -> dict[RemoteKey, _Flight]:
-        """The next call's keys, the urgent ones first."""
-        taken: dict[RemoteKey, _Flight] = {}
-        for lane in (self.urgent, self.due):
-            for key in list(lane)[: limit - len(taken)]:
-                taken[key] = lane.pop(key)
-        return taken
-
-
 @dataclass(frozen=True, slots=True)
 class _Held:
     """A value fetched ahead of time."""
@@ -142,8 +113,8 @@ class Coalescer:
         hears of each batch: service, keys asked for, keys taken along."""
         self._reader, self._window, self._alone = reader, window, alone
         self._limits, self._gate, self._observe = limits, gate, observe
-        self._lines: dict[Source, _Line] = {}
-        self._flights: dict[_Wanted, _Flight] = {}
+        self._lines: dict[Source, Line] = {}
+        self._flights: dict[_Wanted, Flight] = {}
         self._held: dict[_Wanted, _Held] = {}
         self._floor: dict[_Wanted, float] = {}
         self._single_until: dict[_Wanted | Source, float] = {}
@@ -151,6 +122,7 @@ class Coalescer:
         self._ahead: dict[_Wanted, float] = {}  # being taken along: when that call began
         self._heaps: dict[Source, list[tuple[float, RemoteKey]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tidying: asyncio.TimerHandle | None = None
 
     # --- what refreshes ask
 
@@ -174,13 +146,32 @@ class Coalescer:
             return
         wanted = _Wanted(source, key)
         self._due[wanted] = (due, interval)
+        if self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(_TIDY, self._tidy)
         heapq.heappush(self._heaps.setdefault(source, []), (due - interval * AHEAD, key))  # stale entries are skipped
 
-    def forget(self, source: Source, key: RemoteKey) -> None:
-        """Nobody wants this key any more."""
-        wanted = _Wanted(source, key)
-        self._due.pop(wanted, None)
-        self._held.pop(wanted, None)
+    @property
+    def held(self) -> int:
+        """Values that were taken along and wait for whoever wants them."""
+        return len(self._held)
+
+    @property
+    def expected(self) -> int:
+        """Keys in line to be taken along."""
+        return sum(map(len, self._heaps.values()))
+
+    def _tidy(self) -> None:
+        """Drops what nobody came for: values that were taken along in vain, keys of ExternalSecrets that are gone."""
+        now, loop = _now(), asyncio.get_running_loop()
+        self._held = {wanted: held for wanted, held in self._held.items() if held.until >= now}
+        self._due = {wanted: when for wanted, when in self._due.items() if when[0] + when[1] >= now}
+        self._heaps = {}
+        for wanted, (due, interval) in self._due.items():
+            if wanted not in self._held:
+                self._heaps.setdefault(wanted.source, []).append((due - interval * AHEAD, wanted.key))
+        for heap in self._heaps.values():
+            heapq.heapify(heap)
+        self._tidying = loop.call_later(_TIDY, self._tidy) if self._due or self._held else None
 
     def invalidate(self, matches: Callable[[Source, RemoteKey], bool]) -> int:
         """What was fetched before now may not answer for these keys. Returns how many were concerned."""
@@ -197,6 +188,8 @@ class Coalescer:
         for line in self._lines.values():
             if line.timer is not None:
                 line.timer.cancel()
+        if self._tidying is not None:
+            self._tidying.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -205,15 +198,15 @@ class Coalescer:
 
     # --- batches
 
-    def _begin(self, wanted: _Wanted) -> _Flight:
-        flight = _Flight(asyncio.get_running_loop().create_future())
+    def _begin(self, wanted: _Wanted) -> Flight:
+        flight = Flight(asyncio.get_running_loop().create_future())
         flight.future.add_done_callback(_retrieved)
         self._flights[wanted] = flight
         if wanted.key.pinned or self._goes_alone(wanted):
             flight.began = _now()
             self._spawn(self._alone_flight(wanted, flight))
             return flight
-        line = self._lines.setdefault(wanted.source, _Line())
+        line = self._lines.setdefault(wanted.source, Line())
         (line.urgent if URGENT.get() else line.due)[wanted.key] = flight
         self._fill(wanted.source, line)
         return flight
@@ -225,7 +218,7 @@ class Coalescer:
             line.urgent[wanted.key] = flight
             self._fill(wanted.source, line)
 
-    def _fill(self, source: Source, line: _Line) -> None:
+    def _fill(self, source: Source, line: Line) -> None:
         """A call for each full batch at once; what is left over waits for the window's end."""
         limit = self._limits[source.service]
         while len(line) - line.calls * limit >= limit:
@@ -233,13 +226,13 @@ class Coalescer:
         if line.timer is None and (len(line) > line.calls * limit or len(line.urgent) > line.urgent_calls * limit):
             line.timer = asyncio.get_running_loop().call_later(self._window, self._window_ends, source, line)
 
-    def _window_ends(self, source: Source, line: _Line) -> None:
+    def _window_ends(self, source: Source, line: Line) -> None:
         line.timer = None
         limit = self._limits[source.service]
         while len(line) > line.calls * limit or len(line.urgent) > line.urgent_calls * limit:
             self._call(source, line)
 
-    def _call(self, source: Source, line: _Line) -> None:
+    def _call(self, source: Source, line: Line) -> None:
         urgent = len(line.urgent) > line.urgent_calls * self._limits[source.service]
         line.calls += 1
         line.urgent_calls += urgent
@@ -254,7 +247,7 @@ class Coalescer:
                 del self._single_until[mark]
         return False
 
-    async def _batch(self, source: Source, line: _Line, *, urgent: bool) -> None:
+    async def _batch(self, source: Source, line: Line, *, urgent: bool) -> None:
         """One call, from its wait for a turn to its answers."""
         URGENT.set(urgent)  # the lane in the thread pool too
         async with self._gate(source, urgent=urgent) as turn:
@@ -282,7 +275,7 @@ class Coalescer:
             if wanted not in self._flights:
                 self._floor.pop(wanted, None)
 
-    def _soon(self, source: Source, flights: Mapping[RemoteKey, _Flight], now: float) -> Iterable[RemoteKey]:
+    def _soon(self, source: Source, flights: Mapping[RemoteKey, Flight], now: float) -> Iterable[RemoteKey]:
         """Keys that may be taken along, those due first first, until the batch is full."""
         heap, room = self._heaps.get(source, []), self._limits[source.service] - len(flights)
         taken: list[RemoteKey] = []
@@ -298,7 +291,7 @@ class Coalescer:
     async def _ask(
         self,
         source: Source,
-        flights: Mapping[RemoteKey, _Flight],
+        flights: Mapping[RemoteKey, Flight],
         ahead: Mapping[RemoteKey, tuple[float, float]],
         began: float,
     ) -> tuple[bool, bool]:
@@ -315,7 +308,7 @@ class Coalescer:
         except Exception as error:
             self._give_up(source, flights, error)
             return False, False
-        back: dict[RemoteKey, _Flight] = {}
+        back: dict[RemoteKey, Flight] = {}
         for key, flight in flights.items():
             outcome = outcomes.get(key) or EntryError("Provider", f"no answer for key {key.shown}")
             if self._goes_again(_Wanted(source, key), flight, outcome):
@@ -331,7 +324,7 @@ class Coalescer:
         throttled = any(isinstance(each, EntryError) and each.error_class == "Throttled" for each in outcomes.values())
         return throttled, failed == "Unreachable"
 
-    def _goes_again(self, wanted: _Wanted, flight: _Flight, outcome: Outcome) -> bool:
+    def _goes_again(self, wanted: _Wanted, flight: Flight, outcome: Outcome) -> bool:
         if not isinstance(outcome, EntryError) or outcome.error_class != "Throttled":
             return False
         flight.throttled += 1
@@ -341,7 +334,7 @@ class Coalescer:
         flight.began = None
         return True
 
-    async def _one_by_one(self, source: Source, flights: Mapping[RemoteKey, _Flight], error: EntryError) -> None:
+    async def _one_by_one(self, source: Source, flights: Mapping[RemoteKey, Flight], error: EntryError) -> None:
         """The batch was refused: find out which key is to blame, and spare the others next time."""
         until = _now() + self._alone
         results = await asyncio.gather(*(self._single(source, key) for key in flights))
@@ -360,13 +353,13 @@ class Coalescer:
         except EntryError as error:
             return error
 
-    async def _alone_flight(self, wanted: _Wanted, flight: _Flight) -> None:
+    async def _alone_flight(self, wanted: _Wanted, flight: Flight) -> None:
         try:
             self._land(wanted, flight, await self._single(wanted.source, wanted.key))
         except Exception as error:
             self._give_up(wanted.source, {wanted.key: flight}, error)
 
-    def _land(self, wanted: _Wanted, flight: _Flight, outcome: Outcome) -> None:
+    def _land(self, wanted: _Wanted, flight: Flight, outcome: Outcome) -> None:
         if self._flights.get(wanted) is flight:
             del self._flights[wanted]
             self._floor.pop(wanted, None)
@@ -377,7 +370,7 @@ class Coalescer:
         else:
             flight.future.set_result(outcome)
 
-    def _give_up(self, source: Source, flights: Mapping[RemoteKey, _Flight], error: Exception) -> None:
+    def _give_up(self, source: Source, flights: Mapping[RemoteKey, Flight], error: Exception) -> None:
         """A bug in the reader: everyone who waits hears of it; its text stays in the traceback."""
         for key, flight in flights.items():
             self._flights.pop(_Wanted(source, key), None)

@@ -12,6 +12,7 @@ from controllers.external_secrets.entries import Fetched, Outcome
 from controllers.external_secrets.errors import EntryError
 from controllers.external_secrets.params import RemoteKey
 from controllers.runtime.queue import URGENT
+from tests.unit.runtime.virtual_time import run
 
 SSM = Source("me", "eu-west-1", "ParameterStore")
 THROTTLED = EntryError("Throttled", "ssm:GetParameters: ThrottlingException: Rate exceeded")
@@ -154,3 +155,33 @@ async def test_a_value_taken_along_while_it_changed_answers_nobody() -> None:
     await gate.open(1)
     await asyncio.wait_for(asyncio.gather(*again), 30)
     assert provider.calls == [["a", "along"], ["along"]]
+
+
+def test_values_that_nobody_came_for_are_dropped() -> None:
+    async def work() -> None:
+        provider = Provider()
+        coalescer = Coalescer(provider, window=0.001)
+        now = asyncio.get_running_loop().time()
+        coalescer.expect(SSM, RemoteKey("ParameterStore", "along"), due=now + 5, interval=100)
+        await asyncio.gather(*ask(coalescer, "a"))
+        assert provider.calls == [["a", "along"]]
+        assert coalescer.held == 1
+        await asyncio.sleep(1000)
+        assert coalescer.held == 0
+        await coalescer.close()
+
+    run(work())
+
+
+def test_lines_do_not_grow_with_each_refresh() -> None:
+    async def work() -> None:
+        coalescer = Coalescer(Provider(), window=0.001)
+        key = RemoteKey("ParameterStore", "k")
+        for _ in range(1000):
+            coalescer.expect(SSM, key, due=asyncio.get_running_loop().time() + 10_000, interval=10_000)
+            await asyncio.sleep(1)
+        await asyncio.sleep(400)
+        assert coalescer.expected <= 1
+        await coalescer.close()
+
+    run(work())

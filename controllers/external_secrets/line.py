@@ -1,0 +1,40 @@
+"""Where keys of one source wait until a call takes them: the urgent before those that are merely due."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from .entries import Fetched
+from .params import RemoteKey
+
+
+@dataclass(slots=True)
+class Flight:
+    """One fetch of one key. `began` is set when its call starts: until then anyone may join."""
+
+    future: asyncio.Future[Fetched]
+    began: float | None = None
+    throttled: int = 0  # calls of it that AWS throttled
+
+
+@dataclass(slots=True)
+class Line:
+    """Keys of one source that no call has taken yet, in two lanes, and the calls that are on their way to take them."""
+
+    urgent: dict[RemoteKey, Flight] = field(default_factory=dict)
+    due: dict[RemoteKey, Flight] = field(default_factory=dict)
+    timer: asyncio.TimerHandle | None = None
+    calls: int = 0
+    urgent_calls: int = 0
+
+    def __len__(self) -> int:
+        return len(self.urgent) + len(self.due)
+
+    def take(self, limit: int) -> dict[RemoteKey, Flight]:
+        """The next call's keys, the urgent ones first."""
+        taken: dict[RemoteKey, Flight] = {}
+        for lane in (self.urgent, self.due):
+            for key in list(lane)[: limit - len(taken)]:
+                taken[key] = lane.pop(key)
+        return taken
