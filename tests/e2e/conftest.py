@@ -98,18 +98,10 @@ def cluster(directory: Path) -> Any:
     return Envtest(directory / "envtest")
 
 
-class QuickWorld(World):
-    """The demo's world with a Lease that a killed holder keeps for 2 s in place of 8."""
-
-    def controller_environment(self) -> dict[str, str]:
-        lease = {"INHAUL_LEASE_DURATION": "2", "INHAUL_LEASE_DEADLINE": "1.5", "INHAUL_LEASE_RETRY": "0.5"}
-        return {**super().controller_environment(), **lease}
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     directory = tmp_path_factory.mktemp("world")
-    world = QuickWorld(directory, api=cluster(directory))
+    world = World(directory, api=cluster(directory))
     try:
         await world.start()
         world.spawn()

@@ -17,15 +17,16 @@ import pytest_asyncio
 
 from controllers.api.core import SECRETS
 from controllers.api.resource import Manifest
+from controllers.standin.demo.world import World
 from tests.cluster import until
-from tests.e2e.conftest import PAYMENTS, QuickWorld, Stage, cluster
+from tests.e2e.conftest import PAYMENTS, Stage, cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 COUNT = 30
 POISON = "not an event, and nothing for a log: 5f1c"
 
 
-class EagerWorld(QuickWorld):
+class EagerWorld(World):
     """What a killed consumer had received comes again after 3 s, not 12."""
 
     def controller_environment(self) -> dict[str, str]:

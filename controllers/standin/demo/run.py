@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import tempfile
 import time
@@ -43,6 +44,8 @@ async def _guarded(work: Coroutine[Any, Any, int]) -> int:
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, end)
+    # A child that ends as its waiter is cancelled may be reaped twice over; asyncio warns of that, and means no harm.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     try:
         return await task
     except asyncio.CancelledError:

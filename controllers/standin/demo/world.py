@@ -159,6 +159,10 @@ class World:
             "AWS_WEB_IDENTITY_TOKEN_FILE": str(self.directory / "aws-token"),
             "AWS_ROLE_SESSION_NAME": "inhaul",
             "INHAUL_EGRESS_ALLOW_LOOPBACK": "true",
+            # a Pod's container that starts again keeps its name: what was killed leads on, and is not waited for
+            "INHAUL_LEASE_IDENTITY": "controllers",
+            "INHAUL_LEASE_DURATION": "30",  # a busy laptop is no reason to stop
+            "INHAUL_LEASE_DEADLINE": "25",
             "INHAUL_DECRYPTION_KEY_BITS": "2048",  # 4096 take up to ten seconds to make
             "INHAUL_WEB_HOST": "127.0.0.1",
             "INHAUL_WEB_PORT": str(self.web_port),
