@@ -14,7 +14,7 @@ import yaml
 
 from .errors import FunctionError
 from .goformat import float_text
-from .goyaml_write import FLOAT, INTEGER, TIME, cased, to_yaml
+from .goyaml_write import FLOAT, INTEGER, TIME, cased, to_yaml, without_underscores
 from .registry import Function, functions
 from .values import Value, to_text
 
@@ -72,7 +72,7 @@ def _resolved(text: str) -> Any:
         return float(word.replace(".", ""))
     if text[0] not in "+-.0123456789" or TIME.fullmatch(text):
         return text
-    plain = text if text[0] == "." else text.replace("_", "")
+    plain = without_underscores(text)
     if INTEGER.fullmatch(plain):
         return int(plain, 0)
     if _OCTAL.fullmatch(plain):

@@ -27,6 +27,7 @@ _REFUSED = re.compile("[\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _ESCAPED = re.compile("[\x85\U00010000-\U0010ffff]")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 INTEGER = re.compile(r"[-+]?0([xX][0-9a-fA-F]+|[bB][01]+|[oO][0-7]+)")
+_BETWEEN = re.compile("(?<=[0-9])_(?=[0-9])")
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _CLOCK = r"([01]?[0-9]|2[0-3]):[0-5]?[0-9]:[0-5]?[0-9]([.,][0-9]+)?"
 TIME = re.compile(
@@ -40,8 +41,13 @@ def _needs_quotes(text: str) -> bool:
         return True
     if not text[:1].isascii() or text[:1] not in "+-.0123456789":
         return False
-    number = text if text[0] == "." else text.replace("_", "")
+    number = without_underscores(text)
     return bool(FLOAT.fullmatch(number) or INTEGER.fullmatch(number) or _BASE_60.fullmatch(text) or _is_time(text))
+
+
+def without_underscores(text: str) -> str:
+    """A number as Go reads it: behind a leading point an underscore must stand between digits, elsewhere anywhere."""
+    return _BETWEEN.sub("", text) if text[:1] == "." else text.replace("_", "")
 
 
 def cased(text: str) -> bool:
@@ -178,7 +184,9 @@ def to_yaml(value: Value) -> str:
         text = yaml.dump(_plain(value, 0), Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=80)
     except (yaml.YAMLError, ValueError, RecursionError):
         return ""
-    return text.removesuffix("\n...\n").removesuffix("\n")
+    if text.endswith("\n...\n"):  # an end mark that Go does not write
+        text = text.removesuffix("...\n")
+    return text.removesuffix("\n")
 
 
 def _plain(value: Value, depth: int) -> Any:

@@ -87,8 +87,10 @@ class Maker:
             return self.pick(["text ", "\n", "  a b\n", "", "x"])
         if roll < 0.55:
             return self.trim(self.pipeline())
-        if roll < 0.6:
+        if roll < 0.58:
             return "{{/* c */}}"
+        if roll < 0.6:
+            return self.named(depth)
         scope = len(self.variables)
         out = self.block(depth, roll)
         if roll >= 0.68:
@@ -106,10 +108,33 @@ class Maker:
             return self.trim(f"if {self.pipeline()}") + self.nodes(depth + 1) + other + "{{end}}"
         if roll < 0.88:
             return self.trim(f"with {self.pipeline()}") + self.nodes(depth + 1) + "{{else}}W{{end}}"
+        if roll < 0.92:
+            return self.counted(depth)
         jump = self.pick(["", "", "{{if eq . 1}}{{break}}{{end}}", '{{if eq . "q"}}{{continue}}{{end}}'])
         return (
             f"{self.trim('range ' + self.pipeline())}[{{{{.}}}}]{jump}{self.nodes(depth + 1)}{{{{else}}}}R{{{{end}}}}"
         )
+
+    def counted(self, depth: int) -> str:
+        """A range with a key and a value, and an assignment that outlives the loop."""
+        key, value = f"$k{len(self.variables)}", f"$e{len(self.variables)}"
+        before = f"{{{{$last := {self.operand()}}}}}"
+        self.variables += [key, value]
+        body = f"{{{{{key}}}}}={{{{{value}}}}};{{{{$last = {value}}}}}{self.nodes(depth + 1)}"
+        del self.variables[-2:]
+        return f"{before}{self.trim(f'range {key}, {value} := {self.pipeline()}')}{body}{{{{end}}}}{{{{$last}}}}"
+
+    def named(self, depth: int) -> str:
+        """A template that is defined and called, or a block; neither sees the variables around it."""
+        outer, self.variables = self.variables, []
+        body, self.loops = self.nodes(depth + 1), self.loops + 1
+        self.variables = outer
+        name = f"t{self.loops}"
+        if self.random.random() < 0.3:
+            return f'{{{{block "{name}" {self.pipeline()}}}}}{body}{{{{end}}}}'
+        if depth:
+            return f'{{{{template "t1" {self.pipeline()}}}}}'
+        return f'{{{{define "{name}"}}}}<{body}>{{{{end}}}}{{{{template "{name}" {self.pipeline()}}}}}'
 
     def nodes(self, depth: int) -> str:
         return "".join(self.node(depth) for _ in range(self.random.randint(1, 3)))
