@@ -38,7 +38,7 @@ from .errors import EntryError
 from .hashing import object_hash
 from .password import Below, passwords
 from .provider import entry_error
-from .stores import StoreProblem, StoreResolver
+from .stores import StoreProblem, StoreResolver, check_region
 
 SERVED = (ECR_AUTHORIZATION_TOKENS, PASSWORDS, CLUSTER_GENERATORS)
 _PUBLIC_REGION = "us-east-1"
@@ -101,6 +101,7 @@ class Generators:
             raise EntryError("Generator", f"{_shown(found)}: spec.scope: {spec.scope}; expected private or public")
         public = spec.scope == "public"
         region = _PUBLIC_REGION if public else spec.region
+        check_region(region, f"{_shown(found)}: spec.region")
         provider = AWSProvider(service="SecretsManager", region=spec.region, auth=spec.auth, role=spec.role)
         identity = await self._resolver.identity(namespace, found.ref, provider)
         try:

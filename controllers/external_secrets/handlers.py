@@ -80,6 +80,7 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
         )
     controller = controllers["ExternalSecret"]
     wakes = Wakes(controllers)
+    manager.policies.subscribe(wakes.policies)
     targets = Targets(wakes.manager_of, wakes.owner)
 
     def told(resource: Resource, key: Key, moment: datetime | None) -> None:

@@ -8,6 +8,7 @@ TenantPolicy decides: no outward call is made for a role or key that the namespa
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -42,6 +43,8 @@ from .params import RemoteKey
 from .reads import Reads
 
 CONTROLLER = "inhaul"
+REGION = re.compile(r"[a-z]{2,5}(-[a-z]+)+-[0-9]{1,2}")
+AUTOMATIC_TAGS = ("esoNamespace", "esoStoreName", "esoStoreKind")
 _ATTEMPTS, _MOST_ATTEMPTS, _LONGEST_PAUSE = 3, 20, 60.0
 
 
@@ -71,7 +74,27 @@ def served_provider(manifest: Manifest) -> AWSProvider:
     if spec.provider.aws.service not in ("SecretsManager", "ParameterStore"):
         message = f"service {spec.provider.aws.service} is not served; served: SecretsManager, ParameterStore"
         raise StoreProblem("InvalidProviderConfig", message)
+    check_region(spec.provider.aws.region, "spec.provider.aws.region")
     return spec.provider.aws
+
+
+def session_tags(namespace: str, ref: StoreRef, provider: AWSProvider) -> dict[str, str]:
+    """Tags of the session, by which IAM may decide. Raises StoreProblem where a store would forge who asks."""
+    given = {tag.key: tag.value for tag in provider.session_tags}
+    if provider.session_tags_policy == "Custom":
+        given |= dict(provider.custom_session_tags)
+    automatic = {"esoNamespace": namespace, "esoStoreName": ref.name, "esoStoreKind": ref.kind}
+    for key in AUTOMATIC_TAGS:
+        if key in given and given[key] != automatic[key]:
+            message = f"{ref.kind} {ref.name}: session tag {key} says who asks and cannot be set to another value"
+            raise StoreProblem("InvalidStoreConfiguration", message)
+    return given if provider.session_tags_policy == "None" else {**automatic, **given}
+
+
+def check_region(region: str, where: str) -> None:
+    """A region is part of the address that is called. Raises StoreProblem for what is none."""
+    if not REGION.fullmatch(region):
+        raise StoreProblem("InvalidProviderConfig", f"{where}: found no region's name, expected one as eu-west-1")
 
 
 def retry_of(spec: SecretStoreSpec) -> Retry | None:
@@ -204,11 +227,7 @@ class StoreResolver:
     def _step(self, namespace: str, ref: StoreRef, provider: AWSProvider, arn: str, *, last: bool) -> RoleStep:
         if not last:
             return RoleStep(arn)
-        tags = {tag.key: tag.value for tag in provider.session_tags}
-        if provider.session_tags_policy != "None":
-            tags |= {"esoNamespace": namespace, "esoStoreName": ref.name, "esoStoreKind": ref.kind}
-        if provider.session_tags_policy == "Custom":
-            tags |= dict(provider.custom_session_tags)
+        tags = session_tags(namespace, ref, provider)
         return RoleStep(arn, provider.external_id, tuple(sorted(tags.items())), tuple(provider.transitive_tag_keys))
 
     def _namespace_of(self, namespace: str, ref: StoreRef, named: str | None) -> str:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
 from controllers.api.resource import Key, Manifest, Resource, key_of
+from controllers.runtime.conditions import is_true
 from controllers.runtime.controller import Controller
 from controllers.runtime.store import Store
 
@@ -58,6 +59,15 @@ class Wakes:
         for controller in self._stores:
             for store in controller.store.by_index("auth", name):
                 controller.queue.changed(key_of(store))
+
+    def policies(self) -> None:
+        """TenantPolicies are others: who was refused may be granted it, and a store may be no longer."""
+        for controller in self._stores:
+            for store in controller.store.list():
+                controller.queue.changed(key_of(store))
+        for secret in self._secrets.store.list():
+            if not is_true(secret.get("status"), "Ready"):
+                self._secrets.queue.changed(key_of(secret))
 
     def listen(self, kind: str, generators: Store) -> None:
         """Hears of a kind of generators from now on."""

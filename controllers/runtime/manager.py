@@ -63,7 +63,7 @@ class Manager:
         self.metrics = Metrics()
         timeouts = Timeouts(connect=kube.connect, request=kube.request, silence=kube.silence)
         self.kube = KubeClient(self.config, limit=kube.connections, timeouts=timeouts, observe=self.metrics.request)
-        self.events = EventRecorder(self.kube, metrics=self.metrics, instance=self.identity, namespace=self.namespace)
+        self.events = EventRecorder(self.kube, metrics=self.metrics, instance=self.identity)
         self.status = StatusWriter(self.kube, self._on_written)
         self.pools = Pools(settings.pool)
         self.heavy = HeavyWorker(settings.worker)

@@ -8,6 +8,7 @@ so once, loudly. Policies once seen stay in force when their CRD vanishes.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from controllers.api.core import NAMESPACES
 from controllers.api.inhaul import TENANT_POLICIES
@@ -29,6 +30,7 @@ class PolicyBook:
         self.names = Store(NAMESPACES)
         """The namespaces; the manager's store of them is this one."""
         self._warned = False
+        self._listeners: list[Callable[[], None]] = []
         self.policies = Watch(kube, TENANT_POLICIES, self._see_policy, metadata_only=False, timeout=timeout)
         self.namespaces = Watch(kube, NAMESPACES, self._see_namespace, metadata_only=False, timeout=timeout)
 
@@ -39,6 +41,10 @@ class PolicyBook:
     def settled(self) -> bool:
         """Whether questions can be answered: both lists are in, or the kind is not served."""
         return self._no_kind() or (self.policies.synced.is_set() and self.namespaces.synced.is_set())
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """`listener()` hears after each TenantPolicy that came, went or was edited: answers may be others."""
+        self._listeners.append(listener)
 
     def allowed(self, namespace: str, request: Request) -> Decision:
         """Whether the namespace may do what is requested."""
@@ -55,14 +61,17 @@ class PolicyBook:
         return self.policies.absent and not self._policies
 
     def _see_policy(self, event: WatchEvent) -> None:
-        name = key_of(event.object).name
+        name, before = key_of(event.object).name, dict(self._policies)
         if event.type == "DELETED":
             self._policies.pop(name, None)
-            return
-        policy = policy_of(event.object)
-        if policy.problem:
-            log.warning("TenantPolicy %s cannot be read and grants nothing: %s", name, policy.problem)
-        self._policies[name] = policy
+        else:
+            policy = policy_of(event.object)
+            if policy.problem:
+                log.warning("TenantPolicy %s cannot be read and grants nothing: %s", name, policy.problem)
+            self._policies[name] = policy
+        if self._policies != before:
+            for listener in self._listeners:
+                listener()
 
     def _see_namespace(self, event: WatchEvent) -> None:
         if event.type == "DELETED":

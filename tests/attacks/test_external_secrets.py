@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import botocore.session
 import pytest
 
-from controllers.api.core import SERVICE_ACCOUNTS
+from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
 from controllers.api.resource import Manifest
 from controllers.api.secret_stores import AWSProvider
 from controllers.external_secrets import stores
@@ -27,13 +27,13 @@ from controllers.templating import EXTERNAL_SECRETS, StringMap, Template, Templa
 from controllers.templating.evaluator import Budget
 from controllers.templating.registry import functions
 from tests.attacks import attack
+from tests.cluster import until
 from tests.integration.conftest import Aws, aws, aws_environment, aws_process, token_mint
 from tests.integration.external_secrets.conftest import NAMESPACE, Bench, bench, entry, external_secret, store
 from tests.integration.external_secrets.test_generators import generator, source
 
 __all__ = ["Aws", "aws", "aws_environment", "aws_process", "bench", "token_mint"]
 AREA, VICTIM = "external secrets", "billing"
-OWN_ROLE = "arn:aws:iam::123456789012:role/billing"
 GRANTED = "a TenantPolicy that grants it"
 BY_POLICY = {
     "role": "A store that names another team's role",
@@ -97,15 +97,15 @@ async def prepare(bench: Bench) -> dict[str, Any]:
 
 def listed(test: Any) -> Any:
     """Puts the attacks on the test that runs them all."""
+    own = "stores.py: a store's own namespace, a cluster store's conditions"
     for title in BY_POLICY.values():
         test = attack(AREA, title, guard="stores.py, generators.py: TenantPolicy before any call", without=GRANTED)(
             test
         )
     for title in BY_ADMIN.values():
-        test = attack(AREA, title, guard="stores.py: a namespaced store reads its own namespace, a cluster store's conditions",
-                      without="a cluster store of the admin's that admits it")(test)  # fmt: skip
-    return attack(AREA, "Templates from another namespace's Secret", guard="refresh.py: the ExternalSecret's namespace, always",
-                  without="the same ExternalSecret in that namespace")(test)  # fmt: skip
+        test = attack(AREA, title, guard=own, without="a cluster store of the admin's that admits it")(test)
+    guard, without = "refresh.py: the ExternalSecret's namespace, always", "the same ExternalSecret in that namespace"
+    return attack(AREA, "Templates from another namespace's Secret", guard=guard, without=without)(test)
 
 
 @listed
@@ -114,13 +114,13 @@ async def test_a_tenant_gets_nothing_of_another_and_would_without_the_guard(benc
     bench.create("payments/db", "own")
     provider = await prepare(bench)
     await bench.cluster.apply(policy(NAMESPACE, secretKeys=["payments/**"]), policy(VICTIM, secretKeys=["**"]))
-    for name, aws in provider.items():
-        await bench.cluster.apply(store(name, {"aws": aws}))
+    for name, each in provider.items():
+        await bench.cluster.apply(store(name, {"aws": each}))
     await bench.cluster.apply(cluster_store("cluster", provider["plain"], VICTIM))
     await bench.cluster.apply(generator("ECRAuthorizationToken", "ecr", region=bench.aws.standin.region))
     theirs, mine = [entry("v", "billing/db")], [entry("v", "payments/db")]
     plain, at_once = {"secretStoreRef": {"name": "plain"}}, {"refreshInterval": "1s"}
-    shape = {"name": "own", "namespace": VICTIM, "items": [{"key": "shape"}]}
+    shape = {"name": "own", "items": [{"key": "shape"}]}
     shaped = {"target": {"template": {"templateFrom": [{"secret": shape}]}}, **plain, "data": mine}
     tries: dict[str, tuple[dict[str, Any], str]] = {
         "role": ({"secretStoreRef": {"name": "role"}, "data": mine}, "does not grant role"),
@@ -129,7 +129,7 @@ async def test_a_tenant_gets_nothing_of_another_and_would_without_the_guard(benc
         "prefix": ({"secretStoreRef": {"name": "prefix"}, "data": [entry("v", "db")]}, "does not grant key billing/db"),
         "ecr": ({"secretStoreRef": None, "dataFrom": [source("ECRAuthorizationToken", "ecr")]},
                 "as the controller itself: TenantPolicy payments does not grant image repository"),
-        "account": ({"secretStoreRef": {"name": "account"}, "data": mine}, "ServiceAccount payments/eso does not exist"),
+        "account": ({"secretStoreRef": {"name": "account"}, "data": mine}, "Account payments/eso does not exist"),
         "keys": ({"secretStoreRef": {"name": "keys"}, "data": mine}, "Secret payments/own does not exist"),
         "cluster": ({"secretStoreRef": {"kind": "ClusterSecretStore", "name": "cluster"}, "data": mine},
                     "does not admit namespace payments"),
@@ -146,7 +146,7 @@ async def test_a_tenant_gets_nothing_of_another_and_would_without_the_guard(benc
         await bench.until_data("find", payments_db=b"own")
         assert not [call for call, _ in await bench.aws.standin.calls() if call.startswith("sts:")]
 
-        everything = {"secretKeys": ["**"], "roleArns": ["arn:aws:iam::*:role/*"], "registries": ["**"]}
+        everything = {"secretKeys": ["**"], "roleARNs": ["arn:aws:iam::*:role/*"], "registries": ["**"]}
         await bench.cluster.apply(policy(NAMESPACE, **everything))
         await bench.cluster.apply(cluster_store("cluster", provider["plain"]))
         for name in ("account", "keys"):
@@ -154,10 +154,10 @@ async def test_a_tenant_gets_nothing_of_another_and_would_without_the_guard(benc
             spec = {"secretStoreRef": {"kind": "ClusterSecretStore", "name": name}, "data": theirs}
             await bench.secret(name, **spec)
         await bench.secret("role", secretStoreRef={"name": "role"}, data=theirs)
-        await bench.cluster.apply(store("plain", {"aws": provider["plain"]}))
         for name in ("key", "arn", "prefix", "cluster", "ecr"):
             await bench.secret(name, **{**tries[name][0], **at_once})
         for name in ("role", "key", "arn", "prefix", "account", "keys"):
+            await bench.until_ready(name)
             await bench.until_data(name, v=b"hidden-value")
         await bench.until_data("cluster", v=b"own")
         await bench.until_data("find", payments_db=b"own", billing_db=b"hidden-value")
@@ -165,19 +165,11 @@ async def test_a_tenant_gets_nothing_of_another_and_would_without_the_guard(benc
         there = [{**store("plain", {"aws": provider["plain"]}), "metadata": {"name": "plain", "namespace": VICTIM}}]
         there += [{**external_secret("shape", **shaped), "metadata": {"name": "shape", "namespace": VICTIM}}]
         await bench.cluster.apply(*there)
-        namespace = bench_of(bench, VICTIM)
-        await namespace
 
+        async def made() -> bool:
+            return await bench.cluster.find(SECRETS, "shape", VICTIM) is not None
 
-async def bench_of(bench: Bench, namespace: str) -> None:
-    """Until the ExternalSecret `shape` of a namespace has made its Secret."""
-    from controllers.api.core import SECRETS
-    from tests.cluster import until
-
-    async def made() -> bool:
-        return await bench.cluster.find(SECRETS, "shape", namespace) is not None
-
-    await until(made, patience=30, what="the same ExternalSecret to work at home")
+        await until(made, patience=30, what="the same ExternalSecret to work at home")
 
 
 @attack(AREA, "A region that leads to the metadata address", guard="stores.py: REGION, and botocore's own check",

@@ -78,11 +78,13 @@ def store(name: str, provider: dict[str, Any]) -> Manifest:
 
 
 def external_secret(name: str, **spec: Any) -> Manifest:
+    """`secretStoreRef=None`: without a store."""
+    given = {"secretStoreRef": {"name": "aws"}, "refreshInterval": "1h", **spec}
     return {
         "apiVersion": "external-secrets.io/v1",
         "kind": "ExternalSecret",
         "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {"secretStoreRef": {"name": "aws"}, "refreshInterval": "1h", **spec},
+        "spec": {key: value for key, value in given.items() if value is not None},
     }
 
 
