@@ -34,10 +34,11 @@ START: Mapping[str, float] = {
     "ssm:DescribeParameters": 10.0,
 }
 """Calls per second to begin with: AWS's default quotas where they are low. Others begin free."""
-_FLOOR = 0.2  # calls per second, whatever AWS says
+_FLOOR = 0.5  # calls per second, whatever AWS says
 _CUT = 0.8
 _GROWTH = 0.05  # of the rate, per second, once AWS has refused
 _FIRST_GROWTH = 0.5  # before that: the quota may be far higher than the default
+_RETURN = 1.0  # up to what worked before a series of refusals: AWS may have been unwell
 _BURST = 0.25  # seconds' worth of calls that may go at once
 _PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds of silence after a refusal; doubles while refusals follow each other
 _FORGET = 300.0  # seconds without refusal after which a rate begins anew
@@ -58,6 +59,7 @@ class Rate:
         self._quiet_until = now
         self._refusals = 0  # since the last success
         self._refused_at: float | None = None
+        self._worked = 0.0  # the rate at the first refusal after a success
         self._good: deque[float] = deque(maxlen=2000)
 
     def wait(self, now: float) -> float:
@@ -84,6 +86,7 @@ class Rate:
         self._good.append(now)
         if self.limit is not None and waited_for:
             share = _FIRST_GROWTH if self._refused_at is None else _GROWTH
+            share = _RETURN if self.limit < self._worked * _CUT else share
             self.limit *= 1 + share * min(now - self._grown, 1.0)
         self._grown = now
 
@@ -91,10 +94,12 @@ class Rate:
         if epoch != self.epoch:
             return  # it had left before the last cut
         self.epoch += 1
-        self._refusals += 1
         self._refused_at = self._grown = now
         achieved = float(sum(1 for moment in self._good if moment > now - 1.0))
         base = achieved if self.limit is None else min(self.limit, max(achieved, self.limit / 2))
+        if self._refusals == 0:
+            self._worked = base
+        self._refusals += 1
         self.limit = max(_FLOOR, base * _CUT)
         self._tokens = min(self._tokens, 0.0)
         self._quiet_until = now + min(_LONGEST_PAUSE, _PAUSE * 2.0 ** min(self._refusals - 1, 16))

@@ -36,6 +36,7 @@ from .params import RemoteKey, Service
 
 LIMITS: Mapping[str, int] = {"SecretsManager": 20, "ParameterStore": 10}
 _TIDY = 300.0  # seconds
+_BUSY = 3.0  # windows that a batch waits to be filled while another call of its source is under way
 _TRANSIENT = ("Throttled", "Unreachable", "Provider", "Credentials")
 AHEAD = 0.1
 """The share of its interval by which a key may be fetched before it is due."""
@@ -224,7 +225,8 @@ class Coalescer:
         while len(line) - line.calls * limit >= limit:
             self._call(source, line)
         if line.timer is None and (len(line) > line.calls * limit or len(line.urgent) > line.urgent_calls * limit):
-            line.timer = asyncio.get_running_loop().call_later(self._window, self._window_ends, source, line)
+            window = self._window * (_BUSY if line.flying else 1.0)
+            line.timer = asyncio.get_running_loop().call_later(window, self._window_ends, source, line)
 
     def _window_ends(self, source: Source, line: Line) -> None:
         line.timer = None
@@ -260,10 +262,12 @@ class Coalescer:
             if flights:
                 ahead = {key: self._due[_Wanted(source, key)] for key in self._soon(source, flights, now)}
                 self._observe(source.service, len(flights), len(ahead))
+                line.flying += 1
                 self._ahead.update(dict.fromkeys((_Wanted(source, key) for key in ahead), now))
                 try:
                     turn.throttled, turn.unanswered = await self._ask(source, flights, ahead, now)
                 finally:
+                    line.flying -= 1
                     self._forget_ahead(source, ahead)
         if turn.throttled and source.retry and source.retry.pause:
             await asyncio.sleep(source.retry.pause)

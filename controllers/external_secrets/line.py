@@ -27,6 +27,7 @@ class Line:
     timer: asyncio.TimerHandle | None = None
     calls: int = 0
     urgent_calls: int = 0
+    flying: int = 0  # calls that were made and not answered yet
 
     def __len__(self) -> int:
         return len(self.urgent) + len(self.due)

@@ -63,6 +63,19 @@ def test_a_quota_far_above_the_start_is_used() -> None:
     assert took < 4000 / 40 * 0.3
 
 
+def test_after_an_outage_the_rate_is_back_within_seconds() -> None:
+    rate, quota = Rate(40.0, 0.0), Quota(40.0)
+    now, _ = drive(rate, quota, calls=200)
+    for _ in range(20):
+        now += rate.wait(now)
+        rate.throttled(now, rate.take(now))
+    assert rate.limit is not None and rate.limit < 1
+    quota.at, quota.tokens = now, 40.0
+    took, refused = drive(rate, quota, calls=400)
+    assert took - now < 400 / 40 * 1.35 + 10
+    assert refused <= 8
+
+
 def test_without_a_known_quota_calls_are_free_until_the_first_refusal() -> None:
     rate = Rate(None, 0.0)
     assert all(rate.wait(0.0) == 0 and rate.take(0.0) == 0 for _ in range(100))
