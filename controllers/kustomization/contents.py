@@ -35,6 +35,8 @@ class Remotes(Protocol):
     async def identity(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote: ...
     async def remote(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote: ...
     async def submodule(self, namespace: str, parent: Remote, url: str) -> Remote: ...
+    def only(self, namespace: str, url: str, ref: str) -> bool:
+        """Are only some references granted? Raises NotReady where this one is not."""
 
 
 class Contents:
@@ -101,6 +103,9 @@ class Contents:
             raise Stalled(UNAVAILABLE, f"spec.include goes in a circle: {' -> '.join(map(str, (*path, key)))}")
         if len(spec.include) > MAX_INCLUDES:
             raise Stalled(UNAVAILABLE, f"spec.include: found {len(spec.include)}, expected at most {MAX_INCLUDES}")
+        named = ref_of(manifest, revision, recorded=False)
+        if self._remotes.only(key.namespace, remote.url, named):
+            await self._pools.run("git", self._sources.vouch, remote, revision, named)
         listing = await self._pools.run("git", self._sources.listing, remote, revision, ref)
         if spec.recurse_submodules:
             listing = await self._with_submodules(key.namespace, remote, listing, 0)
@@ -171,13 +176,21 @@ def includes_of(manifest: Manifest) -> list[str]:
     return found
 
 
-def ref_of(manifest: Manifest, revision: str) -> str:
-    """The full reference of a revision: as recorded, or worked out for an artifact that another controller wrote."""
+def ref_of(manifest: Manifest, revision: str, *, recorded: bool = True) -> str:
+    """The full reference of a revision: as recorded, or worked out for an artifact that another controller wrote.
+
+    Not `recorded`: what `spec.ref` stands for, whatever a status says ("" for a bare commit).
+    """
     metadata: Any = artifact_of(manifest).get("metadata")
-    if isinstance(metadata, dict) and metadata.get("ref"):
+    if recorded and isinstance(metadata, dict) and metadata.get("ref"):
         return str(metadata["ref"])
-    name, at, _ = revision.rpartition("@")
-    if not at:
-        return ""
-    kind = target(parse(GitRepositorySpec, manifest).ref).kind
-    return name if kind == "name" else f"{TAGS if kind in ('tag', 'semver') else HEADS}{name}"
+    wanted = target(parse(GitRepositorySpec, manifest).ref)
+    match wanted.kind:
+        case "commit":
+            return HEADS + wanted.branch if wanted.branch else ""
+        case "semver":
+            return TAGS + revision.rpartition("@")[0]
+        case "name":
+            return wanted.value
+        case kind:
+            return (TAGS if kind == "tag" else HEADS) + wanted.value

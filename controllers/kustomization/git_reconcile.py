@@ -151,6 +151,13 @@ class GitReconciler:
         auth = parent.auth if submodules.same_place(url, parent.url) else ANONYMOUS
         return replace(parent, url=url, auth=auth, addresses=addresses)
 
+    def only(self, namespace: str, url: str, ref: str) -> bool:
+        """Does policy grant only some references of a repository? Raises NotReady where this one is not among them."""
+        if self._policies.allowed(namespace, ReadGit(url, "")):
+            return False
+        self._allow(namespace, url, ref)
+        return True
+
     def _allow(self, namespace: str, url: str, ref: str) -> None:
         decision = self._policies.allowed(namespace, ReadGit(url, ref))
         if not decision:

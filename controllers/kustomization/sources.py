@@ -17,11 +17,11 @@ from controllers.api.duration import parse_duration
 from controllers.api.resource import Manifest
 from controllers.api.source import GitRepositorySpec
 from controllers.git.auth import ANONYMOUS, GitAuth
-from controllers.git.errors import Refused
+from controllers.git.errors import NotFound, Refused
 from controllers.git.mirrors import Mirrors
 from controllers.git.objects import GITLINK, CommitInfo, TreeEntry
 from controllers.git.process import Remote
-from controllers.git.refs import Found, Target
+from controllers.git.refs import HEADS, Found, Target
 from controllers.git.verify import Verifier
 from controllers.runtime.sensitive import Sensitive
 
@@ -32,7 +32,7 @@ from .sourceignore import FILE, TooManyPatterns, parse_file
 from .tree import Node
 from .verification import verified
 
-LISTINGS = 16
+LISTINGS, VOUCHED = 16, 4096
 """Listings that are kept: Kustomizations of one source share one, with the contents that were read."""
 
 
@@ -54,6 +54,7 @@ class GitSources:
     def __init__(self, mirrors: Mirrors) -> None:
         self._mirrors = mirrors
         self._listings: OrderedDict[tuple[str, ...], Listing] = OrderedDict()
+        self._vouched: OrderedDict[tuple[str, ...], None] = OrderedDict()
         self._busy: dict[tuple[str, ...], Lock] = {}
         self._guard = Lock()
 
@@ -61,13 +62,38 @@ class GitSources:
         """Asks the host what `target` is; fetches only where that is not the revision `known`."""
         with self._mirrors.use(remote) as mirror:
             found = mirror.resolve(target)
+            if target.kind != "commit":
+                self._vouch(remote, found.revision, found.ref)
             if found.revision == known:
                 return Looked(found, None)
             if target.kind == "commit" and found.ref:
                 mirror.fetch_on(found)
+                self._vouch(remote, found.revision, found.ref)
             else:
                 mirror.fetch(found)
             return Looked(found, mirror.objects.commit(found.commit))
+
+    def vouch(self, remote: Remote, text: str, ref: str) -> None:
+        """Sees to it that a revision is of a reference: on the branch, or what the tag or name means now.
+
+        A status can be written by whoever has the right to, so it is not believed where only some references are
+        granted. What this process has seen itself is not asked for again. Raises NotFound.
+        """
+        if (remote.url, remote.auth.fingerprint, text, ref) in self._vouched:
+            return
+        commit = revision.parse(text).hash
+        with self._mirrors.use(remote) as mirror:
+            if ref.startswith(HEADS):
+                mirror.fetch_on(Found(commit, ref))
+            elif mirror.resolve(Target("name", ref)).commit != commit:
+                raise NotFound(f"commit {commit} is not what {ref} means")
+        self._vouch(remote, text, ref)
+
+    def _vouch(self, remote: Remote, text: str, ref: str) -> None:
+        with self._guard:
+            self._vouched[remote.url, remote.auth.fingerprint, text, ref] = None
+            while len(self._vouched) > VOUCHED:
+                self._vouched.popitem(last=False)
 
     def commit(self, remote: Remote, found: Found) -> CommitInfo:
         with self._mirrors.use(remote) as mirror:

@@ -234,7 +234,7 @@ async def test_a_repository_beyond_the_limit_is_cut(host: Host, tmp_path: Path) 
     without="a higher limit: it is read",
 )
 async def test_a_file_that_inflates_is_not_read(host: Host) -> None:
-    await host.server.commit("fleet", {"bomb": b"\0" * (36 << 20)})
+    await host.server.commit("fleet", {"bomb": b"\0" * (12 << 20)})
 
     def read(limit: int) -> int:
         with host.mirrors.use(host.https()) as mirror:
@@ -243,8 +243,8 @@ async def test_a_file_that_inflates_is_not_read(host: Host) -> None:
             return sum(len(content) for content in mirror.objects.read_blobs(chosen, limit=limit).values())
 
     with pytest.raises(TooLarge):
-        await call(read, 32 << 20)
-    assert await call(read, 64 << 20) == 36 << 20
+        await call(read, 8 << 20)
+    assert await call(read, 16 << 20) == 12 << 20
 
 
 @attack(
@@ -256,13 +256,13 @@ async def test_a_file_that_inflates_is_not_read(host: Host) -> None:
 def test_what_inflates_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = repository(tmp_path / "other", {"a": "b"})
     with (other / "zeros").open("wb") as file:
-        file.truncate(200 << 20)
+        file.truncate(120 << 20)
     fast = ("-c", "core.compression=1", "-c", "core.bigFileThreshold=1m")
     plain(*fast, "add", "-A", cwd=other), plain("commit", "-qm", "y", cwd=other)
     plain(*fast, "gc", "-q", cwd=other)
     pack = next((other / ".git" / "objects" / "pack").glob("*.pack")).read_bytes()
     assert len(pack) < 2 << 20
-    tight = Git(limits=Limits(memory=128 << 20))
+    tight = Git(limits=Limits(memory=80 << 20))
 
     def indexed(name: str) -> bytes:
         directory = tmp_path / name
