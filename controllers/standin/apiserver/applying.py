@@ -5,7 +5,6 @@ The merge and its owners are `ssa/`; the rules of every write, which the merged 
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from controllers.api.resource import Manifest
@@ -16,6 +15,7 @@ from .schema.prune import drop_nulls, prune
 from .ssa import managed
 from .ssa.typed import BadList, misfit
 from .status_errors import StatusError, bad_request, conflict, failed
+from .storage import copied
 from .target import Options, Target
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def apply(rest: Rest, target: Target, body: Any, options: Options) -> tuple[Mani
             options.may_create()
     live = rest.typed(target, item.object) if item else None
     applied = _merge(rest, target, live, rest.typed(target, config), body, options)
-    obj = json.loads(json.dumps(applied.object))
+    obj = copied(applied.object)
     if not target.served.info.custom:
         drop_nulls(target.served.schema, obj)
     if target.type.shares:
@@ -67,7 +67,7 @@ def apply(rest: Rest, target: Target, body: Any, options: Options) -> tuple[Mani
 
 def _all_declared(target: Target, body: Manifest) -> None:
     """An applied configuration may not hold fields that the schema lacks: nobody could own them."""
-    for path in prune(target.served.schema, json.loads(json.dumps(body))):
+    for path in prune(target.served.schema, copied(body)):
         raise _untyped(target, body, f".{path}: field not declared in schema")
     if problem := misfit(target.served.schema, body):
         raise _untyped(target, body, problem)

@@ -9,6 +9,7 @@ from controllers.api.resource import Manifest
 from . import meta
 from .ssa import managed
 from .ssa.typed import BadList, field_set, same
+from .storage import copied
 from .target import NAMESPACES, Target
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -20,7 +21,7 @@ def keep(target: Target, obj: Manifest, old: Manifest) -> None:
         part = "status" if target.subresource == "status" else "spec"
         own = {part: obj[part]} if part in obj else {}
         obj.clear()
-        obj.update(json.loads(json.dumps({name: value for name, value in old.items() if name != part})))
+        obj.update(copied({name: value for name, value in old.items() if name != part}))
         obj.update(own)
         return
     if target.served.status:
@@ -65,9 +66,12 @@ def unchanged(new: Manifest, old: Manifest) -> bool:
     return same(_timeless(new["metadata"]), _timeless(old["metadata"]))
 
 
+_WRITER = ("manager", "operation", "apiVersion", "subresource")
+
+
 def _timeless(head: Manifest) -> Manifest:
     entries = [{n: v for n, v in entry.items() if n != "time"} for entry in head.get("managedFields") or []]
-    entries.sort(key=lambda entry: json.dumps(entry, sort_keys=True))
+    entries.sort(key=lambda entry: [str(entry.get(name)) for name in _WRITER])
     return {**head, "managedFields": entries}
 
 

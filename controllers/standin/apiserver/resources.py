@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,7 +32,7 @@ from .status_errors import (
     required,
     unsupported_media_type,
 )
-from .storage import dump
+from .storage import copied, dump
 from .target import Options, Target
 from .watch import Watch
 
@@ -231,7 +230,7 @@ class Resources:
             wanted = json_patch(current, body.value) if kind == "json" else merge_patch(current, body.value)
         else:
             raise _no_method(target, verb)
-        changed = with_replicas(target, json.loads(json.dumps(self._rest.show(target, old))), wanted)
+        changed = with_replicas(target, copied(self._rest.show(target, old)), wanted)
         return read_scale(target, self._rest.update(target, changed, options))
 
     def _delete(self, target: Target, wish: Manifest, options: Options) -> Manifest:

@@ -11,7 +11,6 @@ version that was asked for.
 from __future__ import annotations
 
 import datetime
-import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +43,7 @@ from .status_errors import (
     modified,
     not_found,
 )
-from .storage import Item, Memory
+from .storage import Item, Memory, copied
 from .strategic import strategic_merge
 from .target import NAMESPACES, Options, Target
 
@@ -336,7 +335,7 @@ class Rest:
             changed = merge_patch(shown, body)
         else:
             changed = strategic_merge(target.served.schema, shown, body)
-        changed = json.loads(json.dumps(changed))
+        changed = copied(changed)
         if not isinstance(changed, dict) or not isinstance(changed.get("metadata"), dict):
             raise bad_request("the patched object has no metadata")
         head = changed["metadata"]

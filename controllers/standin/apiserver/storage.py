@@ -9,13 +9,14 @@ in place), so all pages are of one moment. History and snapshots are bounded; wh
 from __future__ import annotations
 
 import json
+import marshal
 import secrets
 import time
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from controllers.api.resource import Manifest
 
@@ -46,9 +47,17 @@ class Item:
         return self._raw
 
 
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def dump(value: object) -> bytes:
     """Compact JSON."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return _encode(value).encode("utf-8", "surrogatepass")
+
+
+def copied(value: Any) -> Any:
+    """A deep copy of a JSON value, several times faster than copy.deepcopy."""
+    return marshal.loads(marshal.dumps(value))  # noqa: S302  (what was dumped this moment)
 
 
 @dataclass(frozen=True, slots=True)

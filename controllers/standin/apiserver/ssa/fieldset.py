@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from json.encoder import encode_basestring
 from typing import Any
 
 Path = tuple[str, ...]
@@ -55,12 +56,22 @@ def _ordered(node: dict[str, Any]) -> dict[str, Any]:
 
 def key_element(item: dict[str, Any]) -> str:
     """`k:{"containerPort":80,"protocol":"TCP"}`."""
-    return "k:" + json.dumps(item, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    if len(item) == 1:  # nearly all of them are: `k:{"name":"x"}`
+        for name, value in item.items():
+            return f'k:{{"{name}":{_text(value)}}}'
+    return "k:" + _encode(item)
 
 
 def value_element(item: Any) -> str:
     """`v:"x"`."""
-    return "v:" + json.dumps(item, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return "v:" + _text(item)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode
+
+
+def _text(value: Any) -> str:
+    return encode_basestring(value) if isinstance(value, str) else _encode(value)
 
 
 def show(path: Path) -> str:

@@ -19,7 +19,7 @@ from controllers.api.resource import Manifest
 
 from ..schema.node import Node
 from ..status_errors import Cause, StatusError, bad_request
-from .fieldset import EMPTY, FieldSet, Path, from_fields_v1, show, to_fields_v1
+from .fieldset import FieldSet, Path, from_fields_v1, show, to_fields_v1
 from .typed import Comparison, compare, field_set, members, merge, remove, same, with_named_parents
 
 MAX_UPDATE_MANAGERS = 10
@@ -280,7 +280,8 @@ def apply(node: Node, live: Manifest | None, config: Manifest, by: Write, *, for
     current = owned_part(before)
     merged = merge(node, current, wanted)
     holders = {**managers, writer: Owned(names, by.api_version)}
-    pruned = _prune(node, merged, old.fields if old else EMPTY, holders)
+    given_up = old is not None and not old.fields <= names
+    pruned = _prune(node, merged, old.fields, holders) if old and given_up else merged
     change = compare(node, current, pruned)
     left = _settle(holders, writer, change, by.ignored, force=force)
     time = old.time if old else ""

@@ -286,15 +286,21 @@ def same(old: Any, new: Any) -> bool:
 def with_named_parents(node: Node, paths: FieldSet) -> FieldSet:
     """The set with each declared field that has members below it as a member too."""
     found = set(paths)
+    nodes: dict[Path, Node] = {(): node}
     for path in paths:
+        parent = path[:-1]
+        if parent in nodes:
+            continue  # seen with another path, and all above it
         current = node
-        for depth, name in enumerate(path[:-1]):
+        for depth, name in enumerate(parent):
+            above = path[: depth + 1]
             if name.startswith("f:"):
                 if name[2:] in current.properties:
-                    found.add(path[: depth + 1])
+                    found.add(above)
                 current = current.child(name[2:])
             else:
                 current = current.item()
+            nodes[above] = current
     return frozenset(found)
 
 
