@@ -27,6 +27,7 @@ from .cli_common import (
     views,
 )
 from .entries import StoreRef, store_refs
+from .errors import SpecProblem
 from .explain import Explanation, explain
 from .targets import target_key
 
@@ -47,14 +48,11 @@ async def _run(session: Session, given: argparse.Namespace) -> int:
     except NotFound:
         raise CommandError(f"ExternalSecret {namespace}/{given.name} not found") from None
     stores = await live_stores(kube, manifest)
-    refs = [ref for ref in store_refs(manifest.get("spec") or {}) if stores.get(ref) is not None]
-    known = views(namespace, refs, stores.get)
-    missing = [ref for ref in stores if stores[ref] is None]
-    if missing:
-        raise CommandError(f"{missing[0].kind} {missing[0].name} does not exist; {_ready_text(manifest)}")
     secret, unseen = await _target(kube, manifest)
     try:
-        found = explain(manifest, known, secret, now=datetime.now(UTC))
+        found = explain(manifest, views(namespace, stores, stores.get), secret, now=datetime.now(UTC))
+    except (CommandError, SpecProblem) as problem:
+        raise CommandError(f"{problem}; {_ready_text(manifest)}") from None
     except ValueError as error:
         raise CommandError(f"ExternalSecret {namespace}/{given.name}: spec.refreshInterval: {error}") from None
     show(given, as_json(found, stores, unseen), lambda: as_text(found, stores, unseen))

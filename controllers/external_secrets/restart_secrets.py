@@ -1,7 +1,8 @@
 """What the restarter knows of Secrets: metadata of all by one watch, digests of the data of those that workloads use.
 
 A Secret's data is read when a workload that opted in uses it and its resourceVersion is new; kept is its digest, never
-its data. So a Secret that a hundred workloads share is read once per change.
+its data. So a Secret that a hundred workloads share is read once to find out whether they are concerned; and once more
+before each rollout, for what was heard may be old.
 """
 
 from __future__ import annotations

@@ -46,10 +46,17 @@ class Shop:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, kind: Resource) -> None:
-        async for event in self.kube.watch(kind, self.namespace, resource_version="0"):
-            seen = self.templates.setdefault((kind.kind, event.object["metadata"]["name"]), [])
-            if event.type in ("ADDED", "MODIFIED") and (not seen or seen[-1] != event.object["spec"]["template"]):
-                seen.append(event.object["spec"]["template"])
+        listed = await self.kube.list(kind, self.namespace)
+        for item in listed.items:
+            self._note(kind, item)
+        async for event in self.kube.watch(kind, self.namespace, resource_version=listed.resource_version):
+            if event.type in ("ADDED", "MODIFIED"):
+                self._note(kind, event.object)
+
+    def _note(self, kind: Resource, workload: Manifest) -> None:
+        seen = self.templates.setdefault((kind.kind, workload["metadata"]["name"]), [])
+        if not seen or seen[-1] != workload["spec"]["template"]:
+            seen.append(workload["spec"]["template"])
 
     async def secret(self, name: str, annotations: dict[str, str] | None = None, **data: str) -> Manifest:
         """Creates a Secret or puts it in place, whole."""

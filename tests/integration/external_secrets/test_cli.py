@@ -68,6 +68,10 @@ async def test_explain_tells_where_each_key_came_from_and_why_one_did_not_come(b
         assert code == 1 and "none of this name" in out and "a: NotFound" in out and "not read yet" in out
 
         assert (await says("explain", "absent"))[0] == 2
+        await bench.secret("lost", data=[entry("a", "shop/db")], secretStoreRef={"name": "nowhere"})
+        await bench.until_ready("lost", "False")
+        code, _, err = await says("explain", "lost")
+        assert code == 2 and "SecretStore nowhere (namespace payments): not found" in err and "Ready=False" in err
 
 
 async def test_diff_names_what_would_change_and_no_value(bench: Bench, says: Any, tmp_path: Path) -> None:
