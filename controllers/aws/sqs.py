@@ -33,6 +33,7 @@ from .identity import Identities, Identity
 
 log = logging.getLogger(__name__)
 WAIT = 20  # seconds of a long poll; SQS's maximum
+_RECEIVE = "sqs:ReceiveMessage"
 _BATCH = 10
 _FIRST, _LONGEST = 1.0, 60.0  # seconds between tries while SQS fails
 _HOLD, _HOLD_LONGEST = 5, 900  # seconds until a failed message comes again
@@ -142,10 +143,12 @@ class Consumer:
         try:
             answer = await _in_daemon_thread(poll)
         except Exception as error:
-            found = translate(error, operation="sqs:ReceiveMessage")
+            found = translate(error, operation=_RECEIVE)
+            self.identities.observe(self.identity, _RECEIVE, type(found).__name__)
             if isinstance(found, CredentialsRefused):
                 self.identities.forget(self.identity)
             raise found from None
+        self.identities.observe(self.identity, _RECEIVE, "ok")
         return [_message(item) for item in answer.get("Messages", [])]
 
     async def _work(self, messages: list[Message]) -> None:

@@ -107,7 +107,8 @@ class EventHandler:
         try:
             change = aws_events.parse(message.body)
         except aws_events.Malformed as error:
-            self._meters.messages.labels("poison").inc()
+            if message.receives <= 1:  # it comes a few times more until it is dropped or redriven
+                self._meters.messages.labels("poison").inc()
             raise Poison(str(error)) from None
         if change is None or change.service == "ecr":
             self._meters.messages.labels("other").inc()

@@ -192,3 +192,39 @@ async def test_a_queue_that_may_not_be_read_says_so_and_waits(aws, identities, c
     async with consuming(identities, identity, url, handle, sleep=sleep):
         await asyncio.wait_for(asked.wait(), 10)
     assert "AccessDenied" in caplog.text
+
+
+async def test_a_slow_message_does_not_hold_up_those_behind_it(aws, identities, ops):
+    url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
+    seen, go = set(), asyncio.Event()
+
+    async def handle(message: Message) -> None:
+        seen.add(message.body)
+        if message.body == "slow":
+            await go.wait()
+
+    aws.client("sqs").send_message(QueueUrl=url, MessageBody="slow")
+    async with consuming(identities, ops, url, handle):
+        await until(lambda: "slow" in seen, seconds=30)
+        aws.client("sqs").send_message(QueueUrl=url, MessageBody="next")
+        await until(lambda: "next" in seen, seconds=30)
+        assert left(aws, url) >= 1
+        go.set()
+        await until(lambda: left(aws, url) == 0, seconds=30)
+
+
+async def test_no_more_batches_are_handled_at_once_than_asked_for(aws, identities, ops):
+    url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
+    go = asyncio.Event()
+
+    async def handle(message: Message) -> None:
+        await go.wait()
+
+    for number in range(35):
+        aws.client("sqs").send_message(QueueUrl=url, MessageBody=str(number))
+    async with consuming(identities, ops, url, handle, batches=2) as consumer:
+        await until(lambda: consumer.counts.received >= 11, seconds=30)
+        await asyncio.sleep(0.3)  # time in which a third batch could come
+        assert consumer.counts.received <= 20
+        go.set()
+        await until(lambda: left(aws, url) == 0, seconds=30)
