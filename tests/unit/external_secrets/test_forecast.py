@@ -1,0 +1,77 @@
+"""The forecast against the coalescer itself: a day of refreshes in virtual time, at each object's own phase."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from controllers.external_secrets import schedule
+from controllers.external_secrets.coalescer import AHEAD, Coalescer, Source
+from controllers.external_secrets.entries import Fetched, Outcome
+from controllers.external_secrets.forecast import MONTH, Read, Spot, Who, forecast
+from controllers.external_secrets.params import RemoteKey, Service
+from controllers.runtime.queue import URGENT
+from tests.unit.runtime.virtual_time import run
+
+DAY = 86400.0
+
+
+class Counting:
+    """AWS, counted."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def batch(self, source: Source, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
+        self.calls += 1
+        return {key: Fetched(b"", name=key.name) for key in keys}
+
+    async def single(self, source: Source, key: RemoteKey) -> Fetched:
+        self.calls += 1
+        return Fetched(b"", name=key.name)
+
+
+async def _refreshes(coalescer: Coalescer, uid: str, keys: list[RemoteKey], interval: float, until: float) -> None:
+    """One ExternalSecret for a while, as its reconcile does it."""
+    loop, source = asyncio.get_running_loop(), Source("x", "eu-west-1", keys[0].service)
+    spec = {"refreshInterval": f"{interval:g}s"}
+    first = True
+    while loop.time() < until:
+        now = loop.time()
+        URGENT.set(first)
+        since = now if first else now - AHEAD * interval
+        await asyncio.gather(*(coalescer.get(source, key, since=since) for key in keys))
+        wait = schedule.next_wait(spec, uid)
+        assert wait is not None
+        for key in keys:
+            coalescer.expect(source, key, due=loop.time() + wait, interval=interval)
+        await asyncio.sleep(wait)
+        first = False
+
+
+@pytest.mark.parametrize(
+    ("service", "secrets", "keys", "interval"),
+    [("SecretsManager", 40, 3, 3600.0), ("ParameterStore", 40, 3, 3600.0), ("SecretsManager", 1, 1, 600.0)],
+)
+def test_what_is_forecast_is_what_the_coalescer_does(
+    service: Service, secrets: int, keys: int, interval: float
+) -> None:
+    reader = Counting()
+    reads: list[Read] = []
+    spot = Spot(Who("x"), "eu-west-1", service)
+
+    async def day() -> None:
+        coalescer = Coalescer(reader)
+        start = asyncio.get_running_loop().time()
+        tasks = []
+        for number in range(secrets):
+            mine = [RemoteKey(service, f"{number}/{each}") for each in range(keys)]
+            reads.extend(Read(spot, f"a/{number}", key.name, interval, key) for key in mine)
+            tasks.append(_refreshes(coalescer, f"uid-{number}", mine, interval, start + DAY))
+        await asyncio.gather(*tasks)
+
+    run(day())
+    (line,) = forecast(reads)
+    assert reader.calls == pytest.approx(line.calls * DAY / MONTH, rel=0.15)
