@@ -12,8 +12,12 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
+from yaml.composer import Composer, ComposerError
+from yaml.cyaml import CParser  # type: ignore[attr-defined]
+from yaml.resolver import Resolver
 
 from .markers import TOKEN, BadYaml, Marked, Marker, Scalar, Token, find_markers, scan
 from .plain import is_plain_safe
@@ -220,13 +224,36 @@ def _check(old: Sequence[Token], after: str, splices: list[tuple[Marked, str]]) 
         raise BadYaml("the edit would change more than the marked values")
 
 
+class _Redefining(Composer, CParser, Resolver):
+    """Lets an anchor be defined anew, as YAML does; slower than the composer in C, which refuses that."""
+
+    def __init__(self, stream: str) -> None:
+        CParser.__init__(self, stream)
+        Composer.__init__(self)
+        Resolver.__init__(self)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        if isinstance(event, yaml.NodeEvent) and not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(event.anchor, None)
+        found: yaml.Node | None = super().compose_node(parent, index)
+        return found
+
+
+def _nodes(text: str) -> list[yaml.Node]:
+    try:
+        return list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
+    except ComposerError:
+        return list(yaml.compose_all(text, Loader=_Redefining))  # type: ignore[arg-type]
+
+
 class _Owners:
     """Which object a position in the text belongs to: a document, or an item of a document of kind List."""
 
     def __init__(self, text: str) -> None:
         self._ranges: list[tuple[int, int, ObjectId]] = []
         try:
-            for node in yaml.compose_all(text, Loader=yaml.CSafeLoader):
+            for node in _nodes(text):
                 self._add(node)
         except (yaml.YAMLError, RecursionError) as error:
             raise BadYaml(getattr(error, "problem", None) or "a document does not parse") from None

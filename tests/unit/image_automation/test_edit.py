@@ -55,6 +55,7 @@ def _edit(text: str, path: str = "x.yaml"):
         (f"<<: &m {{q: r}}\nmetadata:\na: old {M}\n", None),
         (f"kind: List\nitems:\n- kind: Pod\n  metadata: {{name: p}}\n  image: old {M}\n", None),
         (f"a: old {M}\na: other\n", None),
+        (f"a: &x old {M}\nb: &x again\nc: *x\n", None),
     ],
 )
 def test_a_marked_scalar_is_written_in_its_own_style_and_place(before, after):
