@@ -25,6 +25,7 @@ URL = re.compile(r"https://\d+\.\d+\.\d+\.\d+:\d+")
 ADDRESS = re.compile(r"^\d+\.\d+\.\d+\.\d+:\d+$")
 BY_CHANCE = ("managedFields", "resources", "resourceRules", "nonResourceRules")
 """Lists whose order is chance."""
+AGE = re.compile(r"(\d+[smhdy])+|<invalid>")
 AGE_COLUMNS = ("Age", "Created At")
 KNOWN = Path(__file__).with_name("known.toml")
 
@@ -128,11 +129,19 @@ def _in_order(status: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _aged(cell: Any) -> bool:
+    """Whether a cell is an age by its look: in a watch only the first Table says which column is which."""
+    return isinstance(cell, str) and AGE.fullmatch(cell) is not None
+
+
 def _ageless(table: dict[str, Any]) -> dict[str, Any]:
     columns = table.get("columnDefinitions") or []
     places = {index for index, column in enumerate(columns) if column["name"] in AGE_COLUMNS}
     rows = [
-        {**row, "cells": ["<age>" if index in places else cell for index, cell in enumerate(row["cells"])]}
+        {
+            **row,
+            "cells": ["<age>" if index in places or _aged(cell) else cell for index, cell in enumerate(row["cells"])],
+        }
         for row in table.get("rows") or []
     ]
     return {**table, "rows": rows}
