@@ -11,7 +11,7 @@ from controllers.standin.apiserver.schema.cel import rule_causes
 from controllers.standin.apiserver.schema.compile import compile_schema
 from controllers.standin.apiserver.schema.decode import decode_error
 from controllers.standin.apiserver.schema.loader import table
-from controllers.standin.apiserver.schema.prune import apply_defaults, prune
+from controllers.standin.apiserver.schema.prune import apply_defaults, drop_empty, drop_forbidden_nulls, prune
 from controllers.standin.apiserver.schema.validate import validate
 from controllers.standin.apiserver.status_errors import Cause, StatusError
 
@@ -219,3 +219,27 @@ def test_damaged_protobuf_is_refused_and_never_crashes(cut: int) -> None:
         wire.decode(whole[:cut])
     except StatusError as error:
         assert error.code in (400, 415)
+
+
+def test_nulls_that_a_custom_field_may_not_hold_are_dropped_and_others_stay() -> None:
+    node = compile_schema(
+        {
+            "type": "object",
+            "properties": {
+                "spec": {
+                    "type": "object",
+                    "properties": {"a": {"type": "string"}, "b": {"type": "string", "nullable": True}},
+                    "additionalProperties": False,
+                },
+            },
+        }
+    )
+    obj: dict[str, Any] = {"spec": {"a": None, "b": None}}
+    drop_forbidden_nulls(node, obj)
+    assert obj == {"spec": {"b": None}}
+
+
+def test_zero_scalars_go_where_a_typed_object_leaves_them_out() -> None:
+    container: dict[str, Any] = {"name": "", "env": [{"name": "A", "value": ""}], "tty": False, "ports": []}
+    drop_empty(table()["core.v1.Container"], container)
+    assert container == {"name": "", "env": [{"name": "A"}]}

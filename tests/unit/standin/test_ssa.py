@@ -247,3 +247,42 @@ def test_merge_and_remove_leave_their_arguments_alone() -> None:
     assert (live, config) == before
     assert containers(merged) == [{"name": "a", "image": "1"}, {"name": "b", "image": "2"}]
     assert containers(left) == [{"name": "a", "image": "1"}]
+
+
+def test_an_emptied_map_keeps_those_who_own_the_map_itself() -> None:
+    live = applied(("a", config_map({"x": "1"})), ("b", config_map({})), ("a", config_map({})))
+    assert owners(live) == {"a": {".data"}, "b": {".data"}}
+
+
+def test_an_applier_that_changes_nothing_has_no_time() -> None:
+    live = applied(("a", config_map({"x": "1"})), ("b", config_map({"x": "1"})))
+    times = {entry["manager"]: entry.get("time") for entry in live["metadata"]["managedFields"]}
+    assert times == {"a": "2026-01-01T00:00:00Z", "b": None}
+
+
+def test_items_that_share_a_key_are_one_field() -> None:
+    before, after = {"tags": ["x", "y"]}, {"tags": ["x", "y", "y"]}
+    found = compare(CUSTOM, {"spec": before}, {"spec": after})
+    assert found.added == {("f:spec", "f:tags", 'v:"y"')}
+    assert found.removed == {("f:spec", "f:tags", 'v:"y"')}
+
+
+def test_a_required_list_is_there_before_it_is_written_so_only_its_items_are_owned() -> None:
+    entries = managed.update(DEPLOYMENT, None, deployment({"name": "app", "image": "i"}), by("a"))
+    owned = entries[0]["fieldsV1"]["f:spec"]["f:template"]["f:spec"]["f:containers"]
+    assert list(owned) == ['k:{"name":"app"}']
+
+
+def test_the_oldest_writers_are_joined_when_there_are_more_than_ten() -> None:
+    live = {**config_map({}), "metadata": {"name": "c", "uid": "u"}}
+    live["metadata"]["managedFields"] = managed.update(CONFIG_MAP, None, config_map({"k0": "1"}), by("m00"))
+    live["data"] = {"k0": "1"}
+    for number in range(1, 12):
+        new = copy.deepcopy(live)
+        new["data"][f"k{number}"] = "1"
+        time = f"2026-01-01T00:00:{number:02}Z"
+        new["metadata"]["managedFields"] = managed.update(CONFIG_MAP, live, new, by(f"m{number:02}", time))
+        live = new
+    names = [entry["manager"] for entry in live["metadata"]["managedFields"]]
+    assert len(names) == 10
+    assert owners(live)["ancient-changes"] == {".data.k0", ".data.k1", ".data.k2"} | {".data"}
