@@ -1,8 +1,8 @@
 """What refreshes ask of AWS in a month, and what that costs; beside one call per key, as upstream fetches. Pure.
 
-The arithmetic is the coalescer's: keys of one source (identity, region, service) that are due together share a batch,
-pinned versions and tags go singly, a find lists and then reads in batches. It counts full batches at each interval;
-keys that new and announced refreshes fetch in between come on top. Prices are AWS's list prices of us-east-1 and most
+The arithmetic is the coalescer's: keys of one source (identity, region, service) that are due within a tenth of their
+interval share a batch, pinned versions and tags go singly, a find lists and then reads in batches. What new and
+announced refreshes fetch in between comes on top. Prices are AWS's list prices of us-east-1 and most
 regions; give yours where they differ.
 """
 
@@ -177,7 +177,9 @@ def _line(spot: Spot, interval: float, reads: Sequence[Read], matches: int) -> L
     singles = {key for key in keys if key.pinned}
     finds = [read for read in reads if read.find is not None]
     found = [_find_calls(spot.service, read, matches) for read in finds]
-    calls = math.ceil((len(keys) - len(singles)) / LIMITS[spot.service]) + len(singles) + sum(ours for ours, _ in found)
+    batched = {read.owner for read in reads if read.key is not None and read.key not in singles}
+    batches = _batches(len(keys) - len(singles), len(batched), LIMITS[spot.service])
+    calls = batches + len(singles) + sum(ours for ours, _ in found)
     alone = _one_by_one(spot.service, reads) + sum(theirs for _, theirs in found)
     often = MONTH / interval if interval else 0.0
     return Line(
@@ -190,6 +192,13 @@ def _line(spot: Spot, interval: float, reads: Sequence[Read], matches: int) -> L
         alone=alone * often,
         values=(len(keys) + len(finds) * matches) * often / EARLY,
     )
+
+
+def _batches(keys: int, owners: int, limit: int) -> float:
+    """Calls in one interval. Many owners fill their batches. Few do not: each is due at a moment of its own, a call
+    takes along what falls due in the next tenth, and the next call comes with the first owner after that, which is the
+    `1/owners`th part of an interval later on average."""
+    return max(math.ceil(keys / limit), 1 / (AHEAD + 1 / owners)) if keys else 0.0
 
 
 def _one_by_one(service: Service, reads: Sequence[Read]) -> int:

@@ -71,16 +71,18 @@ def reads(spot: Spot, count: int, *, owner: str = "a/db", interval: float = 3600
 @pytest.mark.parametrize(
     ("asked", "ours", "alone"),
     [
+        (reads(SPOT, 1), 1, 1),
         (reads(SPOT, 20), 1, 20),
         (reads(SPOT, 21), 2, 21),
         (reads(SSM, 20), 2, 20),
         (reads(SPOT, 3, version="AWSPREVIOUS"), 3, 3),  # batches know the current version alone
-        (reads(SPOT, 5, owner="a/x") + reads(SPOT, 5, owner="a/y"), 1, 10),  # shared by two ExternalSecrets
+        (reads(SPOT, 5, owner="a/x") + reads(SPOT, 5, owner="a/y"), 1 / 0.6, 10),  # two, seldom due together
+        ([each for n in range(200) for each in reads(SSM, 3, owner=f"a/{n}")], 1 / 0.105, 600),  # the same three keys
         (reads(SPOT, 1) + reads(SPOT, 1), 1, 1),  # one secret, two properties: fetched once by either
         (reads(SSM, 1) + reads(SSM, 1), 1, 2),  # Parameter Store: upstream asks once per entry
     ],
 )
-def test_a_month_is_counted_in_batches_and_beside_it_key_by_key(asked: list[Read], ours: int, alone: int) -> None:
+def test_a_month_is_counted_in_batches_and_beside_it_key_by_key(asked: list[Read], ours: float, alone: int) -> None:
     (line,) = forecast(asked)
     assert line.calls == pytest.approx(ours * MONTH / 3600 / EARLY)
     assert line.alone == pytest.approx(alone * MONTH / 3600)

@@ -53,7 +53,14 @@ async def _refreshes(coalescer: Coalescer, uid: str, keys: list[RemoteKey], inte
 
 @pytest.mark.parametrize(
     ("service", "secrets", "keys", "interval"),
-    [("SecretsManager", 40, 3, 3600.0), ("ParameterStore", 40, 3, 3600.0), ("SecretsManager", 1, 1, 600.0)],
+    [
+        ("SecretsManager", 1, 1, 600.0),
+        ("SecretsManager", 5, 3, 3600.0),
+        ("SecretsManager", 20, 3, 3600.0),
+        ("SecretsManager", 80, 3, 3600.0),
+        ("ParameterStore", 10, 3, 3600.0),
+        ("ParameterStore", 40, 3, 3600.0),
+    ],
 )
 def test_what_is_forecast_is_what_the_coalescer_does(
     service: Service, secrets: int, keys: int, interval: float
