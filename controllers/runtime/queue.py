@@ -7,8 +7,9 @@ and is reconciled again when it was added meanwhile. On top of it:
   status that the failing reconcile itself wrote: shortened by those, a failing key would spin. `changed` does (the
   caller saw a new generation, a request, a changed dependency), but never to less than `base` after the last failure.
 - **Two lanes**: what is new or changed before what is merely due. Each 8th pick is from the other lane, so that a flood
-  of events delays periodic work without stopping it. The lane travels with the reconcile (`URGENT`), so that thread
-  pools can keep it.
+  of events delays periodic work without stopping it; and one worker in eight never takes what is merely due, so that
+  what is new does not wait for slow periodic work to end. The lane travels with the reconcile (`URGENT`), so that
+  thread pools can keep it.
 - **Phases**: `next_phase` spreads periodic work over its interval by uid, the same after each restart, so that a
   thousand objects with one interval are not due in the same second.
 
@@ -34,6 +35,7 @@ URGENT: ContextVar[bool] = ContextVar("URGENT", default=True)
 """Whether the running reconcile was woken by something new; read by thread pools to keep the order of the lanes."""
 
 _FAIRNESS = 8
+_RESERVED = 8  # one worker of so many is kept for what is new or changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class WorkQueue:
         self._entries: dict[Key, _Entry] = {}
         self._lanes: tuple[OrderedDict[Key, None], OrderedDict[Key, None]] = (OrderedDict(), OrderedDict())
         self._picks = 0
+        self._periodic = 0  # running from the lane of what is merely due
         self._wake = asyncio.Event()
 
     # What others say
@@ -174,8 +177,8 @@ class WorkQueue:
         running: set[asyncio.Task[None]] = set()
         try:
             while True:
-                while len(self) and len(running) < self.max_concurrent:
-                    key, lane = self._pick()
+                while len(running) < self.max_concurrent and (lanes := self._open_lanes()):
+                    key, lane = self._pick(lanes)
                     task = asyncio.create_task(self._work(key, lane, work), name=f"{self.name} {key}")
                     running.add(task)
                     task.add_done_callback(running.discard)
@@ -187,10 +190,16 @@ class WorkQueue:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    def _pick(self) -> tuple[Key, int]:
+    def _open_lanes(self) -> list[int]:
+        """Lanes in which a key waits that may run now."""
+        reserved = self.max_concurrent // _RESERVED
+        lanes = [lane for lane in (0, 1) if self._lanes[lane]]
+        return [lane for lane in lanes if lane == 0 or self._periodic < self.max_concurrent - reserved]
+
+    def _pick(self, lanes: list[int]) -> tuple[Key, int]:
         self._picks += 1
-        order = (1, 0) if self._picks % _FAIRNESS == 0 else (0, 1)
-        lane = next(lane for lane in order if self._lanes[lane])
+        lane = lanes[-1] if self._picks % _FAIRNESS == 0 else lanes[0]
+        self._periodic += lane
         key, _ = self._lanes[lane].popitem(last=False)
         entry = self._entries[key]
         entry.lane, entry.active_since, entry.again, entry.again_lane = None, self._now(), 0, 1
@@ -207,6 +216,7 @@ class WorkQueue:
         except Exception:  # the worker's own last line of defence; a Controller turns bugs into verdicts itself
             log.exception("%s %s: reconcile failed with a bug", self.name, key)
         finally:
+            self._periodic -= lane
             self._meter.worked(self._now() - started)
             self._finish(key, verdict)
 

@@ -340,3 +340,29 @@ def test_periodic_work_makes_no_storm_and_keeps_its_phase(uids: list[object]) ->
         assert 0.1 * interval <= when - at <= 1.1 * interval
         again = when + 1 + next_phase(str(uid), interval, when + 1)
         assert abs(again - when - interval) < 1e-3
+
+
+def test_periodic_work_leaves_one_worker_in_eight_to_what_is_new() -> None:
+    async def work() -> None:
+        queue, running, hold = WorkQueue(max_concurrent=16), set(), asyncio.Event()
+
+        async def reconcile(key: Key) -> Verdict:
+            running.add(key.name)
+            await hold.wait()
+            return Verdict()
+
+        for number in range(50):
+            queue.add(Key("", f"due{number}"), urgent=False)
+        task = asyncio.create_task(queue.run(reconcile))
+        await asyncio.sleep(1)
+        assert len(running) == 14
+        queue.add(Key("", "new"))
+        await asyncio.sleep(1)
+        assert "new" in running
+        hold.set()
+        await asyncio.sleep(1)
+        assert len(running) == 51
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run(work())
