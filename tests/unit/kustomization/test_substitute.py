@@ -51,7 +51,7 @@ def test_without_strictness_an_unset_name_is_empty() -> None:
 
 
 def test_bombs_are_refused_quickly() -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(SubstitutionError, match="within one another"):
         substitute("${a:=" * 5000 + "}" * 5000, {})
     with pytest.raises(SubstitutionError, match="longer than"):
@@ -59,7 +59,7 @@ def test_bombs_are_refused_quickly() -> None:
     with pytest.raises(SubstitutionError, match="long"):
         substitute("${v//x/" + "y" * 1000 + "}", {"v": "x" * 100_000})
     substitute("${v##" + "*a" * 200 + "b}", {"v": "a" * 5_000})
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 @given(st.text(alphabet="${}v:=-+?#%/^,[]*\\ab\n ", max_size=40))
