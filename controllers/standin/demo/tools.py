@@ -26,10 +26,16 @@ def password() -> str:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, below those that systems give to outgoing connections: those come and go."""
+    for _ in range(100):
+        port = secrets.choice(range(20_000, 32_000))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port was found between 20000 and 32000 on 127.0.0.1")
 
 
 def write_private(path: Path, text: str) -> None:

@@ -164,6 +164,7 @@ class World:
             "INHAUL_LEASE_DURATION": "30",  # a busy laptop is no reason to stop
             "INHAUL_LEASE_DEADLINE": "25",
             "INHAUL_DECRYPTION_KEY_BITS": "2048",  # 4096 take up to ten seconds to make
+            "INHAUL_RESTART_ENABLED": "true",
             "INHAUL_WEB_HOST": "127.0.0.1",
             "INHAUL_WEB_PORT": str(self.web_port),
             "INHAUL_EXTERNAL_SECRETS_QUEUE_URL": self._queue_url("inhaul-external-secrets"),
@@ -271,8 +272,9 @@ class World:
         marks = [{"Key": key, "Value": text} for key, text in tags.items()]
         self._client("secretsmanager").create_secret(Name=name, SecretString=value, Tags=marks)
 
-    def aws_put_secret(self, name: str, value: str) -> None:
-        self._client("secretsmanager").put_secret_value(SecretId=name, SecretString=value)
+    def aws_put_secret(self, name: str, value: str) -> str:
+        """The new version's id."""
+        return str(self._client("secretsmanager").put_secret_value(SecretId=name, SecretString=value)["VersionId"])
 
     def aws_create_key(self) -> str:
         """The ARN of a new KMS key."""
