@@ -266,7 +266,9 @@ async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, see
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     seen.append(head.split(" ")[1])
     if f"Basic {base64.b64encode(b'u:p@ss').decode()}" not in head:
-        writer.write(b"HTTP/1.1 407 no\r\nContent-Length: 0\r\nConnection: close\r\nProxy-Authenticate: Basic realm=x\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 407 no\r\nContent-Length: 0\r\nConnection: close\r\nProxy-Authenticate: Basic realm=x\r\n\r\n"
+        )
         writer.close()
         return
     host, _, port = seen[-1].rpartition(":")
