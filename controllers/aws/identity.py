@@ -280,19 +280,17 @@ class Identities:
         issued = await self._tokens.token_request(account.namespace, account.name, audiences=list(account.audiences))
         if region not in self._unsigned:
             self._unsigned[region] = await self._pools.run(POOL, self._build, None, region, "sts")
-        answer = await self._run(
-            POOL,
-            self._unsigned[region],
-            "assume_role_with_web_identity",
-            "sts",
-            {
-                "RoleArn": account.role,
-                "RoleSessionName": session_name("inhaul", account.namespace, account.name),
-                "WebIdentityToken": issued.token.reveal_text(),
-                "DurationSeconds": self.settings.session,
-            },
-            Identity(account),
-        )
+        parameters = {
+            "RoleArn": account.role,
+            "RoleSessionName": session_name("inhaul", account.namespace, account.name),
+            "WebIdentityToken": issued.token.reveal_text(),
+            "DurationSeconds": self.settings.session,
+        }
+        client, call = self._unsigned[region], "assume_role_with_web_identity"
+        try:
+            answer = await self._run(POOL, client, call, "sts", parameters, Identity(account))
+        except AwsError as error:
+            raise _of(error, f"role {account.role} for ServiceAccount {account.namespace}/{account.name}") from None
         return self._held(answer["Credentials"])
 
     async def _assume(self, before: Identity, step: RoleStep, region: str) -> _Held:
@@ -304,7 +302,10 @@ class Identities:
             parameters["Tags"] = [{"Key": key, "Value": value} for key, value in step.tags]
         if step.transitive:
             parameters["TransitiveTagKeys"] = list(step.transitive)
-        answer = await self.call(before, region, "sts", "assume_role", **parameters)
+        try:
+            answer = await self.call(before, region, "sts", "assume_role", **parameters)
+        except AwsError as error:
+            raise _of(error, f"role {step.arn}") from None
         return self._held(answer["Credentials"])
 
     def _held(self, answer: dict[str, Any]) -> _Held:
@@ -361,6 +362,13 @@ class Identities:
             max_pool_connections=self.settings.connections,
             user_agent_extra="inhaul",
         )
+
+
+def _of(error: AwsError, role: str) -> AwsError:
+    """The same error; its text says which role it is about, where AWS did not."""
+    if role.split()[1] in error.message and "ServiceAccount" not in role:
+        return error
+    return type(error)(f"{error.message}; {role}", operation=error.operation, code=error.code)
 
 
 def _seen(task: asyncio.Task[Any]) -> None:
