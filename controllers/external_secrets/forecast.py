@@ -177,9 +177,7 @@ def _line(spot: Spot, interval: float, reads: Sequence[Read], matches: int) -> L
     singles = {key for key in keys if key.pinned}
     finds = [read for read in reads if read.find is not None]
     found = [_find_calls(spot.service, read, matches) for read in finds]
-    batched = {read.owner for read in reads if read.key is not None and read.key not in singles}
-    batches = _batches(len(keys) - len(singles), len(batched), LIMITS[spot.service])
-    calls = batches + len(singles) + sum(ours for ours, _ in found)
+    calls = _batches(reads, LIMITS[spot.service]) + len(singles) + sum(ours for ours, _ in found)
     alone = _one_by_one(spot.service, reads) + sum(theirs for _, theirs in found)
     often = MONTH / interval if interval else 0.0
     return Line(
@@ -194,11 +192,20 @@ def _line(spot: Spot, interval: float, reads: Sequence[Read], matches: int) -> L
     )
 
 
-def _batches(keys: int, owners: int, limit: int) -> float:
-    """Calls in one interval. Many owners fill their batches. Few do not: each is due at a moment of its own, a call
-    takes along what falls due in the next tenth, and the next call comes with the first owner after that, which is the
-    `1/owners`th part of an interval later on average."""
-    return max(math.ceil(keys / limit), 1 / (AHEAD + 1 / owners)) if keys else 0.0
+def _batches(reads: Sequence[Read], limit: int) -> float:
+    """Calls for current values in one interval. Many owners fill their batches. Few do not: each is due at a moment of
+    its own, a call takes along what falls due in the next tenth, and the next call comes with the first owner after
+    that, which is the `1/owners`th part of an interval later on average. A value that was taken along is one owner's:
+    those who share a key come each for itself."""
+    owners: dict[RemoteKey, set[str]] = defaultdict(set)
+    for read in reads:
+        if read.key is not None and not read.key.pinned:
+            owners[read.key].add(read.owner)
+    if not owners:
+        return 0.0
+    sharing = set().union(*(group for group in owners.values() if len(group) > 1))
+    spread = 1 / (AHEAD + 1 / len(set().union(*owners.values())))
+    return max(math.ceil(len(owners) / limit), spread, len(sharing))
 
 
 def _one_by_one(service: Service, reads: Sequence[Read]) -> int:
