@@ -17,9 +17,9 @@ import pytest_asyncio
 
 from controllers.api.core import SECRETS
 from controllers.api.resource import Manifest
-from controllers.standin.demo.world import World
+from controllers.standin.demo.world import PAYMENTS, World
 from tests.cluster import until
-from tests.e2e.conftest import PAYMENTS, Stage, cluster
+from tests.e2e.conftest import Stage, cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 COUNT = 30
