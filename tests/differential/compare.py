@@ -25,6 +25,7 @@ URL = re.compile(r"https://\d+\.\d+\.\d+\.\d+:\d+")
 ADDRESS = re.compile(r"^\d+\.\d+\.\d+\.\d+:\d+$")
 BY_CHANCE = ("managedFields", "resources", "resourceRules", "nonResourceRules")
 """Lists whose order is chance."""
+GENERATED = re.compile(r"\bgen([-_])[a-z0-9]{5}\b", re.IGNORECASE)
 AGE = re.compile(r"(\d+[smhdy])+|<invalid>")
 AGE_COLUMNS = ("Age", "Created At")
 KNOWN = Path(__file__).with_name("known.toml")
@@ -106,6 +107,7 @@ class Normaliser:
         if key == "token":
             return "<token>"
         value = UID.sub(lambda found: self._uid(found.group()), value)
+        value = GENERATED.sub(r"gen\1<suffix>", value)
         value = ADDRESS.sub("<address>", URL.sub("<url>", value))
         return TIME.sub("<time>", value)
 

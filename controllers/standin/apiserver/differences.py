@@ -40,8 +40,6 @@ def keep(target: Target, obj: Manifest, old: Manifest) -> None:
         else:
             head.pop(name, None)
     head["name"] = head.get("name") or target.name
-    if "generateName" in old["metadata"]:
-        head.setdefault("generateName", old["metadata"]["generateName"])
 
 
 def set_generation(target: Target, obj: Manifest, old: Manifest) -> None:

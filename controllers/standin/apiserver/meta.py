@@ -105,7 +105,10 @@ def _qualified_problem(name: str) -> str:
 def validate(kind: KindInfo, meta: Manifest) -> list[Cause]:
     """All that is wrong with the metadata of a write."""
     causes: list[Cause] = []
-    name = meta.get("name") or ""
+    name, base = meta.get("name") or "", meta.get("generateName") or ""
+    # A name may go on after a dash: what stands before it must be the beginning of one.
+    if base and (why := name_problem(kind, f"{base[:-1]}a" if base[1:].endswith("-") else base)):
+        causes.append(invalid_value("metadata.generateName", base, why))
     if not name:
         causes.append(required("metadata.name", "name or generateName is required"))
     elif why := name_problem(kind, name):

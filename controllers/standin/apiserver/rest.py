@@ -117,6 +117,9 @@ class Rest:
             refused = already_exists(target.type.group, target.type.plural, target.name)
             if item.object["metadata"].get("deletionTimestamp"):
                 refused.message = f"object is being deleted: {refused.message}"
+            if head.get("generateName"):
+                refused.message += ", the server was not able to generate a unique name for the object"
+                refused.retry_after = 1
             raise refused
         if managers is None:
             new = strategies.as_said(target.type.table, self.typed(target, obj), said)

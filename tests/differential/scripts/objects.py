@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..script import CORE, delete, get, jsonpatch, merge, post, put, script, strategic
+from ..script import CORE, apply, delete, get, jsonpatch, merge, post, put, script, strategic
 
 CONFIGS, SECRETS, ACCOUNTS = f"{CORE}/configmaps", f"{CORE}/secrets", f"{CORE}/serviceaccounts"
 TEMPLATES = f"{CORE}/podtemplates"
@@ -32,6 +32,10 @@ def template(name: str, *containers: dict[str, Any], **spec: Any) -> dict[str, A
     """A PodTemplate: lists with merge keys, and no controller that writes to it."""
     inner = {"metadata": {"labels": {"app": name}}, "spec": {"containers": list(containers), **spec}}
     return {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": name}, "template": inner}
+
+
+def owner(name: str, uid: str, **more: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid, **more}
 
 
 ONE = f"{CONFIGS}/one"
@@ -197,6 +201,45 @@ SCRIPTS = (
         delete(CONFIGS, query={"labelSelector": "sweep=yes"}),
         get(CONFIGS, query={"labelSelector": "sweep=yes"}),
         delete(CONFIGS, query={"labelSelector": "sweep==="}),
+    ),
+    script(
+        "generated",
+        post(CONFIGS, config("", {"a": "1"}, generateName="gen-")),
+        get(f"{CONFIGS}/{{0.metadata.name}}"),
+        merge(f"{CONFIGS}/{{0.metadata.name}}", {"metadata": {"generateName": "other-"}}),
+        merge(f"{CONFIGS}/{{0.metadata.name}}", {"metadata": {"generateName": None}}),
+        put(f"{CONFIGS}/{{0.metadata.name}}", config("{0.metadata.name}", {"a": "2"})),
+        post(CONFIGS, config("", generateName="gen-"), query={"dryRun": "All"}),
+        post(CONFIGS, config("named", generateName="gen-")),
+        post(CONFIGS, config("", generateName="Gen_")),
+        post(CONFIGS, config("named", generateName="gen-")),
+        apply(f"{CONFIGS}/applied", config("applied", generateName="gen-")),
+        apply(f"{CONFIGS}/applied", config("", generateName="gen-")),
+        delete(f"{CONFIGS}/{{0.metadata.name}}", {"propagationPolicy": "Orphan"}),
+        get(f"{CONFIGS}/{{0.metadata.name}}", until="NotFound"),
+    ),
+    script(
+        "owners",
+        post(CONFIGS, config("owner")),
+        post(CONFIGS, config("a", ownerReferences=[owner("owner", "{0.metadata.uid}")])),
+        post(
+            CONFIGS,
+            config("b", ownerReferences=[owner("owner", "{0.metadata.uid}"), owner("a", "{1.metadata.uid}")]),
+        ),
+        merge(f"{CONFIGS}/a", {"metadata": {"ownerReferences": [owner("owner", "{0.metadata.uid}", controller=True)]}}),
+        apply(f"{CONFIGS}/a", config("a", ownerReferences=[owner("b", "{2.metadata.uid}", controller=True)]), "bob"),
+        apply(f"{CONFIGS}/a", config("a", ownerReferences=[owner("b", "{2.metadata.uid}")]), "bob"),
+        apply(f"{CONFIGS}/a", config("a", ownerReferences=[owner("owner", "{0.metadata.uid}")]), "carol"),
+        strategic(f"{CONFIGS}/a", {"metadata": {"ownerReferences": [{"$patch": "delete", "uid": "{2.metadata.uid}"}]}}),
+        strategic(
+            f"{CONFIGS}/b",
+            {"metadata": {"ownerReferences": [owner("a", "{1.metadata.uid}", blockOwnerDeletion=True)]}},
+        ),
+        delete(f"{CONFIGS}/a", {"propagationPolicy": "Foreground"}, query={"dryRun": "All"}),
+        delete(f"{CONFIGS}/owner", {"propagationPolicy": "Foreground"}),
+        get(f"{CONFIGS}/owner", until="NotFound"),
+        get(f"{CONFIGS}/a", until="NotFound"),
+        get(f"{CONFIGS}/b", until="NotFound"),
     ),
     script(
         "dry-run",
