@@ -68,16 +68,8 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     meters.paces(identities.paces)
     reader = AwsReader(identities)
     coalescer = Coalescer(reader, window=knobs.window, gate=reader.gate, observe=meters.batch)
-    controllers: dict[str, Controller] = {}
     reconcilers: dict[str, Reconcile] = {}
-
-    async def reconcile(kind: str, key: Key) -> Result:
-        return await reconcilers[kind](key)
-
-    for resource, concurrent in ((EXTERNAL_SECRETS, knobs.concurrent), (SECRET_STORES, 8), (CLUSTER_SECRET_STORES, 8)):
-        controllers[resource.kind] = manager.controller(
-            resource, partial(reconcile, resource.kind), max_concurrent=concurrent, style=STYLE
-        )
+    controllers = _controllers(manager, knobs, reconcilers)
     controller = controllers["ExternalSecret"]
     wakes = Wakes(controllers)
     manager.policies.subscribe(wakes.policies)
@@ -89,60 +81,86 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     reads = Reads(manager.kube, manager.watch, told)
     stores = (manager.store(SECRET_STORES), manager.store(CLUSTER_SECRET_STORES))
     resolver = StoreResolver(reads, *stores, manager.store(NAMESPACES), manager.policies)
-    chance = Chance(random=os.urandom, now=lambda: datetime.now(UTC))
-    engine = Engine(with_chance(FUNCTIONS, chance), (knobs.left_delimiter, knobs.right_delimiter))
-    made = {resource.kind: manager.store(resource) for resource in SERVED_GENERATORS}
-    for kind, store in made.items():
-        wakes.listen(kind, store)
-    generators = Generators(made, resolver, EcrLogins(identities))
-    crowd = Crowd(reader.backlog)
+    generators = _generators(manager, wakes, resolver, identities)
+    crowd, engine = Crowd(reader.backlog), _engine(knobs)
     refresher = Refresher(reads, manager.pools, resolver, coalescer, reader, engine, generators, crowd=crowd)
     writer = TargetWriter(manager.kube, targets)
     reconciler: ExternalSecretReconciler = ExternalSecretReconciler(
         manager.kube, refresher, targets, writer, meters, controller=lambda: controller
     )
-
-    def on_sight(before: Manifest | None, after: Manifest | None) -> None:
-        """A start: what was announced or edited while nobody ran goes before the mass that is as it was."""
-        if before is None or after is None:
-            reconciler.interest_changes += 1
-        for source, _ in template_sources(after) if after is not None else ():
-            reads.watch(source)
-        if before is None and after is not None and changed_since(after):
-            controller.queue.changed(key_of(after))
-
-    controller.store.subscribe(on_sight)
+    controller.store.subscribe(partial(_on_sight, controller, reconciler, reads))
     meters.fresh(controller.store.list)
     reconcilers["ExternalSecret"] = reconciler
-    _register_others(manager, controllers, reconcilers)
     for kind in ("SecretStore", "ClusterSecretStore"):
         find = partial(controllers.__getitem__, kind)
         reconcilers[kind] = StoreReconciler(resolver, identities, wakes.users, controller=find)
-    interests = reconciler.all_interests
-    sweeper = Sweeper(
-        manager.kube, controller.store, stores, resolver, reader, interests, meters, floor=knobs.sweep_floor
-    )
+    _register_others(manager, controllers, reconcilers)
+    interests, floor = reconciler.all_interests, knobs.sweep_floor
+    sweeper = Sweeper(manager.kube, controller.store, stores, resolver, reader, interests, meters, floor=floor)
     manager.task("version sweep", sweeper.run)
     manager.watch(SECRETS, targets.on_event, label_selector=f"{MANAGED}=true")
     if knobs.queue_url:
-        handler = EventHandler(
-            manager.kube,
-            interests,
-            controller.store.get,
-            coalescer,
-            meters,
-            changes=lambda: reconciler.interest_changes,
+        lookup, changes = controller.store.get, lambda: reconciler.interest_changes
+        handler = EventHandler(manager.kube, interests, lookup, coalescer, meters, changes=changes)
+        manager.task("secret events", _consumer(knobs, identities, handler).run)
+
+
+def _controllers(
+    manager: Manager, knobs: ExternalSecretsSettings, reconcilers: dict[str, Reconcile]
+) -> dict[str, Controller]:
+    """The controllers of ExternalSecret and the stores, by kind; what they call comes into `reconcilers` later."""
+
+    async def reconcile(kind: str, key: Key) -> Result:
+        return await reconcilers[kind](key)
+
+    concurrent = {EXTERNAL_SECRETS: knobs.concurrent, SECRET_STORES: 8, CLUSTER_SECRET_STORES: 8}
+    return {
+        resource.kind: manager.controller(
+            resource, partial(reconcile, resource.kind), max_concurrent=count, style=STYLE
         )
-        consumer = Consumer(
-            identities,
-            OWN,
-            knobs.queue_url,
-            handler,
-            region=knobs.queue_region,
-            wait=knobs.queue_wait,
-            visibility=knobs.queue_visibility,
-        )
-        manager.task("secret events", consumer.run)
+        for resource, count in concurrent.items()
+    }
+
+
+def _generators(manager: Manager, wakes: Wakes, resolver: StoreResolver, identities: Identities) -> Generators:
+    stores = {resource.kind: manager.store(resource) for resource in SERVED_GENERATORS}
+    for kind, store in stores.items():
+        wakes.listen(kind, store)
+    return Generators(stores, resolver, EcrLogins(identities))
+
+
+def _engine(knobs: ExternalSecretsSettings) -> Engine:
+    chance = Chance(random=os.urandom, now=lambda: datetime.now(UTC))
+    return Engine(with_chance(FUNCTIONS, chance), (knobs.left_delimiter, knobs.right_delimiter))
+
+
+def _consumer(knobs: ExternalSecretsSettings, identities: Identities, handler: EventHandler) -> Consumer:
+    return Consumer(
+        identities,
+        OWN,
+        knobs.queue_url,
+        handler,
+        region=knobs.queue_region,
+        wait=knobs.queue_wait,
+        visibility=knobs.queue_visibility,
+    )
+
+
+def _on_sight(
+    controller: Controller,
+    reconciler: ExternalSecretReconciler,
+    reads: Reads,
+    before: Manifest | None,
+    after: Manifest | None,
+) -> None:
+    """A listener of ExternalSecrets. A start: what was announced or edited while nobody ran goes before the mass that
+    is as it was."""
+    if before is None or after is None:
+        reconciler.interest_changes += 1
+    for source, _ in template_sources(after) if after is not None else ():
+        reads.watch(source)
+    if before is None and after is not None and changed_since(after):
+        controller.queue.changed(key_of(after))
 
 
 def _register_others(manager: Manager, controllers: dict[str, Controller], reconcilers: dict[str, Reconcile]) -> None:

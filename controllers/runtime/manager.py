@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from controllers.api.core import NAMESPACES
@@ -135,15 +136,7 @@ class Manager:
         self._controllers[resource] = (controller, self._scope)
         if optional:
             self._optional.add(resource)
-            self._watches.append(Watch(
-                self.kube,
-                resource,
-                lambda event: controller.on_event(event.type, event.object),
-                label_selector=controller.label_selector,
-                metadata_only=False,
-                timeout=self.settings.watch.timeout,
-                metrics=self.metrics,
-            ))  # fmt: skip
+            self._watch_whole(resource, controller.on_event, controller.label_selector)
             return controller
         self._informer.add(resource, controller.on_event, label_selector=controller.label_selector)
         if not controller.label_selector:  # a store that was asked for before needs no watch of its own any more
@@ -157,15 +150,20 @@ class Manager:
         """
         if resource not in self._stores:
             store = self._stores[resource] = Store(resource)
-            self._watches.append(Watch(
-                self.kube,
-                resource,
-                lambda event: _fill(store, event.type, event.object),
-                metadata_only=False,
-                timeout=self.settings.watch.timeout,
-                metrics=self.metrics,
-            ))  # fmt: skip
+            self._watch_whole(resource, partial(_fill, store))
         return self._stores[resource]
+
+    def _watch_whole(self, resource: Resource, take: Callable[[str, Manifest], None], selector: str = "") -> None:
+        """A watch of whole objects; of a kind that is not served, none."""
+        self._watches.append(Watch(
+            self.kube,
+            resource,
+            lambda event: take(event.type, event.object),
+            label_selector=selector,
+            metadata_only=False,
+            timeout=self.settings.watch.timeout,
+            metrics=self.metrics,
+        ))  # fmt: skip
 
     def watch(
         self,
