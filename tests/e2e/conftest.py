@@ -59,7 +59,7 @@ class Stage:
             return seen[0] == status and all(text in f"{seen[1]}: {seen[2]}" for text in holds)
 
         try:
-            await until(reached, patience=20)
+            await until(reached, patience=60)
         except AssertionError:
             raise AssertionError(f"{resource.kind} {name} is {seen}, wanted {status} with {holds}") from None
         return seen[2]

@@ -61,6 +61,7 @@ class _Watched(Narrator):
         return went_well
 
 
+@pytest.mark.timeout(400)
 async def test_every_step_keeps_its_promise_and_no_secret_is_seen_outside_its_target(stage: Stage) -> None:
     told = _Watched(stage)
     await Story(stage.world, told).run()
