@@ -68,8 +68,9 @@ async def test_a_refusal_is_remembered_for_a_moment_and_then_asked_again(aws, ma
     identity = service_account(role)
     await aws.standin.calls(reset=True)
     for _ in range(5):
-        with pytest.raises(CredentialsRefused, match="Not authorized to perform sts:AssumeRoleWithWebIdentity"):
+        with pytest.raises(CredentialsRefused, match="Not authorized to perform sts:AssumeRoleWithWebIdentity") as told:
             await whoami(identities, identity)
+        assert f"role {role} for ServiceAccount " in told.value.message
     assert sum((await aws.standin.calls()).values()) == 1
     from tests.integration.conftest import irsa_trust
 
