@@ -206,6 +206,7 @@ BAD: dict[str, dict[str, Any]] = {
 EITHER = ("json", "regex", "docker", "pem")
 
 
+@pytest.mark.timeout(300)
 async def test_a_value_is_nowhere_but_in_the_data_of_target_secrets(world: World) -> None:
     await _prepare(world)
     world.spawn()

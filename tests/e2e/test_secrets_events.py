@@ -22,7 +22,7 @@ from tests.cluster import until
 from tests.e2e.conftest import Stage, cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-COUNT = 30
+COUNT = 16
 POISON = "not an event, and nothing for a log: 5f1c"
 
 
@@ -93,6 +93,7 @@ class Burst:
             raise AssertionError(f"{await self.arrived()} of {count} arrived\n{self.stage.log()[-3000:]}") from None
 
 
+@pytest.mark.timeout(300)
 async def test_no_rotation_is_lost_when_the_controllers_are_killed_midway(stage: Stage) -> None:
     await stage.step("start")
     burst, world = Burst(stage), stage.world
