@@ -118,7 +118,7 @@ class Refresher:
             )
         resolved = resolve(entries, dict(enumerate(outcomes)), render=self._engine.text)
         _forgive(resolved, external_secret)
-        refresh = Refresh(resolved, stores, entries, _versions(outcomes))
+        refresh = Refresh(resolved, stores, entries, versions_of(outcomes))
         for where, task in made.items():
             if isinstance(result := task.result(), tuple):
                 refresh.made[where], refresh.values[where] = result[0], _plain(result[1])
@@ -264,7 +264,7 @@ async def _values_of(
     return found if isinstance(found, EntryError) else dict(found[1])
 
 
-def _versions(outcomes: Iterable[Outcome | Mapping[str, Fetched]]) -> set[str]:
+def versions_of(outcomes: Iterable[Outcome | Mapping[str, Fetched]]) -> set[str]:
     """Every version that was read, also those that a find found."""
     fetched: list[Fetched] = []
     for outcome in outcomes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from controllers.aws.events import Change
 from controllers.external_secrets import sweep
 from controllers.external_secrets.entries import Fetched, StoreRef, StoreView, plan, resolve
-from controllers.external_secrets.errors import SpecProblem
+from controllers.external_secrets.errors import Missing, SpecProblem
 from controllers.external_secrets.events import announced, announced_at, mark
+from controllers.external_secrets.refresh import versions_of
 from controllers.external_secrets.template import Engine
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -56,8 +58,6 @@ def test_a_key_merged_of_many_names_all_and_a_sweep_reads_them() -> None:
     step = {"merge": {"strategy": "JSON", "into": "all"}}
     made = provenance({"find": {"path": "x"}, "rewrite": [step]}, found(a='{"one": 1}', b='{"two": 2}'))
     assert made["all"] == {"arn": "arn:a", "version": "v-a", "also": [{"arn": "arn:b", "version": "v-b"}]}
-    import json
-
     generated = {"pw": {"generator": "Password pw"}}
     assert sweep.provenance(json.dumps({"all": made["all"], **generated})) == {
         "arn:a": frozenset({"v-a"}), "arn:b": frozenset({"v-b"})
@@ -95,3 +95,8 @@ def test_an_event_without_a_version_is_marked_and_nothing_waits_for_it() -> None
     assert announced(mark(change), later) is None
     assert announced_at(mark(change), later) == 2.0
     assert announced_at("2026-06-01T12:00:00Z", later) is None, "a person's own word is no event"
+
+
+def test_versions_that_a_find_found_count_as_read() -> None:
+    outcomes = [Fetched(b"", version="a"), {"x": Fetched(b"", version="b"), "y": Fetched(b"")}, Missing("gone")]
+    assert versions_of(outcomes) == {"a", "b"}
