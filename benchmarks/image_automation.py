@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import random
 import resource
 import statistics
@@ -32,12 +33,12 @@ from controllers.image_automation.tagstore import TagStore, pack
 
 
 def best_of(runs: int, work: Callable[[], Any]) -> float:
-    """Milliseconds of the median run."""
+    """Milliseconds of the median run, in processor time: what others do on the machine is no part of it."""
     times = []
     for _ in range(runs):
-        begun = time.perf_counter()
+        begun = time.process_time()
         work()
-        times.append((time.perf_counter() - begun) * 1000)
+        times.append((time.process_time() - begun) * 1000)
     return round(statistics.median(times), 1)
 
 
@@ -141,6 +142,7 @@ async def loop(directory: Path, pushes: int, many: int) -> dict[str, float]:
     await registry.stop()
     times.sort()
     return {
+        "load_average_of_the_loop": round(os.getloadavg()[0], 1),
         "pushes": pushes,
         "event_to_commit_p50_s": round(times[len(times) // 2], 3),
         "event_to_commit_p95_s": round(times[int(len(times) * 0.95)], 3),
@@ -163,6 +165,7 @@ def main() -> int:
     command = [sys.executable, "-m", "benchmarks.image_automation", "--memory"]
     resident = float(subprocess.run(command, capture_output=True, check=True).stdout)
     found: dict[str, Any] = {
+        "load_average": round(os.getloadavg()[0], 1),
         "policy_10000_tags_ms": policies(),
         "edit_1000_files_ms": edits(),
         "tags_5000x400_rss_mib": resident,

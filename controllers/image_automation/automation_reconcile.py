@@ -16,7 +16,7 @@ from typing import Any
 from controllers.api.base import InvalidSpec, parse
 from controllers.api.core import SECRETS
 from controllers.api.duration import parse_duration
-from controllers.api.image import IMAGE_POLICIES, ImageUpdateAutomationSpec
+from controllers.api.image import IMAGE_POLICIES, CommitSpec, ImageUpdateAutomationSpec
 from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
 from controllers.api.tenancy import ReadGit, WriteGit
@@ -87,10 +87,9 @@ class AutomationReconciler:
         source_key, source = await self._source(key, spec)
         config = _config(spec, source)
         self._allow_read(key.namespace, source, config)
-        selected = self._chosen(key.namespace, spec)
+        outcome, selected = await self._write(key, manifest, spec, source_key, source, config)
         chosen = [one for one in selected if not one.is_held]
         held = {one.name: one.latest.tag for one in selected if one.is_held and one.latest is not None}
-        outcome = await self._write(key, manifest, spec, source_key, source, config, chosen)
         if outcome.held:
             await self._hold(key.namespace, outcome)
         self._record(draft, manifest, config, chosen, outcome)
@@ -155,21 +154,34 @@ class AutomationReconciler:
         source_key: Key,
         source: GitRepositorySpec,
         config: PushConfig,
-        chosen: Sequence[PolicyView],
-    ) -> Outcome:
-        if not chosen:
-            return Outcome()
+    ) -> tuple[Outcome, list[PolicyView]]:
+        """What came of it, and the policies as they were when the batch closed."""
+        selected = self._chosen(key.namespace, spec)
+        if all(one.is_held for one in selected):
+            return Outcome(), selected
+        _commit(spec)  # one job that cannot be made must not stop those of others
         remote = await self._remote(source_key, source, config.timeout)
         sign = await self._signer(key.namespace, spec)
-        job = self._job(key, manifest, spec, source, config, chosen, sign)
+
+        def job() -> Job:
+            nonlocal selected
+            selected = self._chosen(key.namespace, spec)
+            chosen = [one for one in selected if not one.is_held]
+            return self._job(key, manifest, spec, source, config, chosen, sign)
+
         place = Place(remote, config)
         ref = config.checkout.model_dump_json() if config.checkout is not None else ""
         options = tuple(sorted(config.options.items()))
         name = (source.url, remote.auth.fingerprint, ref, config.branch, config.refspec, options)
         try:
-            return await self._batches.join(name, place, job)
+            outcome = await self._batches.join(name, place, key, job)
         except GitError as error:
             raise _unready(error) from None
+        return outcome, selected
+
+    def touch(self, key: Key) -> None:
+        """A policy of an automation's namespace picked another image."""
+        self._batches.touch(key)
 
     def _job(
         self,
@@ -181,9 +193,7 @@ class AutomationReconciler:
         chosen: Sequence[PolicyView],
         sign: Callable[[bytes], str] | None,
     ) -> Job:
-        commit = spec.git.commit if spec.git is not None else None
-        if commit is None:
-            raise Stalled("InvalidSourceConfiguration", "spec.git.commit: found nothing, expected an author")
+        commit = _commit(spec)
         loop = asyncio.get_running_loop()
         return Job(
             key=key,
@@ -338,6 +348,12 @@ def _spec(manifest: Manifest) -> ImageUpdateAutomationSpec:
     if strategy != "Setters":
         raise Stalled("InvalidUpdateStrategy", f"spec.update.strategy: found {strategy!r}, expected Setters")
     return parse(ImageUpdateAutomationSpec, manifest)
+
+
+def _commit(spec: ImageUpdateAutomationSpec) -> CommitSpec:
+    if spec.git is None or spec.git.commit is None:
+        raise Stalled("InvalidSourceConfiguration", "spec.git.commit: found nothing, expected an author")
+    return spec.git.commit
 
 
 def _config(spec: ImageUpdateAutomationSpec, source: GitRepositorySpec) -> PushConfig:

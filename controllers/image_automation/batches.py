@@ -2,6 +2,9 @@
 
 The first to come opens a batch; it is closed after a quiet moment, or when it has waited long enough; then one visit
 serves all. While a visit is under way the next batch gathers, and waits for its end: one writer of ours per branch.
+
+A job is made when its batch closes, not when it joins: what its policies picked meanwhile goes along, and each such
+change keeps the batch open a quiet moment longer (`touch`). So ninety policies that change together are one commit.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ Visit = Callable[[Group, list[Job]], Awaitable[dict[Key, Outcome]]]
 
 @dataclass(slots=True)
 class _Batch:
-    jobs: dict[Key, Job] = field(default_factory=dict)
+    jobs: dict[Key, Callable[[], Job]] = field(default_factory=dict)
     joined: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[dict[Key, Outcome]] | None = None
 
@@ -34,17 +37,23 @@ class Batches(Generic[Group]):
         self._open: dict[Hashable, _Batch] = {}
         self._locks: dict[Hashable, tuple[asyncio.Lock, int]] = {}
 
-    async def join(self, name: Hashable, group: Group, job: Job) -> Outcome:
-        """The outcome of a job, from the visit that it becomes part of. Raises what the visit raises."""
+    async def join(self, name: Hashable, group: Group, key: Key, job: Callable[[], Job]) -> Outcome:
+        """The outcome of the job that `job` returns when the batch closes. Raises what the visit and `job` raise."""
         batch = self._open.get(name)
         if batch is None:
             batch = self._open[name] = _Batch()
             batch.task = asyncio.create_task(self._run(name, group, batch))
-        batch.jobs[job.key] = job
+        batch.jobs[key] = job
         batch.joined.set()
         assert batch.task is not None  # noqa: S101 - set above
         outcomes = await asyncio.shield(batch.task)
-        return outcomes[job.key]
+        return outcomes[key]
+
+    def touch(self, key: Key) -> None:
+        """Something changed that a job of this key will take up, if it waits in an open batch."""
+        for batch in self._open.values():
+            if key in batch.jobs:
+                batch.joined.set()
 
     async def _run(self, name: Hashable, group: Group, batch: _Batch) -> dict[Key, Outcome]:
         await self._gather(batch)
@@ -54,7 +63,7 @@ class Batches(Generic[Group]):
             async with lock:
                 if self._open.get(name) is batch:
                     del self._open[name]  # whoever comes now belongs to the next
-                return await self._visit(group, list(batch.jobs.values()))
+                return await self._visit(group, [job() for job in batch.jobs.values()])
         finally:
             if self._open.get(name) is batch:
                 del self._open[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from controllers.api.core import NAMESPACES
@@ -71,7 +72,7 @@ def _register(manager: Manager, knobs: ImageAutomationSettings, git: Git | None)
         cross_namespace=knobs.cross_namespace,
     )
     automations = manager.controller(IMAGE_UPDATE_AUTOMATIONS, automation_reconciler, max_concurrent=256)
-    _wake(repositories, policies, automations)
+    _wake(repositories, policies, automations, automation_reconciler.touch)
     repositories.store.index(_BY_ECR, repository_names)
     if knobs.queue_url:
         handler = EventHandler(manager.kube, repositories.store, _BY_ECR)
@@ -79,7 +80,9 @@ def _register(manager: Manager, knobs: ImageAutomationSettings, git: Git | None)
         manager.task("image events", consumer.run)
 
 
-def _wake(repositories: Controller, policies: Controller, automations: Controller) -> None:
+def _wake(
+    repositories: Controller, policies: Controller, automations: Controller, touch: Callable[[Key], None]
+) -> None:
     """A repository that opens or closes wakes its policies (as its scans do); another pick, the automations."""
     policies.store.index(_BY_REPOSITORY, _repository_of)
 
@@ -95,6 +98,7 @@ def _wake(repositories: Controller, policies: Controller, automations: Controlle
             return
         changed = after or before
         for manifest in automations.store.list(key_of(changed).namespace) if changed else ():
+            touch(key_of(manifest))
             automations.queue.changed(key_of(manifest))
 
     repositories.store.subscribe(repository_changed)

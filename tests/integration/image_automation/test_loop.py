@@ -191,3 +191,25 @@ async def test_an_automation_writes_only_where_its_namespace_may(bench: Bench) -
         assert message.startswith("team-b/b.yaml: ")
         assert b"v1.0.0" in await bench.git.read("fleet", "team-b/b.yaml")
         await bench.until_ready("ImageRepository", "foreign", "False", reason="AccessDenied")
+
+
+async def test_policies_that_change_together_are_one_commit(bench: Bench) -> None:
+    marker = '{0}: {1}/web:v1.0.0 # {{"$imagepolicy": "team-a:{0}"}}\n'
+    names = [f"p{number}" for number in range(30)]
+    await bench.setup(text="".join(marker.format(name, bench.registry.host) for name in names))
+    await bench.push("v1.0.0")
+    await bench.repository()
+    for name in names:
+        await bench.policy(name, imageRepositoryRef={"name": "web"})
+    await bench.automation()
+    async with bench.run(image_automation_window="2", image_automation_window_cap="60"):
+        for name in names:
+            await bench.until_ready("ImagePolicy", name)
+        await bench.until_ready("ImageUpdateAutomation", "bot")
+        await bench.push("v2.0.0")
+        await bench.request("ImageRepository", "web", "now")
+        text = await bench.until_file("v2.0.0")
+        assert text.count("web:v2.0.0") == 30
+        status = await bench.until_noted(await bench.git.head("fleet"))
+        assert len(status["observedPolicies"]) == 30
+        assert await bench.commits() == 2
