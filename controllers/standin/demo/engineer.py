@@ -53,8 +53,8 @@ class Engineer:
         signers.write_text(f'{email} namespaces="git" {public_key}\n')
         return await self._git("-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-commit", revision, errors=True)
 
-    async def inhaul(self, *words: str) -> str:
-        """What `inhaul …` prints, with the engineer's kubeconfig and AWS login."""
+    async def inhaul(self, *words: str, ends: int = 0) -> str:
+        """What `inhaul …` prints, with the engineer's kubeconfig and AWS login. It must end with the code `ends`."""
         env = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self._home),
@@ -64,7 +64,7 @@ class Engineer:
         }
         self._home.mkdir(mode=0o700, exist_ok=True)
         argv = [sys.executable, "-m", "controllers.cli", *words, "-n", PAYMENTS]
-        return await asyncio.to_thread(_run, argv, self._home, env)
+        return await asyncio.to_thread(_run, argv, self._home, env, ends=ends)
 
     async def _fresh(self) -> None:
         """The clone, at the tip of main."""
@@ -98,10 +98,10 @@ def ssh_key() -> tuple[str, str]:
     return private.decode(), public.decode()
 
 
-def _run(argv: list[str], at: Path, env: Mapping[str, str], *, errors: bool = False) -> str:
-    """Standard output (or standard error) of a command that must succeed."""
+def _run(argv: list[str], at: Path, env: Mapping[str, str], *, errors: bool = False, ends: int = 0) -> str:
+    """Standard output (or standard error) of a command that must end with this code."""
     done = subprocess.run(argv, cwd=at, env=env, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    if done.returncode:
+    if done.returncode != ends:
         words = " ".join(word for word in argv[:4] if "@" not in word)  # a URL may hold a login
         raise StepFailed(f"{words} ended with code {done.returncode}: {done.stderr.strip()[-500:]}")
     return done.stderr if errors else done.stdout

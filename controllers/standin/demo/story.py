@@ -15,6 +15,7 @@ from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Manifest
 
 from .actor import CHECKOUT, Actor, ready, resources
+from .engineer import Engineer
 from .hand import Hand
 from .narrate import Narrator, StepFailed, Told, digest
 from .steps_decryption import DecryptionSteps
@@ -155,6 +156,10 @@ class Story(Actor):
         if await self.get(CONFIGMAPS, "reach", "billing") is not None:
             raise StepFailed("the object exists in billing")
         self.tell.say(f"cluster: Kustomization elsewhere: {message}")
+        said = await Engineer(self.world).inhaul("why", "kustomization/elsewhere", ends=1)
+        self.tell.say(f"engineer: inhaul why kustomization/elsewhere\n{said.rstrip()}")
+        if "forbidden" not in said:
+            raise StepFailed("inhaul why does not say the cause")
         healthy = ready(await self.get(KUSTOMIZATIONS, "checkout"))
         if healthy[0] != "True":
             raise StepFailed(f"checkout suffered from its neighbour: {healthy[2]}")
