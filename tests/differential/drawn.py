@@ -121,8 +121,38 @@ SERVICE = Kind(
         optional={"ports": ports("port")},
     ),
 )
+LABELLED = st.dictionaries(NAMES, WORDS, max_size=2).map(lambda labels: {"labels": {**labels, "app": "one"}})
+DEPLOYMENT = Kind(
+    "apps/v1",
+    "Deployment",
+    "/apis/apps/v1/namespaces/{ns}/deployments",
+    spec=st.fixed_dictionaries(
+        {
+            "paused": st.just(True),
+            "replicas": st.just(0),
+            "selector": st.just({"matchLabels": {"app": "one"}}),
+            "template": st.fixed_dictionaries({"metadata": LABELLED}, optional={"spec": POD}),
+        },
+        optional={
+            "minReadySeconds": st.sampled_from([0, 5]),
+            "revisionHistoryLimit": st.sampled_from([0, 5]),
+            "strategy": st.sampled_from([{"type": "Recreate"}, {"rollingUpdate": {"maxSurge": 1}}, {}]),
+        },
+    ),
+)
+"""Paused, so that its controller writes the status alone."""
 CUSTOM = Kind(f"{GROUP}/v1", "Mixed", MIXED, spec=SPEC)
-BUILT_IN = (CONFIG, ROLE, TEMPLATE, SERVICE)
+
+
+def without_controller(body: Any) -> Any:
+    """A Deployment without what its controller writes, at a moment of its own."""
+    if not isinstance(body, dict) or body.get("kind") != "Deployment":
+        return body
+    managers = [
+        item for item in body["metadata"].get("managedFields") or () if item["manager"] != "kube-controller-manager"
+    ]
+    meta = {name: value for name, value in body["metadata"].items() if name != "resourceVersion"}
+    return {**body, "metadata": {**meta, "managedFields": managers}, "status": {}}
 
 
 @st.composite
@@ -152,6 +182,8 @@ def write(draw: Any, kind: Kind) -> Call:
     part = {name: value for name, value in body.items() if name not in ("apiVersion", "kind")}
     part["metadata"] = {name: value for name, value in part["metadata"].items() if name != "name"}
     changed = draw(with_nulls(part))
+    if kind is DEPLOYMENT and isinstance(changed.get("spec"), dict):
+        changed["spec"] |= {"paused": True, "replicas": 0}
     return (strategic if door == "strategic" else merge)(one, changed, query=query)
 
 

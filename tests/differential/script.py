@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,14 +18,16 @@ REFERENCE = re.compile(r"\{(\d+)\.([^}]+)\}")
 class Script:
     name: str
     calls: tuple[Call, ...]
+    forget: Callable[[Any], Any] = lambda body: body
+    """Takes out of a body what is not compared."""
 
     @property
     def namespace(self) -> str:
         return f"d-{self.name}"
 
 
-def script(name: str, *calls: Call) -> Script:
-    return Script(name, calls)
+def script(name: str, *calls: Call, forget: Callable[[Any], Any] = lambda body: body) -> Script:
+    return Script(name, calls, forget)
 
 
 def get(path: str, **options: Any) -> Call:
@@ -118,7 +121,7 @@ def compare(wanted: Script, left: list[Answer], right: list[Answer]) -> list[Dif
     for answers in (left, right):
         normaliser = Normaliser()
         first = [
-            normaliser.first({"code": item.code, "body": item.body, "warnings": list(item.warnings)}, step)
+            normaliser.first({"code": item.code, "body": wanted.forget(item.body), "warnings": [*item.warnings]}, step)
             for step, (item, call) in enumerate(zip(answers, wanted.calls, strict=False))
             if not call.silent
         ]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from .compare import Difference
-from .drawn import CONFIG, CRD, CUSTOM, MIXED, ROLE, SERVICE, TEMPLATE, Kind, writes
+from .drawn import CONFIG, CRD, CUSTOM, DEPLOYMENT, MIXED, ROLE, SERVICE, TEMPLATE, Kind, without_controller, writes
 from .pair import Call, Pair
 from .script import get, post, run, script
 
@@ -27,7 +27,8 @@ def told(found: list[Difference]) -> list[Difference]:
 
 
 def check(pair: Pair, kind: Kind, calls: list[Call]) -> None:
-    found = told(run(pair, script(f"{kind.head['kind'].lower()}-{next(NUMBERS)}", *calls)))
+    name = f"{kind.head['kind'].lower()}-{next(NUMBERS)}"
+    found = told(run(pair, script(name, *calls, forget=without_controller)))
     sent = "\n".join(
         f"{number}: {call.method} {call.path} {call.query} {call.body}" for number, call in enumerate(calls)
     )
@@ -56,6 +57,12 @@ def test_writes_of_lists_by_name_end_the_same(pair: Pair, calls: list[Call]) -> 
 @given(calls=writes(SERVICE))
 def test_writes_of_a_list_by_two_keys_end_the_same(pair: Pair, calls: list[Call]) -> None:
     check(pair, SERVICE, calls)
+
+
+@RANDOM
+@given(calls=writes(DEPLOYMENT))
+def test_writes_of_a_deployment_end_the_same(pair: Pair, calls: list[Call]) -> None:
+    check(pair, DEPLOYMENT, calls)
 
 
 @pytest.fixture(scope="module")

@@ -179,6 +179,8 @@ def check_workload(obj: Manifest, old: Manifest | None) -> list[Cause]:
         causes.append(invalid_value("spec.replicas", replicas, "must be greater than or equal to 0"))
     if not selector:
         causes.append(required("spec.selector"))
+        why = "`selector` does not match template `labels`"
+        causes.append(invalid_value("spec.template.metadata.labels", labels or None, why))
     elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
         causes.append(invalid_value("spec.selector", selector, "empty selector is invalid for deployment"))
     elif not matches(selector, labels):
