@@ -53,6 +53,9 @@ class NewCommit:
 def with_trailers(message: str, trailers: Sequence[tuple[str, str]]) -> str:
     """The message with trailers as its last paragraph, joined to trailers that stand there already. Pure.
 
+    They stand alone where the message has trailers of the same names: only the last paragraph counts, so a message
+    cannot say in our name what we do not.
+
     Raises ValueError for a token that is none; line breaks in a value become spaces.
     """
     if not trailers:
@@ -65,6 +68,8 @@ def with_trailers(message: str, trailers: Sequence[tuple[str, str]]) -> str:
     body = message.rstrip("\n")
     last = body.rsplit("\n\n", 1)[-1].splitlines() if "\n\n" in body else []
     joined = bool(last) and all(re.match(r"[A-Za-z0-9][A-Za-z0-9-]*: ", line) for line in last)
+    ours = {token.lower() for token, _ in trailers}
+    joined = joined and not any(line.partition(":")[0].lower() in ours for line in last)
     return f"{body}{chr(10) if joined else chr(10) * 2}" + "\n".join(lines) + "\n"
 
 
