@@ -21,11 +21,11 @@ from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
 from controllers.api.tenancy import ReadGit, WriteGit
 from controllers.api.unserved import unsupported
-from controllers.git import GitAuth, GitError, Mirrors, Person, Remote
+from controllers.git import GitError, Mirrors, Person, Remote
 from controllers.git.sign import signer
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
-from controllers.runtime.egress import Egress, EgressDenied
+from controllers.runtime.egress import Egress
 from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady, Result, Stalled
@@ -37,6 +37,7 @@ from .message import BadMessage, RemovedTemplateField, push_summary
 from .policy_reconcile import ref_fields, ref_of, refs_of
 from .push_config import BadPushConfig, PolicyView, PushConfig, push_config, select_policies
 from .reference import Ref
+from .remotes import Remotes
 from .sources import Policies, secret_data
 from .work import Job, Outcome, visit
 
@@ -48,6 +49,8 @@ class Place:
     """Where a batch goes."""
 
     remote: Remote
+    writer: Remote
+    """The same host, as whoever pushes."""
     config: PushConfig
 
 
@@ -67,7 +70,8 @@ class AutomationReconciler:
         cross_namespace: bool = True,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._kube, self._mirrors, self._pools, self._egress = kube, mirrors, pools, egress
+        self._kube, self._mirrors, self._pools = kube, mirrors, pools
+        self._remotes = Remotes(kube, egress)
         self._policies, self._image_policies, self._draft = policies, image_policies, draft
         self._cross_namespace, self._clock = cross_namespace, clock
         self._batches: Batches[Place] = Batches(self._visit, window=window, cap=cap)
@@ -125,25 +129,6 @@ class AutomationReconciler:
         views = [policy_view(manifest) for manifest in self._image_policies().list(namespace)]
         return select_policies(views, namespace=namespace, selector=spec.policy_selector)
 
-    async def _remote(self, source_key: Key, source: GitRepositorySpec, timeout: float) -> Remote:
-        """Raises NotReady, Stalled."""
-        try:
-            addresses = await self._egress.addresses(source.url)
-        except EgressDenied as error:
-            raise NotReady("SourceManagerFailed", f"spec.url of GitRepository {source_key}: {error}") from None
-        if source.secret_ref is None:
-            return Remote(source.url, timeout=timeout, addresses=addresses)
-        where = f"Secret {source_key.namespace}/{source.secret_ref.name}"
-        try:
-            data = secret_data(await self._kube.get(SECRETS, source.secret_ref.name, source_key.namespace))
-            return Remote(source.url, GitAuth.from_secret(data, source.url), timeout=timeout, addresses=addresses)
-        except NotFound:
-            raise NotReady("SourceManagerFailed", f"{where} of GitRepository {source_key} not found") from None
-        except ValueError:
-            raise NotReady("SourceManagerFailed", f"{where}: found data that is not base64") from None
-        except GitError as error:
-            raise NotReady("InvalidSourceConfiguration", f"{where}: {error.message}") from None
-
     # --- writing
 
     async def _write(
@@ -160,7 +145,8 @@ class AutomationReconciler:
         if all(one.is_held for one in selected):
             return Outcome(), selected
         _commit(spec)  # one job that cannot be made must not stop those of others
-        remote = await self._remote(source_key, source, config.timeout)
+        remote = await self._remotes.reader(source_key, source, config.timeout)
+        writer = await self._remotes.writer(manifest, remote)
         sign = await self._signer(key.namespace, spec)
 
         def job() -> Job:
@@ -169,10 +155,18 @@ class AutomationReconciler:
             chosen = [one for one in selected if not one.is_held]
             return self._job(key, manifest, spec, source, config, chosen, sign)
 
-        place = Place(remote, config)
+        place = Place(remote, writer, config)
         ref = config.checkout.model_dump_json() if config.checkout is not None else ""
         options = tuple(sorted(config.options.items()))
-        name = (source.url, remote.auth.fingerprint, ref, config.branch, config.refspec, options)
+        name = (
+            source.url,
+            remote.auth.fingerprint,
+            writer.auth.fingerprint,
+            ref,
+            config.branch,
+            config.refspec,
+            options,
+        )
         try:
             outcome = await self._batches.join(name, place, key, job)
         except GitError as error:
@@ -205,6 +199,7 @@ class AutomationReconciler:
             values=dict(commit.message_template_values),
             allow=partial(self._refusals, loop, key.namespace, source.url, config),
             revisions={f"{one.namespace}:{one.name}": one.revision for one in chosen if one.revision},
+            pushed={f"{one.namespace}:{one.name}": one.pushed for one in chosen if one.pushed},
             done=_done(manifest, chosen),
             last=str((manifest.get("status") or {}).get("lastPushCommit") or ""),
             sign=sign,
@@ -261,7 +256,9 @@ class AutomationReconciler:
             await self._kube.patch(IMAGE_POLICIES, meta["name"], namespace, body=body)
 
     async def _visit(self, place: Place, jobs: list[Job]) -> dict[Key, Outcome]:
-        return await self._pools.run("git", visit, self._mirrors, place.remote, place.config, jobs, now=self._clock)
+        return await self._pools.run(
+            "git", visit, self._mirrors, place.remote, place.config, jobs, now=self._clock, writer=place.writer
+        )
 
     # --- saying what came of it
 
@@ -340,7 +337,16 @@ def policy_view(manifest: Manifest) -> PolicyView:
     picked = picked_of(annotations)
     known = refs.latest is not None and picked.ref == refs.latest.image.rpartition("/")[2]
     revision = picked.revision if known else ""
-    return PolicyView(key.namespace, key.name, labels, refs.latest, refs.previous, revision, held_of(annotations))
+    return PolicyView(
+        key.namespace,
+        key.name,
+        labels,
+        refs.latest,
+        refs.previous,
+        revision=revision,
+        pushed=picked.pushed if known else 0,
+        held=held_of(annotations),
+    )
 
 
 def _spec(manifest: Manifest) -> ImageUpdateAutomationSpec:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from controllers.templating import SPRIG, Ordered, StringMap, Struct, Template, TemplateError
@@ -38,6 +39,8 @@ class Picked:
     ref: Ref
     previous: Ref | None = None
     source_revision: str = ""
+    pushed: int = 0
+    """Second at which the image was pushed; 0 where the registry does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def _image(one: Picked) -> Struct:
             "PreviousTag": previous.tag,
             "PreviousDigest": previous.digest,
             "SourceRevision": one.source_revision,
+            "PushedAt": datetime.fromtimestamp(one.pushed, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if one.pushed else "",
         },
         text=one.ref.image,
         type_name="Image",

@@ -47,6 +47,8 @@ class PolicyView:
     previous: Ref | None = None
     revision: str = ""
     """Of the source of `latest`, where it is known."""
+    pushed: int = 0
+    """Second at which `latest` was pushed, where it is known."""
     held: tuple[str, ...] = ()
     """Images that a human took back."""
 

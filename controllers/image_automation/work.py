@@ -67,6 +67,8 @@ class Job:
     """Paths → why each of them may not be written; those that may be are left out. Called from the pool's thread."""
     revisions: Mapping[str, str] = field(default_factory=dict)
     """`namespace:name` → revision of the image's source, where it is known."""
+    pushed: Mapping[str, int] = field(default_factory=dict)
+    """`namespace:name` → second of the image's push, where it is known."""
     done: frozenset[str] = frozenset()
     """Policies whose present image this automation has written before: if it is gone, someone took it back."""
     last: str = ""
@@ -131,18 +133,22 @@ def visit(
     *,
     now: Callable[[], datetime],
     patience: float = PATIENCE,
+    writer: Remote | None = None,
 ) -> dict[Key, Outcome]:
-    """The outcome of each job. Raises GitError for what concerns all of them."""
+    """The outcome of each job. Raises GitError for what concerns all of them.
+
+    `writer`: the same host as whoever pushes, where that is another than who reads.
+    """
     branch = branch_ref(config.branch)
     until, pause, moved = time.monotonic() + patience, _PAUSE, False
     with mirrors.use(remote) as mirror:
-        tree = _Tree(mirror)
+        tree, outward = _Tree(mirror), replace(mirror, remote=writer or remote)
         while True:
             start, base, lease = _base(mirror, config, branch, moved=moved)
             plan = _plan(mirror, base, jobs, now(), ref=branch if config.switch and lease else start.ref, tree=tree)
             if plan.tip != base:
                 try:
-                    push(mirror, _refs(config, plan.tip, branch, lease), options=config.options)
+                    push(outward, _refs(config, plan.tip, branch, lease), options=config.options)
                 except (NonFastForward, LeaseLost):
                     if time.monotonic() > until:
                         raise
@@ -243,7 +249,13 @@ def _written(edit: TreeEdit, job: Job) -> list[Picked]:
     """The images this commit writes, by the markers that changed."""
     names = {":".join(change.setter.split(":")[:2]) for one in edit.files for change in one.changes}
     return [
-        Picked(name.replace(":", "/"), job.policies[name], job.previous.get(name), job.revisions.get(name, ""))
+        Picked(
+            name.replace(":", "/"),
+            job.policies[name],
+            job.previous.get(name),
+            job.revisions.get(name, ""),
+            job.pushed.get(name, 0),
+        )
         for name in sorted(names)
         if name in job.policies
     ]

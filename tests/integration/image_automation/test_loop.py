@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from controllers.api.image import IMAGE_UPDATE_AUTOMATIONS
+from controllers.image_automation.remotes import PUSH_SECRET
+from controllers.standin.cloud.git_server import GitUser
 
 from .conftest import FILE, NS, Bench
 
@@ -213,3 +215,29 @@ async def test_policies_that_change_together_are_one_commit(bench: Bench) -> Non
         status = await bench.until_noted(await bench.git.head("fleet"))
         assert len(status["observedPolicies"]) == 30
         assert await bench.commits() == 2
+
+
+async def test_one_secret_reads_and_another_writes(bench: Bench) -> None:
+    users = [GitUser("bot", "bot-pw", write=("fleet",)), GitUser("reader", "reader-pw", read=("fleet",))]
+    bench.git.set_users(users)
+    await bench.setup()
+    ca = bench.git.ca_pem.decode()
+    await bench.secret("git", **{"username": "reader", "password": "reader-pw", "ca.crt": ca})
+    await bench.push("v1.1.0")
+    await bench.repository()
+    await bench.policy()
+    await bench.automation()
+
+    async def annotate(name: str | None) -> None:
+        body = {"metadata": {"annotations": {PUSH_SECRET: name, "reconcile.fluxcd.io/requestedAt": f"{name}"}}}
+        await bench.cluster.admin.patch(IMAGE_UPDATE_AUTOMATIONS, "bot", NS, body=body)
+
+    async with bench.run():
+        await bench.until_ready("ImageUpdateAutomation", "bot", "False", holds="pushing to")
+        await annotate("missing")
+        await bench.until_ready("ImageUpdateAutomation", "bot", "False", holds=f"{PUSH_SECRET}: Secret {NS}/missing")
+        assert await bench.commits() == 1
+        await bench.secret("writer", **{"username": "bot", "password": "bot-pw", "ca.crt": ca})
+        await annotate("writer")
+        await bench.until_file("v1.1.0")
+        await bench.until_ready("ImageUpdateAutomation", "bot")

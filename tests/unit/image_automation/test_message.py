@@ -32,9 +32,10 @@ def test_changes_come_once_each_and_in_one_order():
 
 
 def test_images_give_digest_and_what_was_before():
-    image = Picked("ns/p", Ref("r/i", "2", "sha256:d"), Ref("r/i", "1"), "abc")
-    template = "{{ range .Images }}{{ . }} from {{ .PreviousTag }} at {{ .SourceRevision }}{{ end }}"
-    assert render(template, automation=WHO, changed=EDIT, images=[image]) == "r/i:2@sha256:d from 1 at abc"
+    image = Picked("ns/p", Ref("r/i", "2", "sha256:d"), Ref("r/i", "1"), "abc", 1_700_000_000)
+    template = "{{ range .Images }}{{ . }} from {{ .PreviousTag }} at {{ .SourceRevision }}, {{ .PushedAt }}{{ end }}"
+    said = render(template, automation=WHO, changed=EDIT, images=[image])
+    assert said == "r/i:2@sha256:d from 1 at abc, 2023-11-14T22:13:20Z"
     assert commit_trailers(WHO, [image]) == [
         ("Image-Update-Automation", "ns/auto"),
         ("Image-Policy", "ns/p r/i:2@sha256:d"),
