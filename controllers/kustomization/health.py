@@ -1,17 +1,16 @@
-"""The health of many objects: aggregates, owners of Pods, objects that are not there, causes in one line. Pure.
+"""The health of many objects: aggregates, owners of Pods, objects that are not there. Pure.
 
-Upstream's message of a failed wait names objects and drops why; ours tells the kstatus message and, where Pods are at
-hand, what their containers wait for or died of.
+Upstream's message of a failed wait names objects and drops why; ours tells the kstatus message and the cause (`cause`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from controllers.api.resource import Manifest
 
+from .cause import of_pod
 from .kstatus import State, Status, condition, failed
 from .order import group_of
 
@@ -44,7 +43,8 @@ def with_pods(owner: Status, pods: Sequence[tuple[Status, Manifest | None]]) -> 
     for status, pod in pods:
         if status.state is State.FAILED and pod is not None and not _is_transient(pod):
             name = (pod.get("metadata") or {}).get("name", "?")
-            return failed(status.reason or "PodFailed", f"Pod {name}: {cause(pod) or status.message}")
+            told = of_pod(pod)
+            return failed(status.reason or "PodFailed", f"Pod {name}: {told.text if told else status.message}")
     return owner
 
 
@@ -54,31 +54,6 @@ def _is_transient(pod: Manifest) -> bool:
     scheduled = condition(pod, "PodScheduled")
     unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
     return (pod.get("status") or {}).get("phase") == "Pending" and unschedulable
-
-
-def cause(pod: Manifest) -> str:
-    """What keeps a Pod from being ready, in a few words: container, reason, image or exit code; "" if nothing tells."""
-    status = pod.get("status") or {}
-    for field in ("initContainerStatuses", "containerStatuses"):
-        for container in status.get(field) or ():
-            if text := _container_cause(container):
-                return text
-    scheduled = condition(pod, "PodScheduled")
-    if scheduled.get("status") == "False":
-        return f"{scheduled.get('reason') or 'not scheduled'}: {scheduled.get('message') or ''}".rstrip(": ")
-    return ""
-
-
-def _container_cause(container: dict[str, Any]) -> str:
-    name = container.get("name", "?")
-    state, last = container.get("state") or {}, container.get("lastState") or {}
-    waiting, ended = state.get("waiting") or {}, state.get("terminated") or last.get("terminated") or {}
-    if waiting.get("reason") in ("ImagePullBackOff", "ErrImagePull", "InvalidImageName"):
-        return f"container {name}: {waiting['reason']}: image {container.get('image') or '?'}"
-    died = f"exit code {ended.get('exitCode')}" + (f" ({ended['reason']})" if ended.get("reason") else "")
-    if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-        return f"container {name}: {waiting['reason']}" + (f", last {died}" if ended else "")
-    return f"container {name}: {died}" if ended and ended.get("exitCode") else ""
 
 
 def is_fulfilled(observed: State, manifest: Manifest | None) -> bool:

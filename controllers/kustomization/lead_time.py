@@ -6,18 +6,20 @@ is no delivery of it. Times are told from the committer's clock, which may be wr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from controllers.api.duration import format_duration
 from controllers.api.resource import Key
 
 SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400, 86400)
+STAGE_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 15, 60, 300, 1800)
 FETCHED, APPLIED, HEALTHY = "commit_to_fetched", "commit_to_applied", "commit_to_healthy"
 
 
@@ -72,6 +74,27 @@ class Meters:
             "gotk_reconcile_duration_seconds", "A run of a Kustomization", ["kind", "name", "namespace"],
             buckets=tuple(0.01 * (1800 / 0.01) ** (step / 9) for step in range(10)), registry=registry,
         )  # fmt: skip
+
+        self.stage = Histogram(
+            "inhaul_stage_duration_seconds", "Parts of a run of a Kustomization", ["stage"], buckets=STAGE_SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self.pruned = Counter("inhaul_pruned_objects", "Objects deleted as no longer wanted", ["namespace"],
+                              registry=registry)  # fmt: skip
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Measures the block as this stage: `build`, `apply` or `prune`. What waits for health holds no worker and is
+        told by `health`."""
+        began = monotonic()
+        try:
+            yield
+        finally:
+            self.stage.labels(stage).observe(monotonic() - began)
+
+    def healthy(self, seconds: float) -> None:
+        """All became healthy this long after they were applied."""
+        self.stage.labels("health").observe(seconds)
 
     def delivered(self, namespace: str, times: LeadTimes) -> None:
         for phase, seconds in ((FETCHED, times.fetched), (APPLIED, times.applied), (HEALTHY, times.healthy)):

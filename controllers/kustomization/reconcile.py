@@ -68,8 +68,8 @@ class Reconciler:
         evaluator: Evaluator,
         draft: Callable[[Key], Draft],
         store: Callable[[], Store],
+        meters: Meters,
         drift: DriftBook | None = None,
-        meters: Meters | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = monotonic,
     ) -> None:
@@ -89,8 +89,7 @@ class Reconciler:
             self._memories.pop(key, None)
             self._objects.forget(key)
             self._drift.forget(key)
-            if self._meters is not None:
-                self._meters.forget(key)
+            self._meters.forget(key)
             return Result() if manifest is None else await self._finalizer.run(draft, manifest)
         if (marked := await add_finalizer(self._kube, manifest)) is not None:
             self._store().put(marked)  # the next run may come before the event of this write
@@ -111,8 +110,7 @@ class Reconciler:
         try:
             return await self._carry_out(run)
         finally:
-            if self._meters is not None:
-                self._meters.ran(key, self._monotonic() - memory.started, draft.status)
+            self._meters.ran(key, self._monotonic() - memory.started, draft.status)
 
     def tenant(self, manifest: Manifest) -> KubeClient:
         """The client as the Kustomization's service account."""
@@ -127,7 +125,8 @@ class Reconciler:
         await self._dependencies_ready(run, source.revision)
         dirty = self._objects.take_dirty(run.key) | released(run.policy)
         try:
-            run.built = built = await self._builder.build(run.tenant, run.key, run.manifest, run.spec, source)
+            with self._meters.timed("build"):
+                run.built = built = await self._builder.build(run.tenant, run.key, run.manifest, run.spec, source)
         except NotReady as error:
             run.draft.status["lastAttemptedRevision"] = source.revision
             raise NotReady(error.reason, error.message, retry_after=error.retry_after or run.retry_interval) from None
@@ -203,7 +202,8 @@ class Reconciler:
             await self._coverage.cover(run.tenant, run.key.namespace, objects)
             self._objects.begin(run.key)
             try:
-                await applier.run([each for each in objects if not only or identity(each) in only])
+                with self._meters.timed("apply"):
+                    await applier.run([each for each in objects if not only or identity(each) in only])
             finally:
                 left = {each.identity: each.live for each in applier.applied if each.live and each.action != "skipped"}
                 self._objects.end(run.key, left, whole=not only)
@@ -295,8 +295,7 @@ class Reconciler:
             return
         by = f" by {built.metadata['author']}" if built.metadata.get("author") else ""
         run.draft.event("Delivered", f"{built.revision}{by}: {times}")
-        if self._meters is not None:
-            self._meters.delivered(run.key.namespace, times)
+        self._meters.delivered(run.key.namespace, times)
 
     def _targets(self, run: Run) -> list[tuple[Entry, Manifest | None]]:
         objects = [each for each in run.objects if identity(each) not in run.memory.skipped]
@@ -312,6 +311,7 @@ class Reconciler:
         state = aggregate(each.status.state for each in observed)
         if state is State.CURRENT:
             run.draft.condition(HEALTHY, "True", "Succeeded", f"{len(observed)} objects are healthy")
+            self._meters.healthy(self._monotonic() - run.memory.waiting_since)
             return None
         self._objects.wait(run.key, True)
         text, waited = failures(observed), self._monotonic() - run.memory.waiting_since
@@ -351,7 +351,9 @@ class Reconciler:
         left: list[Entry] = []
         problems: list[str] = []
         if stale and run.spec.prune:
-            result = await prune(run.tenant, run.key, stale)
+            with self._meters.timed("prune"):
+                result = await prune(run.tenant, run.key, stale)
+            self._meters.pruned.labels(run.key.namespace).inc(len(result.deleted))
             left, problems = result.survivors(stale), result.problems
             if result.deleted:
                 lines = "\n".join(f"{entry} deleted" for entry in result.deleted)

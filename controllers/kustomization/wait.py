@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from controllers.api.core import PODS, REPLICA_SETS
@@ -11,8 +12,9 @@ from controllers.api.kustomize import HealthCheckExpr, KustomizationSpec
 from controllers.api.resource import Manifest
 from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKind
 
+from . import cause
 from .expressions import Evaluator
-from .health import Observed, cause, is_fulfilled, with_pods
+from .health import Observed, is_fulfilled, with_pods
 from .health_expr import ExpressionError, HealthExpressions
 from .inventory import Entry, entry_of
 from .kstatus import State, Status, compute
@@ -96,7 +98,7 @@ async def _explained(kube: KubeClient, live: Manifest, status: Status) -> Status
     now = datetime.now(UTC)
     if live.get("kind") in ("StatefulSet", REPLICA_SETS.kind):
         status = with_pods(status, [(compute(pod, now=now), pod) for pod in pods])
-    causes = sorted({text for pod in pods if (text := cause(pod))})
-    if not causes or any(text in status.message for text in causes):
+    told = cause.find(live, children=pods)
+    if told is None or told.text in status.message:
         return status
-    return Status(status.state, status.reason, f"{status.message}; {causes[0]}")
+    return replace(status, message=told.text if status.message in told.text else f"{status.message}; {told.text}")

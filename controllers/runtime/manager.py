@@ -134,6 +134,7 @@ class Manager:
             label_selector=",".join(part for part in (label_selector, claimed) if part),
         )
         self._controllers[resource] = (controller, self._scope)
+        self.metrics.objects(resource, controller.store)
         if optional:
             self._optional.add(resource)
             self._watch_whole(resource, controller.on_event, controller.label_selector)

@@ -1,19 +1,25 @@
 """What Prometheus scrapes: reconciles, queues, API requests, watches, pools.
 
-One registry per process. Labels are bounded by construction: controllers, HTTP methods, status codes, resource types;
-never names of objects, for ten thousand of those would be ten thousand series.
+One registry per process. Labels are bounded by construction: controllers, HTTP methods, status codes, resource types,
+namespaces and reasons; never names of objects, for ten thousand of those would be ten thousand series.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter as Tally
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from controllers.api.resource import Manifest, Resource
+
+from .conditions import find
 from .queue import QueueMeter, WorkQueue
+from .store import Store
 
 _SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 15, 60, 300)
 _PLURAL = re.compile(r"^/(?:api/v1|apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/([a-z]+)")
@@ -56,8 +62,9 @@ class Metrics:
         )
         self.events = Counter("inhaul_events", "Events by fate", ["fate"], registry=self.registry)
         self.leader = Gauge("leader_election_master_status", "1: this process leads", ["name"], registry=self.registry)
-        self._queues = _Queues()
+        self._queues, self._objects = _Queues(), _Objects()
         self.registry.register(self._queues)
+        self.registry.register(self._objects)
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         """The kube client's observer."""
@@ -72,6 +79,10 @@ class Metrics:
     def queue(self, queue: WorkQueue) -> None:
         """Exports depth, in-flight and longest running of a queue at each scrape."""
         self._queues.queues.append(queue)
+
+    def objects(self, resource: Resource, store: Store) -> None:
+        """Exports how many objects of a kind are ready, by namespace and reason; no kube-state-metrics is needed."""
+        self._objects.stores[resource.kind] = store
 
     def gauge(self, name: str, help: str, read: Callable[[], float]) -> None:
         """A gauge that is asked at each scrape, for rooms above."""
@@ -117,3 +128,25 @@ class _Queues(Collector):
             for family, value in zip(families, values, strict=True):
                 family.add_metric([queue.name], value)
         return list(families)
+
+
+class _Objects(Collector):
+    """Readiness as the stores have it at the moment of the scrape: counts by namespace and reason, no object's name."""
+
+    def __init__(self) -> None:
+        self.stores: dict[str, Store] = {}
+
+    def collect(self) -> list[Metric]:
+        labels = ["kind", "exported_namespace", "ready", "reason", "suspended"]
+        family = GaugeMetricFamily("inhaul_objects", "Objects that are reconciled, by readiness", labels=labels)
+        for kind, store in self.stores.items():
+            for values, count in sorted(Tally(map(_readiness, store.list())).items()):
+                family.add_metric([kind, *values], count)
+        return [family]
+
+
+def _readiness(manifest: Manifest) -> tuple[str, str, str, str]:
+    ready: dict[str, Any] = find(manifest.get("status") or {}, "Ready") or {}
+    suspended = (manifest.get("spec") or {}).get("suspend") is True
+    namespace = str(manifest["metadata"].get("namespace") or "")
+    return namespace, str(ready.get("status") or "Unknown"), str(ready.get("reason") or ""), str(suspended).lower()

@@ -16,7 +16,8 @@ async def test_a_commit_becomes_objects_and_a_deleted_file_deletes_them(world: W
                                           "app/b.yaml": configmap("b", "team-a", y="1")})  # fmt: skip
     await world.repository("team-a")
     await world.kustomization("app", "team-a", "./app")
-    async with running(world.manager()):
+    manager = world.manager()
+    async with running(manager):
         done = await world.condition("app", "team-a", "True", "ReconciliationSucceeded")
         status = done["status"]
         assert {entry["id"] for entry in status["inventory"]["entries"]} == {
@@ -37,6 +38,13 @@ async def test_a_commit_becomes_objects_and_a_deleted_file_deletes_them(world: W
         assert await world.data("a", "team-a") == {"x": "2"}
         assert await world.data("b", "team-a") is None
         assert [entry["id"] for entry in done["status"]["inventory"]["entries"]] == ["team-a_a__ConfigMap"]
+
+        scraped = manager.metrics.render().decode()
+        assert 'inhaul_pruned_objects_total{namespace="team-a"} 1.0' in scraped
+        for stage in ("build", "apply", "prune"):
+            assert f'inhaul_stage_duration_seconds_count{{stage="{stage}"}}' in scraped
+        labels = 'exported_namespace="team-a",kind="Kustomization",ready="True",reason="ReconciliationSucceeded"'
+        assert f'inhaul_objects{{{labels},suspended="false"}} 1.0' in scraped
 
         await world.kube.patch(CONFIGMAPS, "a", "team-a", body={"data": {"x": "edited"}}, field_manager="kubectl-edit")
         await world.until(lambda: _is(world, "a", {"x": "2"}))

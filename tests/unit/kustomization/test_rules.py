@@ -13,6 +13,7 @@ from controllers.api.tenancy import Decision
 from controllers.kustomization import dependencies, diff, drift, guards, health, inventory, order, plan
 from controllers.kustomization.finalize import LEAST
 from controllers.kustomization.history import recorded
+from controllers.kustomization.kstatus import State, Status
 from controllers.kustomization.objects import OwnedObjects
 from controllers.kustomization.sourceignore import selected
 from controllers.kustomization.tenant import account
@@ -107,14 +108,14 @@ def test_deletions_are_bounded_by_annotation_and_never_everything() -> None:
     assert LEAST == 5
 
 
-def test_the_cause_of_an_unready_pod_is_told() -> None:
-    waiting = {"name": "app", "image": "app:9", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
-    assert health.cause({"status": {"containerStatuses": [waiting]}}) == "container app: ImagePullBackOff: image app:9"
+def test_an_owner_fails_with_its_pod_and_says_what_the_pod_died_of() -> None:
     crashed = {"name": "app", "state": {"waiting": {"reason": "CrashLoopBackOff"}},
                "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}  # fmt: skip
-    assert health.cause({"status": {"containerStatuses": [crashed]}}).endswith(
-        "CrashLoopBackOff, last exit code 137 (OOMKilled)"
-    )
+    pod = {"kind": "Pod", "metadata": {"name": "p"}, "status": {"containerStatuses": [crashed]}}
+    owner = Status(State.IN_PROGRESS, "LessReady", "Ready: 0/1")
+    told = health.with_pods(owner, [(Status(State.FAILED, "ContainerCrashLooping", "crash looping"), pod)])
+    assert told.state is State.FAILED
+    assert told.message == "Pod p: container app: CrashLoopBackOff: out of memory (exit code 137)"
 
 
 def test_a_dependency_is_ready_at_our_revision_and_drift_does_not_block() -> None:
