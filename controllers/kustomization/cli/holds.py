@@ -6,7 +6,7 @@ from controllers.api.resource import Manifest
 from controllers.runtime.conditions import find
 
 from ..held import BadAnnotation, read_held
-from ..labels import RECONCILE, annotations_of, switch
+from ..labels import RECONCILE, annotations_of, describe, switch
 
 REASON, OWNER, UNTIL = (f"suspend.inhaul.dev/{name}" for name in ("reason", "owner", "until"))
 
@@ -31,3 +31,12 @@ def holds(manifest: Manifest) -> list[str]:
         if condition.get("status") == "True":
             found.append(f"{name}: {condition.get('message')}")
     return found
+
+
+def is_drifted(kustomization: Manifest, manifest: Manifest) -> bool:
+    """Does this Kustomization hold a field of the object (or any, where it is asked for itself)?"""
+    try:
+        subjects = {each.subject for each in read_held(annotations_of(kustomization))}
+    except BadAnnotation:
+        return False
+    return bool(subjects) if manifest is kustomization else describe(manifest) in subjects

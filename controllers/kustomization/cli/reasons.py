@@ -17,7 +17,7 @@ from ..kstatus import State
 from ..labels import describe
 from . import owners
 from .common import DIFFERENT, OK, Commands, Session, age, cluster_flags, need, output_flags, parse_name, serve, show
-from .holds import holds
+from .holds import holds, is_drifted
 
 _DEEPEST = 10
 
@@ -63,25 +63,32 @@ async def _why(session: Session, given: argparse.Namespace) -> int:
     if manifest["kind"] == "Kustomization":
         found = owners.Trace((manifest,), manifest, await owners.source(session.kube, manifest))
     held = list(dict.fromkeys([*holds(manifest), *(holds(owner) if owner else [])]))
+    drifted = owner is not None and is_drifted(owner, manifest)
     value: dict[str, Any] = {
         "object": describe(manifest), "well": cause is None, "cause": cause.text if cause else "",
         "kind": str(cause.kind) if cause else "", "told_by": cause.subject if cause else "",
         "path": path, "since": cause.since if cause else "", "kustomization": describe(owner) if owner else None,
-        "commit": found.commit if owner else {}, "held": held, "next": _next(cause, manifest),
+        "commit": found.commit if owner else {}, "held": held, "drifted": drifted,
+        "next": _next(cause, manifest, owner if drifted else None),
     }  # fmt: skip
     show(given, value, lambda: "\n".join(_why_lines(value)))
     return DIFFERENT if cause else OK
 
 
-def _next(cause: Cause | None, manifest: Manifest) -> str:
+def _next(cause: Cause | None, manifest: Manifest, holder: Manifest | None) -> str:
+    """`holder`: the Kustomization that holds fields for whoever changed them."""
     if (manifest.get("spec") or {}).get("suspend") is True and manifest["kind"] == "Kustomization":
         return f"it is suspended: inhaul resume {describe(manifest)}"
+    if cause is None and holder is not None:
+        meta = holder["metadata"]
+        return f"take the change into Git, or give it back: inhaul drift release {meta['name']} -n {meta['namespace']}"
     return cause.next_step if cause else ""
 
 
 def _why_lines(value: dict[str, Any]) -> list[str]:
     if value["well"]:
-        lines = [f"{value['object']}: nothing is wrong"]
+        wrong = "not as Git has it: a hand's edit is held" if value["drifted"] else "nothing is wrong"
+        lines = [f"{value['object']}: {wrong}"]
     else:
         by = f" [{value['told_by']}]" if value["told_by"] != value["object"] else ""
         lines = [f"{value['object']}: {value['cause']}{by}"]

@@ -63,7 +63,9 @@ async def test_the_commands_answer_for_a_workload_that_does_not_come_up(
         code, told = await ask("why", "deploy/web")
         assert (code, told["kind"]) == (1, "image")
         assert "registry.test/bad:1" in told["cause"]
-        assert told["held"] and told["next"]
+        assert told["held"] and told["drifted"] and told["next"]
+        code, told = await ask("why", "ks/app")
+        assert (told["drifted"], "inhaul drift release app -n team-a" in told["next"]) == (True, told["well"])
 
         code, told = await ask("trace", "deployment/web")
         assert (code, told["kustomization"], told["inInventory"]) == (0, "Kustomization/team-a/app", False)
