@@ -35,7 +35,7 @@ crds: $(STAMP) ## write crds/ from controllers/api
 	@$(BIN)/python -m controllers.api.crdgen crds
 
 e2e: $(STAMP) ## the story as tests; CLUSTER=standin (default) or CLUSTER=envtest (a real kube-apiserver and etcd)
-	@INHAUL_E2E_CLUSTER=$(or $(CLUSTER),standin) $(BIN)/python -m pytest tests/e2e
+	@INHAUL_E2E_CLUSTER=$(or $(CLUSTER),standin) $(BIN)/python -m pytest tests/e2e -m "not slow" -n 2 --dist loadfile
 
 fuzz: $(STAMP) ## long property and differential tests
 	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -m slow --timeout 1800

@@ -20,7 +20,7 @@ def test_help_loads_neither_an_sdk_nor_a_controller() -> None:
     assert "controllers.cli" in loaded
     assert loaded.isdisjoint(_HEAVY)
     rooms = {name for name in loaded if name.startswith("controllers.") and name.count(".") >= 2}
-    assert rooms <= {f"controllers.{room}.cli" for room in ("decryption", "image_automation", "kustomization")}
+    assert all(name.endswith(".cli") for name in rooms), "a room's table of commands, and nothing else of it"
 
 
 def test_every_listed_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
