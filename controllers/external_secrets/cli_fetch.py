@@ -21,7 +21,7 @@ from .coalescer import Coalescer, Source
 from .entries import Entry, Fetched, Outcome, Resolved, StoreRef, StoreView, plan, resolve
 from .errors import EntryError
 from .provider import AwsReader
-from .refresh import _forgive
+from .refresh import forgive
 from .stores import served_provider
 
 
@@ -45,7 +45,7 @@ async def fetched(
     finally:
         pools.close()
     resolved = resolve(entries, dict(enumerate(outcomes)), render=engine().text)
-    _forgive(resolved, manifest)
+    forgive(resolved, manifest)
     return resolved
 
 

@@ -20,6 +20,7 @@ from controllers.api.external_secrets import CLUSTER_EXTERNAL_SECRETS, EXTERNAL_
 from controllers.api.resource import Key, Manifest
 from controllers.runtime.controller import Controller
 from controllers.runtime.draft import Draft
+from controllers.runtime.finalizers import release
 from controllers.runtime.kube import AlreadyExists, ApiError, KubeClient, NotFound
 from controllers.runtime.result import Result, Stalled
 from controllers.runtime.status import StatusWriter
@@ -160,22 +161,11 @@ class ClusterReconciler:
     async def _finalize(self, manifest: Manifest) -> Result:
         """Its children go by their owner reference; upstream's finalizers go here."""
         meta = manifest["metadata"]
-        finalizers = meta.get("finalizers") or []
-        if FINALIZER not in finalizers:
+        if FINALIZER not in (meta.get("finalizers") or []):
             return Result()
         for namespace in (manifest.get("status") or {}).get("provisionedNamespaces") or []:
             await self._release(str(namespace), frozenset((f"{NAMESPACE_FINALIZER}{meta['name']}",)))
-        body = {
-            "metadata": {
-                "uid": meta["uid"],
-                "resourceVersion": meta["resourceVersion"],
-                "finalizers": [name for name in finalizers if name != FINALIZER],
-            }
-        }
-        try:
-            await self._kube.patch(CLUSTER_EXTERNAL_SECRETS, meta["name"], body=body)
-        except NotFound:
-            return Result()
+        await release(self._kube, CLUSTER_EXTERNAL_SECRETS, manifest, FINALIZER)
         return Result()
 
     def on_namespace(self, before: Manifest | None, after: Manifest | None) -> None:

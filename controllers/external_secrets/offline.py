@@ -24,7 +24,7 @@ from .cli_common import CommandError, load_yaml
 from .entries import Entry, Fetched, Outcome, Resolved, StoreRef, StoreView, plan, resolve
 from .errors import EntryError, Missing, TemplateProblem
 from .find import Matcher
-from .refresh import _forgive, _template_text
+from .refresh import forgive, template_text
 from .target import Wanted
 from .template import Engine, Rendered, Source, render
 from .validate import validate
@@ -110,7 +110,7 @@ def make(
     entries = plan(spec, views)
     outcomes = {at: values.outcome(entry, views.get(entry.store)) for at, entry in enumerate(entries)}
     resolved = resolve(entries, outcomes, render=engine.text)
-    _forgive(resolved, manifest)
+    forgive(resolved, manifest)
     return made_of(manifest, resolved, lookup, engine)
 
 
@@ -157,7 +157,7 @@ def template_sources(template: Mapping[str, Any], lookup: Lookup) -> list[Source
                 raise TemplateProblem(f"{where}: {resource.kind} {ref['name']} does not exist")
             found = with_data(found)
             for wanted in ref.get("items") or []:
-                text = _template_text(found, wanted["key"], f"{where}: {resource.kind} {ref['name']}")
+                text = template_text(found, wanted["key"], f"{where}: {resource.kind} {ref['name']}")
                 out.append(Source({wanted["key"]: text}, wanted.get("templateAs") or "Values", target, decoding))
     return out
 

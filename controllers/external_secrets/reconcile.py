@@ -19,7 +19,8 @@ from controllers.runtime.conditions import find as find_condition
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.controller import Controller
 from controllers.runtime.draft import Draft
-from controllers.runtime.kube import KubeClient, NotFound
+from controllers.runtime.finalizers import release
+from controllers.runtime.kube import KubeClient
 from controllers.runtime.queue import URGENT
 from controllers.runtime.result import NotReady, Result, Stalled
 
@@ -327,25 +328,13 @@ class ExternalSecretReconciler:
     async def _finalize(self, draft: Draft, manifest: Manifest) -> Result:
         """Upstream's finalizer, where it stands: deletionPolicy Delete deletes; Owner goes by its owner reference."""
         draft.written_by_hand = True
-        finalizers = manifest["metadata"].get("finalizers") or []
-        if FINALIZER not in finalizers:
+        if FINALIZER not in (manifest["metadata"].get("finalizers") or []):
             return Result()
         target = (manifest.get("spec") or {}).get("target") or {}
         owner = (target.get("creationPolicy") or "Owner") == "Owner"
         if owner and target.get("deletionPolicy") == "Delete":
             await self._writer.delete(manifest, target_key(manifest))
-        meta = manifest["metadata"]
-        body = {
-            "metadata": {
-                "uid": meta["uid"],
-                "resourceVersion": meta["resourceVersion"],
-                "finalizers": [name for name in finalizers if name != FINALIZER],
-            }
-        }
-        try:
-            await self._kube.patch(EXTERNAL_SECRETS, draft.key.name, draft.key.namespace, body=body)
-        except NotFound:
-            return Result()
+        await release(self._kube, EXTERNAL_SECRETS, manifest, FINALIZER)
         return Result()
 
     def _forget(self, key: Key) -> None:

@@ -117,7 +117,7 @@ class Refresher:
                 )
             )
         resolved = resolve(entries, dict(enumerate(outcomes)), render=self._engine.text)
-        _forgive(resolved, external_secret)
+        forgive(resolved, external_secret)
         refresh = Refresh(resolved, stores, entries, versions_of(outcomes))
         for where, task in made.items():
             if isinstance(result := task.result(), tuple):
@@ -240,7 +240,7 @@ class Refresher:
             if manifest is None:
                 raise TemplateProblem(f"{where}: {resource.kind} {ref['name']} does not exist")
             for wanted in ref.get("items") or []:
-                text = _template_text(manifest, wanted["key"], f"{where}: {resource.kind} {ref['name']}")
+                text = template_text(manifest, wanted["key"], f"{where}: {resource.kind} {ref['name']}")
                 out.append(Source({wanted["key"]: text}, wanted.get("templateAs") or "Values", target, decoding))
         return out
 
@@ -279,7 +279,7 @@ def _plain(values: Mapping[str, Fetched]) -> dict[str, bytes]:
     return {name: each.value for name, each in values.items() if each.value is not None}
 
 
-def _template_text(manifest: Manifest, key: str, where: str) -> str:
+def template_text(manifest: Manifest, key: str, where: str) -> str:
     value = (manifest.get("data") or {}).get(key)
     if value is None:
         raise TemplateProblem(f"{where} has no key {key}")
@@ -291,7 +291,7 @@ def _template_text(manifest: Manifest, key: str, where: str) -> str:
         raise TemplateProblem(f"{where}: key {key} holds no text") from None
 
 
-def _forgive(resolved: Resolved, external_secret: Manifest) -> None:
+def forgive(resolved: Resolved, external_secret: Manifest) -> None:
     """Entries that an annotation names as optional may be absent."""
     annotations = external_secret["metadata"].get("annotations") or {}
     optional = {part.strip() for part in annotations.get(OPTIONAL, "").split(",")}

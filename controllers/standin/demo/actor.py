@@ -79,6 +79,25 @@ def resources(*names: str) -> str:
     return f"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{lines}"
 
 
+def sync(name: str) -> str:
+    """The Kustomization, as YAML, by which the folder `name` of payments is applied."""
+    return f"""apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata:
+  name: {name}
+  namespace: payments
+spec:
+  interval: 10m
+  retryInterval: 5s
+  sourceRef:
+    kind: GitRepository
+    name: platform
+  path: ./teams/payments/{name}
+  prune: true
+  serviceAccountName: payments-reconciler
+"""
+
+
 def ready(manifest: Manifest | None) -> tuple[str, str, str]:
     """Status, reason and message of Ready."""
     for condition in ((manifest or {}).get("status") or {}).get("conditions") or []:

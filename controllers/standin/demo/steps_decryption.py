@@ -12,7 +12,7 @@ from controllers.api.bitnami import SEALED_SECRETS
 from controllers.api.core import CONFIGMAPS
 from controllers.api.kustomize import KUSTOMIZATIONS
 
-from .actor import CHECKOUT, Actor, ready
+from .actor import CHECKOUT, Actor, ready, sync
 from .narrate import StepFailed, Told, digest
 from .world import PAYMENTS, REPOSITORY
 
@@ -109,21 +109,10 @@ def _flags(release: str) -> str:
     return f"{head}data:\n  release: {release}\n"
 
 
-_KEYS_SYNC = """apiVersion: kustomize.toolkit.fluxcd.io/v1
-kind: Kustomization
-metadata:
-  name: keys
-  namespace: payments
-spec:
-  interval: 10m
-  retryInterval: 5s
-  sourceRef:
-    kind: GitRepository
-    name: platform
-  path: ./teams/payments/keys
-  prune: true
-  serviceAccountName: payments-reconciler
-  decryption:
+_KEYS_SYNC = (
+    sync("keys")
+    + """  decryption:
     provider: sops
     serviceAccountName: payments-sops
 """
+)

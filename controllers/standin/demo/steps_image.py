@@ -10,7 +10,7 @@ from controllers.api.core import DEPLOYMENTS
 from controllers.api.image import IMAGE_POLICIES, IMAGE_REPOSITORIES, IMAGE_UPDATE_AUTOMATIONS
 
 from ..cloud.git_store import GitError
-from .actor import Actor, ready
+from .actor import Actor, ready, sync
 from .engineer import Engineer, ssh_key
 from .narrate import Narrator, StepFailed, Told
 from .world import ECR_HOST, ECR_REPOSITORY, PAYMENTS, REPOSITORY, World
@@ -201,21 +201,9 @@ _SIGNING = """      signingKey:
           name: git-signing
 """
 
-_WORKER_SETUP = """apiVersion: kustomize.toolkit.fluxcd.io/v1
-kind: Kustomization
-metadata:
-  name: worker
-  namespace: payments
-spec:
-  interval: 10m
-  retryInterval: 5s
-  sourceRef:
-    kind: GitRepository
-    name: platform
-  path: ./teams/payments/worker
-  prune: true
-  serviceAccountName: payments-reconciler
----
+_WORKER_SETUP = (
+    sync("worker")
+    + """---
 # Follows one mutable tag: what is written is the digest that it stands for.
 apiVersion: image.toolkit.fluxcd.io/v1
 kind: ImagePolicy
@@ -233,6 +221,7 @@ spec:
   digestReflectionPolicy: Always
   interval: 10m
 """
+)
 
 _WORKER_MANIFEST = """apiVersion: apps/v1
 kind: Deployment

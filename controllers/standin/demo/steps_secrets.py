@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from controllers.api.core import DEPLOYMENTS, SECRETS
 from controllers.api.external_secrets import EXTERNAL_SECRETS
 
-from .actor import CHECKOUT, Actor, ready
+from .actor import CHECKOUT, Actor, ready, sync
 from .narrate import StepFailed, Told, digest
 from .world import REPOSITORY
 
@@ -43,7 +43,7 @@ class SecretSteps(Actor):
         self.world.aws_create_secret("payments/edge/bundle", json.dumps({"bundle": bundle, "password": password}))
         self.tell.say("aws: secret payments/edge/bundle holds a PKCS#12 file and its password")
         files: dict[str, bytes | str | None] = {
-            "clusters/demo/payments-edge.yaml": _EDGE_SYNC,
+            "clusters/demo/payments-edge.yaml": sync("edge"),
             f"{_EDGE}/certificate.yaml": _CERTIFICATE,
         }
         await self.commit("payments: serve TLS with the certificate in AWS", files)
@@ -140,22 +140,6 @@ def _certificate(
     builder = builder.not_valid_before(now - timedelta(minutes=5)).not_valid_after(now + timedelta(days=30))
     return builder.sign(issuer_key, hashes.SHA256())
 
-
-_EDGE_SYNC = """apiVersion: kustomize.toolkit.fluxcd.io/v1
-kind: Kustomization
-metadata:
-  name: edge
-  namespace: payments
-spec:
-  interval: 10m
-  retryInterval: 5s
-  sourceRef:
-    kind: GitRepository
-    name: platform
-  path: ./teams/payments/edge
-  prune: true
-  serviceAccountName: payments-reconciler
-"""
 
 _CERTIFICATE = """apiVersion: external-secrets.io/v1
 kind: ExternalSecret
