@@ -1,6 +1,6 @@
 """How long a thousand Kustomizations take, and what they cost when nothing happens.
 
-`python -m benchmarks.kustomization [--count 1000] [--kustomize]`: every Kustomization has a path of its own with four
+`python -m benchmarks.kustomization [--count 1000] [--kustomize] [--cluster envtest]`: every Kustomization has a path of its own with four
 objects (ServiceAccount, ConfigMap, Service, Deployment scaled to 0), `wait: true`, in one of 20 namespaces, as the
 shape that flux-benchmark publishes. The API server and the Git host run in a process of their own, so their CPU is told
 apart from the controller's.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -82,21 +83,32 @@ spec:
 """
 
 
-def serve(pipe: Connection, directory: str) -> None:
-    """The other process: an API server that runs Deployments, and a Git host. Answers commits until told to end."""
+def serve(pipe: Connection, directory: str, cluster: str) -> None:
+    """The other process: an API server that runs Deployments, and a Git host. Answers commits until told to end, or
+    until the benchmark is gone: the real API server's processes are its children and end with it.
+    """
     from controllers.standin.apiserver import ApiServer
     from controllers.standin.apiserver.plugins import default_plugins
     from controllers.standin.cloud.git_server import GitServer, GitUser
+    from tests.envtest import Envtest
+
+    def answer() -> dict[str, str | bytes | None] | None:
+        try:
+            wanted: dict[str, str | bytes | None] | None = pipe.recv()
+        except EOFError:
+            return None
+        return wanted
 
     async def run() -> None:
         place = Path(directory)
         (place / "api").mkdir()
-        server = ApiServer(place / "api", plugins=default_plugins)
+        real = cluster == "envtest"
+        server = Envtest(place / "api") if real else ApiServer(place / "api", plugins=default_plugins)
         git = GitServer(place / "git", users=(GitUser("reader", "r-pass", read=("*",)),))
         await asyncio.gather(server.start(), git.start())
         pipe.send((server.admin_kubeconfig(), git.https_url("fleet"), git.ca_pem))
         loop, made = asyncio.get_running_loop(), False
-        while (wanted := await loop.run_in_executor(None, pipe.recv)) is not None:
+        while (wanted := await loop.run_in_executor(None, answer)) is not None:
             if made:
                 pipe.send(await git.commit("fleet", wanted))
             else:
@@ -109,9 +121,11 @@ def serve(pipe: Connection, directory: str) -> None:
 
 
 def cpu(pid: int) -> float:
-    """Seconds of CPU of a process, of its children that ended too."""
+    """Seconds of CPU of a process and of all below it, of children that ended too."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(each) for each in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    mine = sum(int(each) for each in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    below = (each for task in Path(f"/proc/{pid}/task").iterdir() for each in (task / "children").read_text().split())
+    return mine + sum(cpu(int(each)) for each in below)
 
 
 async def prepare(kube: KubeClient, url: str, authority: bytes, count: int) -> None:
@@ -244,7 +258,8 @@ async def until(question: Callable[[], Awaitable[bool]], seconds: float) -> None
             await asyncio.sleep(0.1)
 
 
-async def measure(pipe: Connection, child: int, directory: Path, count: int, kustomize: bool) -> None:
+async def measure(pipe: Connection, child: int, directory: Path, given: argparse.Namespace) -> None:
+    count, kustomize = given.count, given.kustomize
     loop = asyncio.get_running_loop()
     kubeconfig, url, authority = await loop.run_in_executor(None, pipe.recv)
 
@@ -264,7 +279,8 @@ async def measure(pipe: Connection, child: int, directory: Path, count: int, kus
         manager = Manager(Settings.from_args(flags, environ=environ), config=config)
         handlers.register(manager)
         bench = Bench(manager, kube, count, child)
-        print(f"{count} Kustomizations x 4 objects, {'kustomize' if kustomize else 'plain'} path")
+        path = "kustomize" if kustomize else "plain"
+        print(f"{count} Kustomizations x 4 objects, {path} path, API server: {given.cluster}")
         task = asyncio.create_task(manager.run())
         try:
             await bench.all_ready(head)
@@ -282,18 +298,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--kustomize", action="store_true", help="build by kustomize instead of in process")
+    real = "envtest: a real kube-apiserver, etcd and kube-controller-manager (.ci/apiserver/build)"
+    parser.add_argument("--cluster", choices=("standin", "envtest"), default="standin", help=real)
     given = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     with tempfile.TemporaryDirectory(prefix="inhaul-bench-") as name:
-        child = context.Process(target=serve, args=(theirs, name), daemon=True)
+        child = context.Process(target=serve, args=(theirs, name, given.cluster))
         child.start()
+        theirs.close()  # so that a child that dies ends the wait for its answer
         try:
-            asyncio.run(measure(ours, child.pid or 0, Path(name), given.count, given.kustomize))
+            asyncio.run(measure(ours, child.pid or 0, Path(name), given))
         finally:
-            ours.send(None)
-            child.join(15)
+            with contextlib.suppress(OSError):
+                ours.send(None)
+            child.join(30)
             child.kill()
 
 

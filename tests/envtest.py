@@ -89,14 +89,14 @@ class Envtest:
             f"--tls-private-key-file={at / 'server.key'}", f"--token-auth-file={at / 'tokens.csv'}",
             "--authorization-mode=RBAC", f"--service-account-issuer={self.url}",
             f"--service-account-signing-key-file={at / 'sa.key'}", f"--service-account-key-file={at / 'sa.pub'}",
-            f"--api-audiences={self.url}", "--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged=true",
+            f"--api-audiences={self.url}", "--service-cluster-ip-range=10.0.0.0/16", "--allow-privileged=true",
             "--disable-admission-plugins=ServiceAccount", "--max-requests-inflight=0", "--v=0",
         )  # fmt: skip
         await self._until_ready()
         self._spawn(
             folder / "kube-controller-manager", f"--kubeconfig={at / 'admin.kubeconfig'}", "--leader-elect=false",
             f"--service-account-private-key-file={at / 'sa.key'}", f"--root-ca-file={at / 'ca.crt'}",
-            "--secure-port=0", "--concurrent-gc-syncs=4", "--v=0",
+            "--secure-port=0", "--concurrent-gc-syncs=4", "--v=0", "--kube-api-qps=300", "--kube-api-burst=600",
         )  # fmt: skip
         self._kubelet = asyncio.create_task(self._run_pods())
 
