@@ -1,9 +1,9 @@
 """How long a thousand Kustomizations take, and what they cost when nothing happens.
 
-`python -m benchmarks.kustomization [--count 1000] [--kustomize] [--cluster envtest]`: every Kustomization has a path of its own with four
-objects (ServiceAccount, ConfigMap, Service, Deployment scaled to 0), `wait: true`, in one of 20 namespaces, as the
-shape that flux-benchmark publishes. The API server and the Git host run in a process of their own, so their CPU is told
-apart from the controller's.
+`python -m benchmarks.kustomization [--count 1000] [--kustomize] [--cluster envtest]`: every Kustomization has a path of
+its own with four objects (ServiceAccount, ConfigMap, Service, Deployment scaled to 0), `wait: true`, in one of 20
+namespaces, as the shape that flux-benchmark publishes. The API server and the Git host run in a process of their own,
+so their CPU is told apart from the controller's.
 
 Then: a commit to one of the paths (how many are applied, how many only note the revision), hand edits until the
 condition tells (p50, p95), and a quiet while (API requests per minute, watches open).
