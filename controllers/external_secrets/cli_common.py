@@ -1,16 +1,13 @@
-"""What the commands share: files of manifests, a client, output, and errors as one line.
+"""What these commands share beside `runtime.cli.command`: files of manifests, and what `entries.plan` needs of stores.
 
-Exit codes: 0 done (and nothing wrong, where a command judges), 1 differences or an object that is not well, 2 no
-answer. No command prints a value of the cluster or of AWS; `render` prints what its own input file says.
+No command prints a value of the cluster or of AWS; `render` prints what its own input file says.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +16,14 @@ import yaml
 
 from controllers.api.base import InvalidSpec
 from controllers.api.resource import Key, Manifest
-from controllers.runtime.kube import ApiError, ConfigError, KubeClient, KubeConfig
+from controllers.runtime.cli.command import CommandError
 
 from .entries import StoreRef, StoreView
 from .errors import SpecProblem, TemplateProblem
 from .stores import StoreProblem, served_provider
 
-OK, DIFFERENT, FAILED = 0, 1, 2
+EXPECTED = (SpecProblem, TemplateProblem, StoreProblem)
+"""Errors of ours that are answers: `guarded` prints their text."""
 MASK = "**redacted**"
 MAX_FILE = 4 << 20
 MAX_FILES = 20_000
@@ -35,18 +33,6 @@ _YAML = (".yaml", ".yml", ".json")
 # libyaml's, where it is: ten times as fast
 _TYPED: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXTS: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-
-
-class CommandError(Exception):
-    """The question cannot be answered; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A client, and the namespace meant where none is named."""
-
-    kube: KubeClient
-    namespace: str
 
 
 # --- files
@@ -193,68 +179,6 @@ def title(manifest: Manifest) -> str:
     return f"{meta.get('namespace', '')}/{meta['name']}".lstrip("/")
 
 
-# --- flags, output
-
-
-def cluster_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kubeconfig", default="", help="file; default: $KUBECONFIG, the Pod's, ~/.kube/config")
-    parser.add_argument("--context", default="", help="context of the kubeconfig; default: its current one")
-
-
 def namespace_flag(parser: argparse.ArgumentParser) -> None:
+    """`-n` of a command that asks no cluster."""
     parser.add_argument("-n", "--namespace", default="", help="namespace where none is named")
-
-
-def output_flag(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
-
-
-def show(given: argparse.Namespace, value: Any, text: Callable[[], str]) -> None:
-    """Prints `value` as JSON, or `text()`."""
-    shown = json.dumps(value, indent=2, default=str) if given.output == "json" else text().rstrip("\n")
-    if shown:
-        print(shown)
-
-
-def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
-    """Columns two spaces apart; those in `right` stand at their right."""
-    if not rows:
-        return ""
-    aligned = frozenset(right)
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if index in aligned else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
-
-
-def serve(work: Callable[[Session, argparse.Namespace], Awaitable[int]]) -> Callable[[argparse.Namespace], int]:
-    """A command that needs a cluster, as argparse's `run`."""
-
-    async def connected(given: argparse.Namespace) -> int:
-        config = KubeConfig.load(given.kubeconfig, given.context)
-        async with KubeClient(config) as kube:
-            return await work(Session(kube, given.namespace or config.namespace or "default"), given)
-
-    return guarded(lambda given: asyncio.run(connected(given)))
-
-
-def guarded(work: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Expected errors become one line and exit code 2."""
-
-    def run(given: argparse.Namespace) -> int:
-        try:
-            return work(given)
-        except (CommandError, ConfigError, SpecProblem, TemplateProblem, StoreProblem, InvalidSpec, OSError) as error:
-            text = str(error)
-        except ApiError as error:
-            text = f"{error.reason}: {error.message}" if error.reason else error.message
-        except KeyboardInterrupt:
-            return 130
-        print(f"inhaul: {text}", file=sys.stderr)
-        return FAILED
-
-    return run

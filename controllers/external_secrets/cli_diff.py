@@ -13,24 +13,19 @@ from typing import Any
 from controllers.api.core import CONFIGMAPS, SECRETS
 from controllers.api.external_secrets import EXTERNAL_SECRETS
 from controllers.api.resource import Manifest
-from controllers.runtime.kube import ApiError, Forbidden, KubeClient, NotFound
-
-from .cli_common import (
+from controllers.runtime.cli.command import (
     DIFFERENT,
     OK,
     CommandError,
-    Files,
     Session,
     cluster_flags,
-    external_secrets,
-    namespace_flag,
     output_flag,
-    read_files,
     serve,
     show,
-    title,
-    views,
 )
+from controllers.runtime.kube import ApiError, Forbidden, KubeClient, NotFound
+
+from .cli_common import EXPECTED, Files, external_secrets, read_files, title, views
 from .cli_explain import live_stores
 from .cli_render import engine, values_file
 from .compare import Difference, of_objects, of_secrets, of_shapes
@@ -49,10 +44,9 @@ def add(commands: Any) -> None:
     source.add_argument(
         "--fetch", action="store_true", help="compare values too: read AWS now, with your own credentials"
     )
-    namespace_flag(parser)
     cluster_flags(parser)
     output_flag(parser)
-    parser.set_defaults(run=serve(_run))
+    parser.set_defaults(run=serve(_run, *EXPECTED))
 
 
 async def _run(session: Session, given: argparse.Namespace) -> int:

@@ -10,22 +10,21 @@ from controllers.api.core import SECRETS
 from controllers.api.duration import format_duration
 from controllers.api.external_secrets import CLUSTER_SECRET_STORES, EXTERNAL_SECRETS, SECRET_STORES
 from controllers.api.resource import Manifest
-from controllers.runtime.conditions import find as find_condition
-from controllers.runtime.kube import Forbidden, KubeClient, NotFound
-
-from .cli_common import (
+from controllers.runtime.cli.command import (
     DIFFERENT,
     OK,
     CommandError,
     Session,
     cluster_flags,
-    namespace_flag,
     output_flag,
     serve,
     show,
     table,
-    views,
 )
+from controllers.runtime.conditions import find as find_condition
+from controllers.runtime.kube import Forbidden, KubeClient, NotFound
+
+from .cli_common import EXPECTED, views
 from .entries import StoreRef, store_refs
 from .errors import SpecProblem
 from .explain import Explanation, explain
@@ -35,10 +34,9 @@ from .targets import target_key
 def add(commands: Any) -> None:
     parser = commands.add_parser("explain", help="which key from which ARN and version, when next, why not Ready")
     parser.add_argument("name", help="of an ExternalSecret")
-    namespace_flag(parser)
     cluster_flags(parser)
     output_flag(parser)
-    parser.set_defaults(run=serve(_run))
+    parser.set_defaults(run=serve(_run, *EXPECTED))
 
 
 async def _run(session: Session, given: argparse.Namespace) -> int:

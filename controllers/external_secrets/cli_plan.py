@@ -12,21 +12,10 @@ from controllers.api.base import parse
 from controllers.api.duration import format_duration
 from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
+from controllers.runtime.cli.command import OK, CommandError, guarded, output_flag, show, table
 
 from . import sweep
-from .cli_common import (
-    OK,
-    CommandError,
-    Files,
-    guarded,
-    namespace_flag,
-    output_flag,
-    read_files,
-    show,
-    table,
-    title,
-    views,
-)
+from .cli_common import EXPECTED, Files, namespace_flag, read_files, title, views
 from .entries import StoreRef, plan, store_refs
 from .forecast import Forecast, Read, Spot, forecast, reads_of, roles_of, sweep_line, who_reads
 from .iam import policies
@@ -46,7 +35,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--iam", action="store_true", help="print the policies alone, as JSON by role")
     namespace_flag(parser)
     output_flag(parser)
-    parser.set_defaults(run=guarded(_run))
+    parser.set_defaults(run=guarded(_run, *EXPECTED))
 
 
 @dataclass(frozen=True, slots=True)

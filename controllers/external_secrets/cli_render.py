@@ -14,22 +14,11 @@ from typing import Any
 import yaml
 
 from controllers.api.resource import Manifest
+from controllers.runtime.cli.command import DIFFERENT, OK, CommandError, guarded, output_flag
 from controllers.templating import EXTERNAL_SECRETS as FUNCTIONS
 from controllers.templating import Chance, with_chance
 
-from .cli_common import (
-    DIFFERENT,
-    OK,
-    CommandError,
-    Files,
-    external_secrets,
-    guarded,
-    namespace_flag,
-    output_flag,
-    read_files,
-    title,
-    views,
-)
+from .cli_common import EXPECTED, Files, external_secrets, namespace_flag, read_files, title, views
 from .entries import StoreRef, StoreView, store_refs
 from .offline import Values, make, read_values
 from .target import DATA_HASH, METADATA_HASH
@@ -44,7 +33,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--name", default="", help="only the ExternalSecret of this name")
     namespace_flag(parser)
     output_flag(parser)
-    parser.set_defaults(run=guarded(_run))
+    parser.set_defaults(run=guarded(_run, *EXPECTED))
 
 
 def engine() -> Engine:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+
+from controllers.runtime.cli.late import run_words
 
 from .cli_diff import add as diff
 from .cli_explain import add as explain
@@ -17,9 +19,4 @@ def main(words: Sequence[str]) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (explain, diff, plan, render):
         add(commands)
-    try:
-        given = parser.parse_args(list(words))
-    except SystemExit as end:
-        return int(end.code or 0)
-    run: Callable[[argparse.Namespace], int] = given.run
-    return run(given)
+    return run_words(parser, words)

@@ -18,9 +18,10 @@ from controllers.api.base import parse
 from controllers.api.core import CONFIGMAPS, SECRETS
 from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
+from controllers.runtime.cli.command import CommandError
 
 from . import target as targeting
-from .cli_common import CommandError, load_yaml
+from .cli_common import load_yaml
 from .entries import Entry, Fetched, Outcome, Resolved, StoreRef, StoreView, plan, resolve
 from .errors import EntryError, Missing, TemplateProblem
 from .find import Matcher

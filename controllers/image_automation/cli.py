@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
+
+from controllers.runtime.cli.late import add_late
 
 
 def add_commands(subparsers: Any) -> None:
     """Adds `image`; the commands below it are parsed by `cli_image` at the first use."""
-    # with a prefix that no word has, flags are words too, and go to the command's own parser
-    parser = subparsers.add_parser(
-        "image", help="explain image policies, plan their commits, list tags", add_help=False, prefix_chars="\0"
-    )
-    parser.add_argument("words", nargs=argparse.REMAINDER)
-    parser.set_defaults(run=_run)
+    add_late(subparsers, "image", "explain image policies, plan their commits, list tags", _run)
 
 
-def _run(given: argparse.Namespace) -> int:
+def _run(words: list[str]) -> int:
     from .cli_image import main
 
-    return main(given.words)
+    return main(words)

@@ -25,6 +25,7 @@ import yaml
 from controllers.api.base import InvalidSpec, parse
 from controllers.api.image import IMAGE_POLICIES, IMAGE_REPOSITORIES, ImagePolicySpec, ImageRepositorySpec
 from controllers.api.resource import Manifest
+from controllers.runtime.cli.late import run_words
 
 from .edit import MAX_FILE, edit_tree, has_marker, is_candidate
 from .extras import candidates, extras_of
@@ -57,12 +58,7 @@ def main(words: Sequence[str]) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_explain(commands)
     _add_plan_and_scan(commands)
-    try:
-        given = parser.parse_args(list(words))
-    except SystemExit as end:
-        return int(end.code or 0)
-    run: Callable[[argparse.Namespace], int] = given.run
-    return run(given)
+    return run_words(parser, words)
 
 
 def _add_explain(commands: Any) -> None:

@@ -8,9 +8,11 @@ print: what a render, a plan, a cause is, the controller's pure modules say.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
+
+from controllers.runtime.cli.late import add_late, run_words
 
 _COMMANDS = {
     "build": ("local", "render a directory or a Kustomization's file, offline"),
@@ -30,18 +32,10 @@ _COMMANDS = {
 def add_commands(commands: Any) -> None:
     """Adds build, diff, plan, get, tree, trace, why, reconcile, suspend, resume and drift."""
     for name, (module, text) in _COMMANDS.items():
-        # with a prefix that no word has, flags are words too, and go to the command's own parser
-        parser = commands.add_parser(name, help=text, add_help=False, prefix_chars="\0")
-        parser.add_argument("words", nargs=argparse.REMAINDER)
-        parser.set_defaults(run=_later(name, module))
+        add_late(commands, name, text, partial(_run, name, module))
 
 
-def _later(name: str, module: str) -> Callable[[argparse.Namespace], int]:
-    def run(given: argparse.Namespace) -> int:
-        parser = argparse.ArgumentParser(prog="inhaul")
-        import_module(f"{__name__}.{module}").add(parser.add_subparsers())
-        found = parser.parse_args([name, *given.words])
-        work: Callable[[argparse.Namespace], int] = found.run
-        return work(found)
-
-    return run
+def _run(name: str, module: str, words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="inhaul")
+    import_module(f"{__name__}.{module}").add(parser.add_subparsers())
+    return run_words(parser, [name, *words])

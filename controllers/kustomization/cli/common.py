@@ -1,99 +1,17 @@
-"""What the commands share: flags, a client, names of objects, output, and errors as one line with exit code 2.
-
-Exit codes are the same everywhere: 0 done (and nothing wrong, where a command judges), 1 differences or something that
-is not well, 2 the question could not be answered.
-"""
+"""What these commands share beside `runtime.cli.command`: names of objects, and how long ago something was."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
-import sys
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TextIO, TypeAlias
 
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Key, Manifest, Resource
-from controllers.runtime.kube import ApiError, ConfigError, KubeClient, KubeConfig, NotFound, UnknownKind
+from controllers.runtime.cli.command import CommandError, Session
+from controllers.runtime.kube import ApiError, KubeClient, NotFound
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-OK, DIFFERENT, FAILED = 0, 1, 2
 MANAGER = "inhaul-cli"
 """Field manager of what the CLI writes."""
-
-
-class CommandError(Exception):
-    """The question cannot be answered; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A client, and the namespace meant where none is named."""
-
-    kube: KubeClient
-    namespace: str
-
-
-def output_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
-
-
-def cluster_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kubeconfig", default="", help="file; default: $KUBECONFIG, the Pod's, ~/.kube/config")
-    parser.add_argument("--context", default="", help="context of the kubeconfig; default: its current one")
-    parser.add_argument("-n", "--namespace", default="", help="namespace; default: the context's")
-
-
-def serve(work: Callable[[Session, argparse.Namespace], Awaitable[int]]) -> Callable[[argparse.Namespace], int]:
-    """A command that needs a cluster, as argparse's `run`."""
-
-    async def connected(given: argparse.Namespace) -> int:
-        config = KubeConfig.load(given.kubeconfig, given.context)
-        async with KubeClient(config) as kube:
-            return await work(Session(kube, given.namespace or config.namespace or "default"), given)
-
-    return guarded(lambda given: asyncio.run(connected(given)))
-
-
-def guarded(work: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Expected errors become one line and exit code 2."""
-
-    def run(given: argparse.Namespace) -> int:
-        try:
-            return work(given)
-        except CommandError as error:
-            text = str(error)
-        except (ConfigError, UnknownKind) as error:
-            text = str(error)
-        except ApiError as error:
-            text = f"{error.reason}: {error.message}" if error.reason else error.message
-        except KeyboardInterrupt:
-            return 130
-        print(f"inhaul: {text}", file=sys.stderr)
-        return FAILED
-
-    return run
-
-
-def show(given: argparse.Namespace, value: Any, text: Callable[[], str], stream: TextIO | None = None) -> None:
-    """Prints `value` as JSON, or `text()`."""
-    stream = stream or sys.stdout
-    shown = json.dumps(value, indent=2, default=str) if given.output == "json" else text().rstrip("\n")
-    if shown:
-        print(shown, file=stream)
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns two spaces apart; the last one is not padded."""
-    if not rows:
-        return ""
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines)
 
 
 def age(since: str, now: datetime | None = None) -> str:

@@ -8,26 +8,24 @@ from datetime import UTC, datetime
 
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Manifest
+from controllers.runtime.cli.command import (
+    DIFFERENT,
+    OK,
+    CommandError,
+    Commands,
+    Session,
+    cluster_flags,
+    output_flag,
+    serve,
+    show,
+    table,
+)
 from controllers.runtime.conditions import find
 from controllers.runtime.store import REQUESTED_AT
 
 from ..held import IN_SYNC, RELEASE, BadAnnotation, HeldField, Release, read_held, read_releases, write_releases
 from ..labels import annotations_of, describe
-from .common import (
-    DIFFERENT,
-    MANAGER,
-    OK,
-    CommandError,
-    Commands,
-    Session,
-    age,
-    cluster_flags,
-    kustomization,
-    output_flags,
-    serve,
-    show,
-    table,
-)
+from .common import MANAGER, age, kustomization
 
 
 def add(commands: Commands) -> None:
@@ -44,7 +42,7 @@ def add(commands: Commands) -> None:
         if name == "release":
             parser.add_argument("--object", default="", metavar="KIND/NAMESPACE/NAME", help="only of this object")
             parser.add_argument("--path", default="", help="only this field, a JSON pointer (and what is below it)")
-        output_flags(parser)
+        output_flag(parser)
         cluster_flags(parser)
         parser.set_defaults(run=serve(work))
 

@@ -11,6 +11,17 @@ from controllers.api.image import IMAGE_POLICIES, IMAGE_REPOSITORIES, IMAGE_UPDA
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Manifest
 from controllers.api.source import GIT_REPOSITORIES
+from controllers.runtime.cli.command import (
+    OK,
+    CommandError,
+    Commands,
+    Session,
+    cluster_flags,
+    output_flag,
+    serve,
+    show,
+    table,
+)
 from controllers.runtime.conditions import find
 from controllers.runtime.kube import NotFound
 
@@ -20,19 +31,7 @@ from ..kstatus import State
 from ..labels import describe
 from ..sources import artifact_of
 from . import owners
-from .common import (
-    OK,
-    CommandError,
-    Commands,
-    Session,
-    age,
-    cluster_flags,
-    kustomization,
-    output_flags,
-    serve,
-    show,
-    table,
-)
+from .common import age, kustomization
 from .holds import holds
 
 KINDS = (KUSTOMIZATIONS, GIT_REPOSITORIES, IMAGE_REPOSITORIES, IMAGE_POLICIES, IMAGE_UPDATE_AUTOMATIONS,
@@ -43,12 +42,12 @@ _GROUPS = {"all": KINDS, "ks": KINDS[:1], "sources": KINDS[1:2], "images": KINDS
 def add(commands: Commands) -> None:
     parser = commands.add_parser("get")
     parser.add_argument("kinds", nargs="*", help="kinds, or ks, sources, images, secrets, all (default: ks sources)")
-    output_flags(parser)
+    output_flag(parser)
     cluster_flags(parser)
     parser.set_defaults(run=serve(_get))
     parser = commands.add_parser("tree")
     parser.add_argument("kustomization")
-    output_flags(parser)
+    output_flag(parser)
     cluster_flags(parser)
     parser.set_defaults(run=serve(_tree))
 

@@ -15,6 +15,17 @@ from typing import Any
 
 from controllers.api.resource import Key, Manifest
 from controllers.decryption.decryptor import is_encrypted_object
+from controllers.runtime.cli.command import (
+    DIFFERENT,
+    FAILED,
+    OK,
+    CommandError,
+    Commands,
+    cluster_flags,
+    guarded,
+    output_flag,
+    show,
+)
 from controllers.runtime.kube import ApiError, KubeClient, KubeConfig, NotFound, UnknownKind
 from controllers.runtime.result import NotReady, Stalled
 
@@ -34,7 +45,6 @@ from ..substitute import SubstitutionError
 from ..tree import BadPath, Tree
 from ..yamldump import dump
 from ..yamlload import BadYaml, load_all
-from .common import DIFFERENT, FAILED, OK, CommandError, Commands, cluster_flags, guarded, output_flags, show
 from .worktree import of_directory, of_revision, root_of
 
 
@@ -45,7 +55,7 @@ def add(commands: Commands) -> None:
         parser.add_argument("--root", type=Path, help="root of the source; default: the Git work tree around PATH")
         parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a postBuild variable")
         parser.add_argument("--name", default="", help="which Kustomization, where the file holds several")
-        output_flags(parser)
+        output_flag(parser)
         if name != "build":
             parser.add_argument("--against", default="", help="a directory or a Git revision; default: the cluster")
             parser.add_argument("--kustomization", default="", metavar="NAME", help="whose inventory and spec count")

@@ -7,6 +7,7 @@ from typing import Any
 
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Key, Manifest
+from controllers.runtime.cli.command import DIFFERENT, OK, Commands, Session, cluster_flags, output_flag, serve, show
 from controllers.runtime.conditions import find
 from controllers.runtime.kube import NotFound
 
@@ -16,7 +17,7 @@ from ..dependencies import dependencies_of
 from ..kstatus import State
 from ..labels import describe
 from . import owners
-from .common import DIFFERENT, OK, Commands, Session, age, cluster_flags, need, output_flags, parse_name, serve, show
+from .common import age, need, parse_name
 from .holds import holds, is_drifted
 
 _DEEPEST = 10
@@ -26,7 +27,7 @@ def add(commands: Commands) -> None:
     for name, work in (("trace", _trace), ("why", _why)):
         parser = commands.add_parser(name)
         parser.add_argument("object", metavar="KIND/NAME", help="or KIND/NAMESPACE/NAME")
-        output_flags(parser)
+        output_flag(parser)
         cluster_flags(parser)
         parser.set_defaults(run=serve(work))
 

@@ -13,26 +13,24 @@ from typing import Any
 
 from controllers.api.duration import parse_duration
 from controllers.api.resource import Manifest, Resource
+from controllers.runtime.cli.command import (
+    DIFFERENT,
+    OK,
+    CommandError,
+    Commands,
+    Session,
+    cluster_flags,
+    output_flag,
+    serve,
+    show,
+)
 from controllers.runtime.conditions import find, timestamp
 from controllers.runtime.kube import ApiError
 from controllers.runtime.store import REQUESTED_AT
 
 from ..labels import describe
 from . import owners
-from .common import (
-    DIFFERENT,
-    MANAGER,
-    OK,
-    CommandError,
-    Commands,
-    Session,
-    cluster_flags,
-    need,
-    output_flags,
-    parse_name,
-    serve,
-    show,
-)
+from .common import MANAGER, need, parse_name
 from .holds import OWNER, REASON, UNTIL
 
 _LOOK = 0.2
@@ -54,7 +52,7 @@ def add(commands: Commands) -> None:
 def _parser(commands: Commands, name: str, work: Any) -> argparse.ArgumentParser:
     parser = commands.add_parser(name)
     parser.add_argument("object", metavar="KIND/NAME", help="or KIND/NAMESPACE/NAME")
-    output_flags(parser)
+    output_flag(parser)
     cluster_flags(parser)
     parser.set_defaults(run=serve(work))
     return parser

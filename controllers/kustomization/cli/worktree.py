@@ -14,10 +14,10 @@ from pathlib import Path
 from controllers.git.errors import GitError
 from controllers.git.objects import Objects
 from controllers.git.process import Git
+from controllers.runtime.cli.command import CommandError
 
 from ..sourceignore import FILE, selected
 from ..tree import Node, Tree
-from .common import CommandError
 
 MAX_FILES = 100_000
 MAX_BYTES = 64 << 20

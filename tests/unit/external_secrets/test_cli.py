@@ -12,7 +12,7 @@ import yaml
 
 from controllers.api.resource import Key, Manifest
 from controllers.cli import main
-from controllers.external_secrets.cli_common import CommandError, read_files
+from controllers.external_secrets.cli_common import read_files
 from controllers.external_secrets.cli_plan import Plan, plan_of
 from controllers.external_secrets.compare import named_keys, of_objects, of_secrets, of_shapes
 from controllers.external_secrets.entries import StoreRef, StoreView
@@ -24,6 +24,7 @@ from controllers.external_secrets.offline import read_values
 from controllers.external_secrets.params import RemoteKey
 from controllers.external_secrets.target import PROVENANCE, Wanted
 from controllers.external_secrets.target import manifest as secret_manifest
+from controllers.runtime.cli.command import CommandError
 
 ROOT = Path(__file__).parents[3]
 ROLE = "arn:aws:iam::111122223333:role/payments"
