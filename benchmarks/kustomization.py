@@ -210,12 +210,14 @@ class Bench:
 
         await until(applied, 300)
         self.row("commit to one path: that one Ready", f"{time.monotonic() - began:.1f} s")
+        self.row("… Kustomizations written until then", str((self.requests() - before)["PATCH", "kustomizations"]))
         await until(lambda: _true(self.ready(revision) >= self.count), 300)
         self.row("… and all others name the revision", f"{time.monotonic() - began:.1f} s")
         done = self.requests() - before
         kinds = ("serviceaccounts", "configmaps", "services", "deployments")
         self.row("… objects read or written for it", str(sum(n for (_, kind), n in done.items() if kind in kinds)))
-        self.row("… status writes", str(done["PATCH", "kustomizations"]))
+        self.row("… status writes, paced", str(done["PATCH", "kustomizations"]))
+        self.row("… all requests", str(sum(done.values())))
 
     async def edits(self) -> None:
         taken = []

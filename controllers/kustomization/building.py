@@ -21,6 +21,7 @@ from controllers.runtime.result import NotReady, Stalled
 from controllers.runtime.store import Store
 
 from . import inputs
+from .contents import included_of
 from .dependencies import source_of
 from .generate import BadSource
 from .git_reconcile import GitReconciler
@@ -113,8 +114,7 @@ class Builder:
 
     async def _tree(self, source: Revision) -> Tree:
         spec = parse(GitRepositorySpec, source.manifest)
-        included = (source.manifest.get("status") or {}).get("includedArtifacts") or ()
-        return await self._git.contents.tree(source.manifest, spec, source.revision, included)
+        return await self._git.contents.tree(source.manifest, spec, source.revision, included_of(source.manifest))
 
     async def render(self, built: Built) -> Rendered:
         """The objects, from the cache where nothing that goes into them changed. Raises NotReady."""

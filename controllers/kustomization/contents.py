@@ -23,6 +23,7 @@ from controllers.runtime.result import NotReady, Stalled
 from . import submodules
 from .listing import Listing, below, mounted, tree_of
 from .sources import GitSources, artifact_of
+from .touched import Reads, changed_directories
 from .tree import Tree
 
 TREES, MAX_INCLUDES = 16, 20
@@ -57,8 +58,7 @@ class Contents:
         """The tree of a revision; `included` are the artifacts of `spec.include`, `ref` the full reference where it is
         known. Raises GitError, NotReady, Stalled."""
         who = await self._remotes.identity(manifest, spec)
-        marks = tuple((each.get("revision"), each.get("digest")) for each in included)
-        key = (who.url, who.auth.fingerprint, revision, spec.model_dump_json(), marks, _namespace(manifest))
+        key = self._key(who, manifest, spec, revision, included)
         async with self._busy.setdefault(key, asyncio.Lock()):
             if (known := self._trees.get(key)) is None:
                 try:
@@ -71,6 +71,25 @@ class Contents:
         while len(self._trees) > TREES:
             self._busy.pop(self._trees.popitem(last=False)[0], None)
         return known
+
+    async def changed(self, before: Manifest, after: Manifest) -> Reads | None:
+        """Directories in which two artifacts of a GitRepository differ; None where the older tree is not kept, or is
+        another repository's. Raises as `tree` does."""
+        spec, older = parse(GitRepositorySpec, after), parse(GitRepositorySpec, before)
+        included, was = included_of(after), included_of(before)
+        who = await self._remotes.identity(after, spec)
+        known = self._trees.get(self._key(who, before, older, str(artifact_of(before).get("revision")), was))
+        if known is None:
+            return None
+        tree = await self.tree(after, spec, str(artifact_of(after)["revision"]), included)
+        return await self._pools.run("git", changed_directories, known.nodes, tree.nodes)
+
+    @staticmethod
+    def _key(
+        who: Remote, manifest: Manifest, spec: GitRepositorySpec, revision: str, included: Sequence[Mapping[str, Any]]
+    ) -> tuple[object, ...]:
+        marks = tuple((each.get("revision"), each.get("digest")) for each in included)
+        return who.url, who.auth.fingerprint, revision, spec.model_dump_json(), marks, _namespace(manifest)
 
     async def _made(
         self, manifest: Manifest, spec: GitRepositorySpec, revision: str, ref: str,
@@ -130,7 +149,7 @@ class Contents:
             raise NotReady(UNAVAILABLE, f"could not get resource for include '{include.repository.name}'")
         spec = parse(GitRepositorySpec, other)
         remote = await self._remotes.remote(other, spec)
-        nested = list((other.get("status") or {}).get("includedArtifacts") or ())
+        nested = included_of(other)
         if len(nested) != len(spec.include):
             raise NotReady(UNAVAILABLE, f"include '{include.repository.name}' is not reconciled yet")
         revision = str(artifact["revision"])
@@ -159,6 +178,11 @@ class Contents:
 
 def _mounted(base: Listing, at: str, other: Listing, start: str, what: str) -> Listing:
     return mounted(base, at, other, start=start, what=what)
+
+
+def included_of(manifest: Manifest) -> Sequence[Mapping[str, Any]]:
+    """The artifacts that a GitRepository's own was made with."""
+    return (manifest.get("status") or {}).get("includedArtifacts") or ()
 
 
 def _namespace(manifest: Manifest) -> str:

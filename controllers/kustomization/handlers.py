@@ -20,7 +20,6 @@ from controllers.runtime.conditions import find
 from controllers.runtime.controller import Controller
 from controllers.runtime.kube import WatchEvent
 from controllers.runtime.manager import Manager
-from controllers.runtime.store import Store
 
 from .building import Builder
 from .contents import includes_of
@@ -34,6 +33,7 @@ from .objects import OwnedObjects
 from .reconcile import Reconciler
 from .sources import GitSources, artifact_of
 from .tenant import KustomizationSettings
+from .waking import SourceWaker
 
 WATCHED = "reconcile.fluxcd.io/watch=Enabled"
 """Label of Secrets and ConfigMaps whose change wakes the Kustomizations that name them."""
@@ -88,7 +88,15 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
     kustomizations = manager.controller(KUSTOMIZATIONS, reconciler.reconcile, max_concurrent=settings.concurrent)
     if own:
         _wake_including(repositories)
-    _wake(manager, store, kustomizations)
+    waker = SourceWaker(
+        git_reconciler.contents,
+        kustomizations.queue,
+        users=lambda key: kustomizations.store.by_index(_BY_SOURCE, _name(GIT_REPOSITORIES.kind, key)),
+        reads=reconciler.reads,
+    )
+    manager.task("wake by path", waker.run)
+    store.subscribe(waker.note)
+    _wake(manager, kustomizations)
 
 
 def _decryption(service: SopsService) -> Decryption:
@@ -110,17 +118,12 @@ def _wake_including(repositories: Controller) -> None:
     repositories.store.subscribe(changed)
 
 
-def _wake(manager: Manager, repositories: Store, kustomizations: Controller) -> None:
-    """A new revision wakes its Kustomizations, a ready dependency its dependants, a watched input its users."""
+def _wake(manager: Manager, kustomizations: Controller) -> None:
+    """A ready dependency wakes its dependants, a watched input its users."""
     store, queue = kustomizations.store, kustomizations.queue
     store.index(_BY_SOURCE, lambda manifest: [_name(*source_of(manifest))])
     store.index(_BY_DEPENDENCY, lambda manifest: [str(key) for key in dependencies_of(manifest)])
     store.index(_BY_CONFIG, configs_of)
-
-    def repository_changed(before: Manifest | None, after: Manifest | None) -> None:
-        if after is not None and artifact_of(before) != artifact_of(after):
-            for manifest in store.by_index(_BY_SOURCE, _name(GIT_REPOSITORIES.kind, key_of(after))):
-                queue.changed(key_of(manifest))
 
     def kustomization_changed(before: Manifest | None, after: Manifest | None) -> None:
         if after is not None and _progress(before) != _progress(after):
@@ -132,7 +135,6 @@ def _wake(manager: Manager, repositories: Store, kustomizations: Controller) -> 
             for manifest in store.by_index(_BY_CONFIG, _name(kind, key_of(event.object))):
                 queue.changed(key_of(manifest))
 
-    repositories.subscribe(repository_changed)
     store.subscribe(kustomization_changed)
     for resource in (SECRETS, CONFIGMAPS):
         manager.watch(resource, partial(input_changed, resource.kind), label_selector=WATCHED)

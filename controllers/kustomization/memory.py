@@ -9,6 +9,7 @@ from datetime import datetime
 from .apply import Identity, Known
 from .held import HeldField
 from .render import Rendered
+from .touched import Reads
 
 
 @dataclass(slots=True)
@@ -30,6 +31,8 @@ class Memory:
     skipped: frozenset[Identity] = frozenset()
     held: tuple[HeldField, ...] | None = None
     """Fields that are left to humans; None: as the annotation tells."""
+    reads: Reads | None = None
+    """What the last render read; None before the first."""
     foreign: dict[Identity, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     """Subject and paths of what other managers added."""
 

@@ -51,6 +51,7 @@ from .prune import prune
 from .render import Rendered
 from .run import Run
 from .tenant import KustomizationSettings, account, view
+from .touched import Reads, reads_of
 
 HEALTHY, PRUNE_HELD = "Healthy", "PruneHeld"
 
@@ -112,6 +113,11 @@ class Reconciler:
         finally:
             self._meters.ran(key, self._monotonic() - memory.started, draft.status)
 
+    def reads(self, key: Key) -> Reads | None:
+        """What the render of a Kustomization that is done with its last revision read; None for any other."""
+        memory = self._memories.get(key)
+        return memory.reads if memory is not None and memory.done else None
+
     def tenant(self, manifest: Manifest) -> KubeClient:
         """The client as the Kustomization's service account."""
         namespace = manifest["metadata"].get("namespace") or ""
@@ -130,6 +136,7 @@ class Reconciler:
         except NotReady as error:
             run.draft.status["lastAttemptedRevision"] = source.revision
             raise NotReady(error.reason, error.message, retry_after=error.retry_after or run.retry_interval) from None
+        memory.reads = reads_of(built.source.directory, built.source.ids)
         try:
             return await self._advance(run, built, dirty)
         finally:
