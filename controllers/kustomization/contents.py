@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from typing import Any, Protocol
 
 from controllers.api.base import parse
-from controllers.api.resource import Key, Manifest
+from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.source import GitInclude, GitRepositorySpec
 from controllers.git.objects import clean_path
 from controllers.git.process import Remote
@@ -27,6 +28,7 @@ from .touched import Reads, changed_directories
 from .tree import Tree
 
 TREES, MAX_INCLUDES = 16, 20
+RECENT = 10.0
 UNAVAILABLE = "IncludeUnavailable"
 
 
@@ -50,6 +52,7 @@ class Contents:
         self._hosts = frozenset(each.lower() for each in hosts)
         self._trees: OrderedDict[tuple[object, ...], Tree] = OrderedDict()
         self._busy: dict[tuple[object, ...], asyncio.Lock] = {}
+        self._asked: dict[tuple[Key, str | None, str | None], tuple[float, Remote]] = {}
 
     async def tree(
         self, manifest: Manifest, spec: GitRepositorySpec, revision: str,
@@ -57,7 +60,7 @@ class Contents:
     ) -> Tree:  # fmt: skip
         """The tree of a revision; `included` are the artifacts of `spec.include`, `ref` the full reference where it is
         known. Raises GitError, NotReady, Stalled."""
-        who = await self._remotes.identity(manifest, spec)
+        who = await self._who(manifest, spec, revision)
         key = self._key(who, manifest, spec, revision, included)
         async with self._busy.setdefault(key, asyncio.Lock()):
             if (known := self._trees.get(key)) is None:
@@ -72,12 +75,26 @@ class Contents:
             self._busy.pop(self._trees.popitem(last=False)[0], None)
         return known
 
+    async def _who(self, manifest: Manifest, spec: GitRepositorySpec, revision: str) -> Remote:
+        """Whose mirror it is. The login may be `RECENT` seconds old, for all Kustomizations that one commit wakes ask:
+        it goes to no host. Policy is asked each time."""
+        meta, now = manifest["metadata"], monotonic()
+        key = key_of(manifest), meta.get("uid"), meta.get("resourceVersion")
+        if (found := self._asked.get(key)) is not None and now - found[0] < RECENT:
+            self._remotes.only(_namespace(manifest), found[1].url, ref_of(manifest, revision, recorded=False))
+            return found[1]
+        who = await self._remotes.identity(manifest, spec)
+        self._asked = {each: kept for each, kept in self._asked.items() if now - kept[0] < RECENT}
+        if meta.get("resourceVersion"):  # without one, an edited object could not be told from what it was
+            self._asked[key] = now, who
+        return who
+
     async def changed(self, before: Manifest, after: Manifest) -> Reads | None:
         """Directories in which two artifacts of a GitRepository differ; None where the older tree is not kept, or is
         another repository's. Raises as `tree` does."""
         spec, older = parse(GitRepositorySpec, after), parse(GitRepositorySpec, before)
         included, was = included_of(after), included_of(before)
-        who = await self._remotes.identity(after, spec)
+        who = await self._who(after, spec, str(artifact_of(after)["revision"]))
         known = self._trees.get(self._key(who, before, older, str(artifact_of(before).get("revision")), was))
         if known is None:
             return None
