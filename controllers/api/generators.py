@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -17,25 +17,31 @@ PASSWORDS = Resource(_GROUP, "v1alpha1", "passwords", "Password")
 CLUSTER_GENERATORS = Resource(_GROUP, "v1alpha1", "clustergenerators", "ClusterGenerator", namespaced=False)
 
 
-_UNSERVED = (
+GeneratorKind = Literal[
     "ACRAccessToken",
     "BeyondtrustWorkloadCredentialsDynamicSecret",
     "CloudsmithAccessToken",
     "CodeArtifactAuthorizationToken",
+    "ECRAuthorizationToken",
     "Fake",
     "GCRAccessToken",
     "GithubAccessToken",
     "GitlabDeployToken",
     "Grafana",
     "MFA",
+    "Password",
     "QuayAccessToken",
     "SSHKey",
     "STSSessionToken",
     "UUID",
     "VaultDynamicSecret",
     "Webhook",
+]
+"""What a ClusterGenerator may be: each of these is also a kind in a namespace."""
+_SERVED = {ECR_AUTHORIZATION_TOKENS.kind, PASSWORDS.kind}
+UNSERVED_GENERATORS = tuple(
+    Resource(_GROUP, "v1alpha1", f"{kind.lower()}s", kind) for kind in get_args(GeneratorKind) if kind not in _SERVED
 )
-UNSERVED_GENERATORS = tuple(Resource(_GROUP, "v1alpha1", f"{kind.lower()}s", kind) for kind in _UNSERVED)
 """Admitted and kept as they are. An ExternalSecret that names one is told so; they have no status of their own."""
 
 
@@ -98,24 +104,5 @@ class AnyGeneratorSpec(OneOf):
 class ClusterGeneratorSpec(Fields):
     """A generator for all namespaces."""
 
-    kind: Literal[
-        "ACRAccessToken",
-        "BeyondtrustWorkloadCredentialsDynamicSecret",
-        "CloudsmithAccessToken",
-        "CodeArtifactAuthorizationToken",
-        "ECRAuthorizationToken",
-        "Fake",
-        "GCRAccessToken",
-        "GithubAccessToken",
-        "GitlabDeployToken",
-        "Grafana",
-        "MFA",
-        "Password",
-        "QuayAccessToken",
-        "SSHKey",
-        "STSSessionToken",
-        "UUID",
-        "VaultDynamicSecret",
-        "Webhook",
-    ]
+    kind: GeneratorKind
     generator: AnyGeneratorSpec

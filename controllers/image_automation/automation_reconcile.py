@@ -83,11 +83,8 @@ class AutomationReconciler:
             draft.written_by_hand = True
             return Result()
         spec = _spec(manifest)
-        if spec.suspend:
-            draft.written_by_hand = True
+        if not draft.wanted(spec):
             return Result()
-        if paths := unsupported(manifest):
-            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
         source_key, source = await self._source(key, spec)
         config = _config(spec, source)
         self._allow_read(key.namespace, source, config)

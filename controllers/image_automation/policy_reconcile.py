@@ -18,7 +18,6 @@ from controllers.api.core import SECRETS
 from controllers.api.duration import parse_duration
 from controllers.api.image import IMAGE_POLICIES, ImagePolicySpec, ImageRepositorySpec
 from controllers.api.resource import Key, Manifest
-from controllers.api.unserved import unsupported
 from controllers.aws.errors import AwsError
 from controllers.runtime.conditions import is_true
 from controllers.runtime.draft import Draft
@@ -65,11 +64,8 @@ class PolicyReconciler:
             draft.written_by_hand = True
             return Result()
         spec = parse(ImagePolicySpec, manifest)
-        if spec.suspend:
-            draft.written_by_hand = True  # latestRef is frozen
-            return Result()
-        if paths := unsupported(manifest):
-            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
+        if not draft.wanted(spec):
+            return Result()  # latestRef is frozen
         extras, policy = _compiled(manifest, spec)
         repository = repository_key(key.namespace, spec)
         image = self._image(key, repository)

@@ -15,7 +15,6 @@ from controllers.api.base import parse
 from controllers.api.duration import parse_duration
 from controllers.api.image import ImageRepositorySpec
 from controllers.api.resource import Key, Manifest
-from controllers.api.unserved import unsupported
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
 from controllers.runtime.result import Result, Stalled
@@ -49,11 +48,8 @@ class RepositoryReconciler:
             draft.written_by_hand = True
             return Result()
         spec = parse(ImageRepositorySpec, manifest)
-        if spec.suspend:
-            draft.written_by_hand = True  # tags found so far stay usable
-            return Result()
-        if paths := unsupported(manifest):
-            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
+        if not draft.wanted(spec):
+            return Result()  # tags found so far stay usable
         decision = self._decide(key, manifest, spec)
         if decision.scan:
             source = await self._sources.open(key.namespace, spec)

@@ -20,7 +20,6 @@ from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Key, Manifest
 from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
 from controllers.api.tenancy import Decision, ReadGit, Request
-from controllers.api.unserved import unsupported
 from controllers.git.auth import ANONYMOUS, GitAuth
 from controllers.git.errors import GitError, Refused
 from controllers.git.github_app import GithubApps, is_app
@@ -93,11 +92,8 @@ class GitReconciler:
             await self._release(draft, manifest)
             return Result()
         spec = parse(GitRepositorySpec, manifest)
-        if spec.suspend:
-            draft.written_by_hand = True  # a suspended object keeps its status as it is
+        if not draft.wanted(spec):
             return Result()
-        if paths := unsupported(manifest):
-            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
         if requested := annotations_of(manifest).get(REQUESTED_AT):
             draft.status["lastHandledReconcileAt"] = requested
         try:

@@ -10,7 +10,6 @@ from controllers.api.core import SECRETS
 from controllers.api.duration import parse_duration
 from controllers.api.notification import ReceiverSpec
 from controllers.api.resource import Key, Manifest
-from controllers.api.unserved import unsupported
 from controllers.runtime.cel import CelError, compile_cel
 from controllers.runtime.draft import Draft
 from controllers.runtime.kube import KubeClient, NotFound
@@ -31,11 +30,8 @@ class ReceiverReconciler:
             draft.written_by_hand = True
             return Result()
         spec = parse(ReceiverSpec, manifest)
-        if spec.suspend:
-            draft.written_by_hand = True
+        if not draft.wanted(spec):
             return Result()
-        if paths := unsupported(manifest):
-            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
         if spec.resource_filter:
             try:
                 compile_cel(spec.resource_filter, ("res", "req"))

@@ -19,11 +19,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from controllers.api.resource import Key, Manifest
+from controllers.api.unserved import unsupported
 
 from .conditions import Status, Style, remove_condition, set_condition
+from .result import Stalled
+
+
+class Suspendable(Protocol):
+    """A spec with the field `suspend`."""
+
+    @property
+    def suspend(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,18 @@ class Draft:
     def event(self, reason: str, message: str, *, warning: bool = False) -> None:
         """An Event on the object, recorded at the exit."""
         self.events.append(DraftEvent(reason, message, warning))
+
+    def wanted(self, spec: Suspendable) -> bool:
+        """Whether to reconcile: not where the spec suspends it, and then the status stays as it is.
+
+        Raises Stalled where the spec sets a field that is not served.
+        """
+        if spec.suspend:
+            self.written_by_hand = True
+            return False
+        if paths := unsupported(self.manifest or {}):
+            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
+        return True
 
     async def write(self) -> None:
         """Writes the status as it is now, before the reconcile ends. Raises ApiError."""

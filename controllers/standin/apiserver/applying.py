@@ -16,7 +16,7 @@ from .ssa import managed
 from .ssa.typed import BadList, misfit
 from .status_errors import StatusError, bad_request, conflict, failed
 from .storage import copied
-from .target import Options, Target
+from .target import Options, Target, check_name
 
 if TYPE_CHECKING:
     from .rest import Rest
@@ -27,13 +27,7 @@ def apply(rest: Rest, target: Target, body: Any, options: Options) -> tuple[Mani
     if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
         if body["metadata"].get("managedFields") is not None:
             raise bad_request("metadata.managedFields must be nil")
-        given = body["metadata"].get("name")
-        if not given:
-            why = f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
-            raise bad_request(why)
-        if given != target.name:
-            why = f"the name of the object ({given}) does not match the name on the URL ({target.name})"
-            raise bad_request(why)
+        check_name(target, body)
     if not isinstance(body, dict) or not body.get("apiVersion") or not body.get("kind"):
         raise bad_request("the applied configuration must have apiVersion and kind")
     _all_declared(target, body)

@@ -45,7 +45,7 @@ from .status_errors import (
 )
 from .storage import Item, Memory, copied
 from .strategic import strategic_merge
-from .target import NAMESPACES, Options, Target
+from .target import NAMESPACES, Options, Target, check_name
 
 TERMINATING = "because it is being terminated"
 
@@ -251,14 +251,7 @@ class Rest:
     def update(self, target: Target, body: Any, options: Options) -> Manifest:
         """PUT. Raises 400, 404, 409, 422."""
         if isinstance(body, dict):
-            head = body.get("metadata")
-            given = head.get("name") if isinstance(head, dict) else None
-            if not given:
-                why = f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
-                raise bad_request(why)
-            if given != target.name:
-                why = f"the name of the object ({given}) does not match the name on the URL ({target.name})"
-                raise bad_request(why)
+            check_name(target, body)
         obj = self.incoming(target, body, options)
         obj["metadata"].setdefault("name", target.name)
         item = self.memory.get(target.type.table, target.key)

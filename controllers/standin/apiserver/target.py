@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from controllers.api.resource import Manifest
+
 from . import meta
 from .registry import ResourceType, Served
 from .seams import SYSTEM, User
-from .status_errors import StatusError, not_found
+from .status_errors import StatusError, bad_request, not_found
 
 NAMESPACES = ("", "namespaces")
 
@@ -48,3 +50,14 @@ class Target:
     def missing(self) -> StatusError:
         """404 of this object."""
         return not_found(self.type.group, self.type.plural, self.name)
+
+
+def check_name(target: Target, body: Manifest) -> None:
+    """Raises 400 where an object is written under another name than its own."""
+    head = body.get("metadata")
+    given = head.get("name") if isinstance(head, dict) else None
+    if not given:
+        why = f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
+        raise bad_request(why)
+    if given != target.name:
+        raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({target.name})")

@@ -15,6 +15,7 @@ from typing import Any
 
 Context = Mapping[str, tuple[str, ...]]  # condition keys in lower case
 Document = Mapping[str, Any]
+Statement = Mapping[str, Any]
 
 
 class Effect(Enum):
@@ -25,25 +26,23 @@ class Effect(Enum):
 
 def evaluate(documents: Iterable[Document], *, action: str, resource: str, context: Context) -> Effect:
     """What identity-based policies say about one action on one resource ARN ("*" where the action takes none)."""
-    found = Effect.NONE
-    for statement in _statements(documents):
-        effect = str(statement.get("Effect"))
-        if not _action_applies(statement, action) or not _resource_applies(statement, resource, context):
-            continue
-        if not conditions_hold(statement.get("Condition") or {}, context, fail=effect == "Deny"):
-            continue
-        if effect == "Deny":
-            return Effect.DENY
-        found = Effect.ALLOW
-    return found
+    speaking = (each for each in _statements(documents) if _resource_applies(each, resource, context))
+    return _decided(speaking, action, context)
 
 
 def trusts(document: Document, *, action: str, principals: Iterable[tuple[str, str]], context: Context) -> Effect:
     """What a role's trust policy says. `principals` are what the caller is: ("AWS", arn), ("Federated", arn) …"""
-    found, who = Effect.NONE, tuple(principals)
-    for statement in _statements([document]):
+    who = tuple(principals)
+    speaking = (each for each in _statements([document]) if _principal_applies(each.get("Principal"), who))
+    return _decided(speaking, action, context)
+
+
+def _decided(statements: Iterable[Statement], action: str, context: Context) -> Effect:
+    """Of statements that speak of the resource or the caller: a denial wins, silence is no permission."""
+    found = Effect.NONE
+    for statement in statements:
         effect = str(statement.get("Effect"))
-        if not _action_applies(statement, action) or not _principal_applies(statement.get("Principal"), who):
+        if not _action_applies(statement, action):
             continue
         if not conditions_hold(statement.get("Condition") or {}, context, fail=effect == "Deny"):
             continue
@@ -146,7 +145,7 @@ def _expand(text: str, context: Context) -> str:
     return re.sub(r"\$\{([^}]*)\}", value, text)
 
 
-def _statements(documents: Iterable[Document]) -> Iterable[Mapping[str, Any]]:
+def _statements(documents: Iterable[Document]) -> Iterable[Statement]:
     for document in documents:
         for statement in _list(document.get("Statement")):
             if isinstance(statement, Mapping):
