@@ -10,6 +10,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from threading import Lock
 from urllib.parse import quote, urlsplit
 
@@ -17,9 +18,9 @@ from controllers.api.duration import parse_duration
 from controllers.api.resource import Manifest
 from controllers.api.source import GitRepositorySpec
 from controllers.git.auth import ANONYMOUS, GitAuth
-from controllers.git.errors import NotFound, Refused
+from controllers.git.errors import NotFound, Refused, TooLarge
 from controllers.git.mirrors import Mirrors
-from controllers.git.objects import GITLINK, CommitInfo, TreeEntry
+from controllers.git.objects import GITLINK, MAX_TOTAL, CommitInfo, TreeEntry
 from controllers.git.process import Remote
 from controllers.git.refs import HEADS, Found, Target
 from controllers.git.verify import Verifier
@@ -32,12 +33,13 @@ from .sourceignore import FILE, TooManyPatterns, parse_file
 from .tree import Node
 from .verification import verified
 
+_MANIFESTS = (".yaml", ".yml")
 LISTINGS, VOUCHED = 16, 4096
 """Listings that are kept: Kustomizations of one source share one, with the contents that were read."""
 
 
-_SMALL, _ALL_BUILDS = 64 << 10, 16 << 20
-"""Bytes of one build file, and of all together, that are read with the listing."""
+_SMALL, _ALL_BUILDS, _ALL_MANIFESTS = 64 << 10, 16 << 20, 4 << 20
+"""Bytes of one file, of all build files and of all manifests together, that are read with the listing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +137,10 @@ class GitSources:
             mirror.fetch(Found(wanted.hash, ref))
             entries = mirror.objects.list_tree(wanted.hash)
             special = [each for each in entries if _is_special(each)]
-            builds = _builds(entries)
-            contents = mirror.objects.read_blobs([each.id for each in (*special, *builds)])
+            early = _early(entries)
+            contents = self._before(remote)
+            wanted_ids = {each.id for each in (*special, *early)} - contents.keys()
+            contents |= mirror.objects.read_blobs(sorted(wanted_ids))
         nodes = {each.path: _node(each) for each in entries if each.is_file or each.is_symlink}
         return Listing(
             nodes,
@@ -148,31 +152,44 @@ class GitSources:
             },
             links={each.path: each.id for each in entries if each.mode == GITLINK},
             modules=b"".join(contents[each.id] for each in special if each.path == submodules.FILE),
-            known={each.path: contents[each.id] for each in builds},
+            known={each.path: contents[each.id] for each in early},
         )
+
+    def _before(self, remote: Remote) -> dict[str, bytes]:
+        """Contents by id out of what is kept of a repository's other revisions: of a commit only the new is read."""
+        with self._guard:
+            kept = [each for key, each in self._listings.items() if key[:2] == (remote.url, remote.auth.fingerprint)]
+        return {each.nodes[path].id: content for each in kept for path, content in each.known.items()}
 
     def _read(
         self, remote: Remote, text: str, ref: str, nodes: Mapping[str, Node], paths: list[str]
     ) -> dict[str, bytes]:
+        if (total := sum(nodes[path].size for path in paths)) > MAX_TOTAL:
+            raise TooLarge(f"{total} bytes of files, limit {MAX_TOTAL}")
+        ids = list(dict.fromkeys(nodes[path].id for path in paths))
         with self._mirrors.use(remote) as mirror:
-            commit = revision.parse(text).hash
-            mirror.fetch(Found(commit, ref))  # the mirror may have been dropped since
-            contents = mirror.objects.read_blobs([nodes[path].id for path in paths])
+            try:
+                contents = mirror.objects.read_known(ids)
+            except NotFound:  # the mirror was dropped since
+                mirror.fetch(Found(revision.parse(text).hash, ref))
+                contents = mirror.objects.read_known(ids)
         return {path: contents[nodes[path].id] for path in paths}
 
 
-def _builds(entries: Sequence[TreeEntry]) -> list[TreeEntry]:
-    """The build files, as far as they are small: what each render reads is found out from them, and one look at the
-    mirror for a thousand paths takes less than a thousand looks."""
-    found, total = [], 0
-    for each in entries:
-        size = each.size or 0
-        if each.is_file and posixpath.basename(each.path) in NAMES and size <= _SMALL:
-            total += size
-            if total > _ALL_BUILDS:
-                break
-            found.append(each)
-    return found
+def _early(entries: Sequence[TreeEntry]) -> list[TreeEntry]:
+    """Build files and manifests, as far as they are small: one look at the mirror for a thousand paths takes less than
+    a thousand looks. What each render reads is found out from the build files, so they come first."""
+    files = [each for each in entries if each.is_file and each.size <= _SMALL]
+    builds = [each for each in files if posixpath.basename(each.path) in NAMES]
+    manifests = [
+        each for each in files if each.path.endswith(_MANIFESTS) and posixpath.basename(each.path) not in NAMES
+    ]
+    return [*_up_to(_ALL_BUILDS, builds), *_up_to(_ALL_MANIFESTS, manifests)]
+
+
+def _up_to(limit: int, entries: Sequence[TreeEntry]) -> list[TreeEntry]:
+    totals = accumulate(each.size for each in entries)
+    return [each for each, total in zip(entries, totals, strict=True) if total <= limit]
 
 
 def _node(entry: TreeEntry) -> Node:
