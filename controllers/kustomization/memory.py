@@ -22,6 +22,8 @@ class Memory:
     applied: str = ""
     """What was applied and is waited for; "" where nothing is."""
     waiting_since: float = 0.0
+    current: frozenset[Identity] = frozenset()
+    """Objects that were current at the last look of the wait for health."""
     applied_at: datetime | None = None
     known: dict[Identity, Known] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)

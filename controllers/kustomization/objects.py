@@ -39,15 +39,20 @@ class Watching(Protocol):
     ) -> Any: ...
 
 
+_NOTES = "deployment.kubernetes.io/"
+"""Annotations that the Deployment controller writes down its own progress in: nobody's edit."""
+
+
 def fingerprint(manifest: Manifest) -> Fingerprint:
     """What moves when somebody edits an object, and stays through changes of its status."""
     meta = manifest["metadata"]
     generation = meta.get("generation")
+    annotations = (meta.get("annotations") or {}).items()
     return (
         meta.get("uid"),
         generation if generation is not None else meta.get("resourceVersion"),
         tuple(sorted((meta.get("labels") or {}).items())),
-        tuple(sorted((meta.get("annotations") or {}).items())),
+        tuple(sorted(each for each in annotations if not each[0].startswith(_NOTES))),
         bool(meta.get("deletionTimestamp")),
     )
 
@@ -62,6 +67,7 @@ class OwnedObjects:
         self._dirty: dict[Key, set[Identity]] = defaultdict(set)
         self._held: dict[Key, list[tuple[Identity, str, Manifest]]] = {}
         self._waiting: set[Key] = set()
+        self._moved: dict[Key, set[Identity]] = defaultdict(set)
 
     def cover(self, resources: Iterable[Resource]) -> None:
         """Watches these kinds in the whole cluster from now on."""
@@ -93,12 +99,26 @@ class OwnedObjects:
         known.update({identity: fingerprint(manifest) for identity, manifest in left.items()})
         versions = {identity: manifest["metadata"].get("resourceVersion") for identity, manifest in left.items()}
         for identity, type_, manifest in self._held.pop(owner, []):
-            if not _older(manifest, versions.get(identity)):
+            if _newer(manifest, versions.get(identity)):
                 self._judge(owner, identity, type_, manifest)
 
     def wait(self, owner: Key, waiting: bool) -> None:
         """Does it want to hear of status changes too?"""
         (self._waiting.add if waiting else self._waiting.discard)(owner)
+        if not waiting:
+            self._moved.pop(owner, None)
+
+    def take_moved(self, owner: Key) -> set[Identity]:
+        """Objects of which an event came since the last call while it waited."""
+        return self._moved.pop(owner, set())
+
+    def hears(self, owner: Key, identity: Identity) -> bool:
+        """Would an event of this object reach us?"""
+        group, kind, namespace, _ = identity
+        places = ("", namespace or owner.namespace)
+        return any(
+            (resource.group, resource.kind) == (group, kind) and place in places for resource, place in self._watches
+        )
 
     def take_dirty(self, owner: Key) -> set[Identity]:
         return self._dirty.pop(owner, set())
@@ -107,7 +127,7 @@ class OwnedObjects:
         return bool(self._dirty.get(owner))
 
     def forget(self, owner: Key) -> None:
-        for table in (self._left, self._dirty, self._held):
+        for table in (self._left, self._dirty, self._held, self._moved):
             table.pop(owner, None)
         self._waiting.discard(owner)
 
@@ -127,6 +147,8 @@ class OwnedObjects:
         left = self._left.get(owner, {}).get(identity)
         if left is None:
             return
+        if owner in self._waiting:
+            self._moved[owner].add(identity)
         if type_ == "DELETED" or fingerprint(manifest) != left:
             self._dirty[owner].add(identity)
             self._on_dirty(owner)
@@ -134,7 +156,7 @@ class OwnedObjects:
             self._on_status(owner)
 
 
-def _older(manifest: Manifest, version: Any) -> bool:
-    """Is an event's object older than what an apply answered?"""
+def _newer(manifest: Manifest, version: Any) -> bool:
+    """Does an event tell more than what an apply answered? True where that cannot be told."""
     mine = str(manifest["metadata"].get("resourceVersion") or "")
-    return mine.isdigit() and str(version or "").isdigit() and int(mine) < int(version)
+    return not (mine.isdigit() and str(version or "").isdigit() and int(mine) <= int(version))

@@ -26,7 +26,7 @@ from controllers.runtime.kube import KubeClient
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT, Store
 
-from . import dependencies, inventory, wait
+from . import dependencies, inventory
 from .apply import Applied, Applier, ApplyFailed, Identity
 from .building import Builder, Built
 from .coverage import Coverage
@@ -37,12 +37,10 @@ from .expressions import Evaluator
 from .finalize import Finalizer
 from .git_reconcile import Policies, add_finalizer
 from .guards import check_deletions, check_objects
-from .health import aggregate, failures
-from .health_expr import ExpressionError
+from .healthwait import PRUNE_HELD, HealthWait
 from .held import MODE, RULES, BadAnnotation
 from .history import recorded
 from .inventory import Entry, entry_of
-from .kstatus import State
 from .labels import annotations_of, identity, owner_labels, with_metadata
 from .lead_time import Meters, lead_times
 from .memory import Memory
@@ -52,9 +50,6 @@ from .render import Rendered
 from .run import Run
 from .tenant import KustomizationSettings, account, view
 from .touched import Reads, reads_of
-
-HEALTHY, PRUNE_HELD = "Healthy", "PruneHeld"
-
 
 class Reconciler:
     def __init__(
@@ -77,6 +72,10 @@ class Reconciler:
         self._kube, self._builder, self._objects = kube, builder, objects
         self._own, self._settings, self._policies = own_namespace, settings, policies
         self._evaluator = evaluator
+        self._health = HealthWait(
+            objects, evaluator, meters, inventory=self._inventory, poll=settings.health_poll, clock=clock,
+            monotonic=monotonic,
+        )  # fmt: skip
         self._draft, self._store, self._clock, self._monotonic = draft, store, clock, monotonic
         self._memories: dict[Key, Memory] = {}
         self._meters = meters
@@ -213,8 +212,10 @@ class Reconciler:
                     await applier.run([each for each in objects if not only or identity(each) in only])
             finally:
                 left = {each.identity: each.live for each in applier.applied if each.live and each.action != "skipped"}
+                self._health.begin(run, left)
                 self._objects.end(run.key, left, whole=not only)
         except ApplyFailed as error:
+            self._objects.wait(run.key, False)
             self._remember(run, rendered, "ReconciliationFailed")
             done = [f"{each.subject} {each.action}" for each in applier.applied if each.action in _WRITTEN]
             text = f"{error}" + (f"; before that: {', '.join(done[:20])}" if done else "")
@@ -276,11 +277,8 @@ class Reconciler:
             text = "; ".join(rendered.refused[:5])
             more = f"; the other {len(run.objects)} objects are applied" if run.objects else ""
             raise NotReady("BuildFailed", f"decryption failed: {text}{more}", retry_after=run.retry_interval)
-        wanted = self._targets(run)
-        if wanted:
-            pending = await self._health(run, wanted)
-            if pending is not None:
-                return pending
+        if (pending := await self._health.pending(run)) is not None:
+            return pending
         await self._prune(run)
         self._objects.wait(run.key, False)
         built, memory = _built(run), run.memory
@@ -303,53 +301,6 @@ class Reconciler:
         by = f" by {built.metadata['author']}" if built.metadata.get("author") else ""
         run.draft.event("Delivered", f"{built.revision}{by}: {times}")
         self._meters.delivered(run.key.namespace, times)
-
-    def _targets(self, run: Run) -> list[tuple[Entry, Manifest | None]]:
-        objects = [each for each in run.objects if identity(each) not in run.memory.skipped]
-        return wait.targets(run.spec, objects, run.key.namespace)
-
-    async def _health(self, run: Run, wanted: list[tuple[Entry, Manifest | None]]) -> Result | None:
-        """None where all is well. Raises NotReady where it failed or took too long."""
-        try:
-            expressions = wait.expressions(run.spec.health_check_exprs)
-        except ExpressionError as error:
-            raise Stalled("InvalidCELExpression", f"spec.healthCheckExprs: {error}") from None
-        observed = await wait.look(run.tenant, wanted, expressions, self._evaluator)
-        state = aggregate(each.status.state for each in observed)
-        if state is State.CURRENT:
-            run.draft.condition(HEALTHY, "True", "Succeeded", f"{len(observed)} objects are healthy")
-            self._meters.healthy(self._monotonic() - run.memory.waiting_since)
-            return None
-        self._objects.wait(run.key, True)
-        text, waited = failures(observed), self._monotonic() - run.memory.waiting_since
-        if state is not State.FAILED and waited < run.timeout:
-            run.draft.condition(HEALTHY, "Unknown", "Progressing", text)
-            await self._progressing(run, f"waiting for health: {text}")
-            return Result(min(self._settings.health_poll, max(0.2, run.timeout - waited)))
-        run.memory.applied = ""
-        how = "failed early due to stalled resources" if state is State.FAILED else f"timeout after {run.timeout:g} s"
-        run.draft.condition(HEALTHY, "False", "HealthCheckFailed", text)
-        self._hold_prune(run)
-        raise NotReady(
-            "HealthCheckFailed",
-            f"health check {how}: {text}",
-            retry_after=run.retry_interval or parse_duration(run.spec.interval),
-        )
-
-    async def _progressing(self, run: Run, message: str) -> None:
-        run.draft.status = conditions.ready(
-            run.manifest, status="Unknown", reason="Progressing", message=message,
-            now=conditions.timestamp(self._clock()), base=run.draft.status,
-        )  # fmt: skip
-        await run.draft.write()
-        run.draft.written_by_hand = True
-
-    def _hold_prune(self, run: Run) -> None:
-        """Says which objects wait to be deleted until the new ones are healthy."""
-        stale = inventory.difference(self._inventory(run), [entry_of(each) for each in run.objects])
-        if stale and run.spec.prune:
-            names = ", ".join(map(str, stale[:10]))
-            run.draft.condition(PRUNE_HELD, "True", "HealthCheckFailed", f"not deleted before all is healthy: {names}")
 
     async def _prune(self, run: Run) -> None:
         """Deletes what is no longer rendered, and leaves the exact inventory."""

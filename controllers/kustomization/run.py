@@ -27,6 +27,8 @@ class Run:
     tenant: KubeClient
     built: Built | None = None
     policy: Policy = field(default_factory=Policy)
+    fresh: bool = False
+    """Was something applied in this very run?"""
     objects: list[Manifest] = field(default_factory=list)
     """What is rendered, with owner labels and namespaces as applied."""
 

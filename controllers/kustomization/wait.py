@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,6 +13,7 @@ from controllers.api.resource import Manifest
 from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKind
 
 from . import cause
+from .apply import Identity
 from .expressions import Evaluator
 from .health import Observed, is_fulfilled, with_pods
 from .health_expr import ExpressionError, HealthExpressions
@@ -51,15 +52,29 @@ async def look(
     evaluator: Evaluator,
     *,
     concurrent: int = 8,
+    current: Collection[Identity] = (),
 ) -> list[Observed]:
-    """The state of every target now."""
+    """The state of every target now; those that are `current`, as the caller knows, are not asked for."""
     slots = asyncio.Semaphore(concurrent)
 
     async def one(entry: Entry, manifest: Manifest | None) -> Observed:
+        if entry.identity in current:
+            return Observed(str(entry), Status(State.CURRENT))
         async with slots:
             return Observed(str(entry), await _state(kube, entry, manifest, exprs, evaluator))
 
     return list(await asyncio.gather(*(one(entry, manifest) for entry, manifest in wanted)))
+
+
+def is_current_for_good(live: Manifest) -> bool:
+    """Does what an apply answered tell already that an object is current?
+
+    So it is with kinds that have no generation (ConfigMaps, Secrets, accounts, roles): nobody works on them after a
+    write. All others are looked at, for their controllers may have something to say in the next moment.
+    """
+    if live["metadata"].get("generation") is not None or live["metadata"].get("deletionTimestamp"):
+        return False
+    return compute(live, now=datetime.now(UTC), flux_jobs=True).state is State.CURRENT
 
 
 async def _state(

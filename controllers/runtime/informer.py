@@ -59,6 +59,19 @@ class Wanted:
         return time.monotonic() - self.heard
 
 
+class _NoEssence(kopf.DiffBaseStorage):
+    """kopf copies each object to tell what changed in it, for handlers of a kind that we do not have."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Nothing is kept, on an object least of all."""
+
+
 class Informer:
     """`add` before `run`; `run` until `stop` is set. One per process."""
 
@@ -154,6 +167,7 @@ class Informer:
         settings.peering.standalone = True
         settings.scanning.disabled = True
         settings.process.ultimate_exiting_timeout = None  # kopf would SIGKILL us after a signal of its own counting
+        settings.persistence.diffbase_storage = _NoEssence()
         settings.queueing.idle_timeout = 0.5
         settings.watching.chunk_size = own.watch.page
         settings.watching.server_timeout = max(1, round(own.watch.timeout))  # the API takes whole seconds
