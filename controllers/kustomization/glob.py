@@ -6,6 +6,7 @@ pattern is a list of tokens that is walked as a small automaton, so no backtrack
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 STAR = None
@@ -33,6 +34,9 @@ class Glob:
     """A parsed pattern."""
 
     tokens: tuple[One | None, ...]
+    ends: tuple[str, ...] = ()
+    """The text of a pattern without wildcards, or those before and after its only star: nearly every pattern that
+    people write is one of the two, and is compared without the automaton. Empty for all others."""
 
     @classmethod
     def parse(cls, text: str) -> Glob:
@@ -57,11 +61,17 @@ class Glob:
                     character = text[position]
                     position += 1
                 tokens.append(One(((character, character),)))
-        return cls(tuple(tokens))
+        return cls(tuple(tokens), _ends(tokens))
 
     def matches(self, text: str) -> bool:
         """Does it match the whole text?"""
-        return len(text) in self.prefixes(text)
+        match self.ends:
+            case (whole,):
+                return text == whole
+            case (before, after):
+                return len(text) >= len(before) + len(after) and text.startswith(before) and text.endswith(after)
+            case _:
+                return len(text) in self.prefixes(text)
 
     def prefixes(self, text: str) -> list[int]:
         """Lengths of all prefixes of `text` that it matches, ascending."""
@@ -86,7 +96,8 @@ class Glob:
         return found
 
     def reversed(self) -> Glob:
-        return Glob(tuple(reversed(self.tokens)))
+        tokens = tuple(reversed(self.tokens))
+        return Glob(tokens, _ends(tokens))
 
     def _closed(self, reached: set[int]) -> set[int]:
         """A star may stand for nothing."""
@@ -94,6 +105,19 @@ class Glob:
             if position < len(self.tokens) and self.tokens[position] is STAR:
                 reached.add(position + 1)
         return reached
+
+
+def _ends(tokens: Sequence[One | None]) -> tuple[str, ...]:
+    texts = [""]
+    for token in tokens:
+        if token is STAR:
+            texts.append("")
+            continue
+        letters = token.ranges or ()
+        if token.negated or len(letters) != 1 or letters[0][0] != letters[0][1]:
+            return ()
+        texts[-1] += letters[0][0]
+    return tuple(texts) if len(texts) <= 2 else ()
 
 
 def _class(text: str, position: int) -> tuple[One, int]:
