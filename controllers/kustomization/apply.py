@@ -23,8 +23,9 @@ from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKind
 from . import drift
 from .diff import Operation, mask_patch
 from .drift import IgnoreRule
-from .drift_policy import Drift, Mode, Policy, foreign, gone, judge
+from .drift_policy import Drift, Mode, Policy, check_mode, foreign, gone, judge
 from .fieldpath import without
+from .held import BadAnnotation
 from .immutable import is_immutable
 from .inventory import entry_of
 from .kstatus import State, compute
@@ -158,9 +159,12 @@ class Applier:
         """What would be done to an object, or why it is refused."""
         async with self._slots:
             try:
+                check_mode(wanted)
                 return await self._compare(wanted)
             except UnknownKind as error:
                 return f"{describe(wanted)} dry-run failed: {error}"
+            except BadAnnotation as error:
+                return f"{describe(wanted)}: {error}"
             except ApiError as error:
                 return f"{describe(wanted)} dry-run failed ({error.reason}): {error.message}"
 
@@ -169,7 +173,8 @@ class Applier:
         live = await self._get(resource, wanted)
         if skip_reason(wanted, live):
             return _Candidate(wanted, resource, live, "skipped", wanted)
-        if live is None and (lost := gone(wanted, self._policy, known=identity(wanted) in self._known, now=self._now)):
+        known_alive = self._same or identity(wanted) in self._known
+        if live is None and (lost := gone(wanted, self._policy, known=known_alive, now=self._now)):
             return _Candidate(wanted, resource, None, drift.HELD, wanted, drifts=(lost,))
         sent = drift.payload(wanted, live, self._rules, manager=MANAGER)
         known = self._known.get(identity(wanted))
@@ -206,7 +211,7 @@ class Applier:
         fields: tuple[Operation, ...] = ()
         if action == drift.CONFIGURED:
             fields = tuple(mask_patch(field_changes(live, dry), fields=hidden))
-        others = foreign(live, ours=MANAGER)
+        others = foreign(live, ours=MANAGER, drifted=[each.field.path for each in drifts])
         return _Candidate(wanted, resource, live, action, sent, fields, drifts=drifts, foreign=others)
 
     def _before(self, wanted: Manifest, sent: Manifest) -> Manifest | None:

@@ -10,6 +10,7 @@ import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import re2
@@ -59,13 +60,34 @@ def target_of(spec: Mapping[str, Any] | None) -> Target:
     return Target(**{names.get(key, key): str(spec[key]) for key in known if spec.get(key)})
 
 
+def check_target(target: Target) -> None:
+    """Raises ValueError for an expression or a selector that cannot be read."""
+    for name in ("group", "version", "kind", "name", "namespace"):
+        try:
+            _compiled(getattr(target, name))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    for name, text in (("labelSelector", target.label_selector), ("annotationSelector", target.annotation_selector)):
+        try:
+            LabelSelector.parse(text)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+
+
 def _regex(pattern: str, text: str) -> bool:
-    if not pattern:
-        return True
+    return not pattern or _compiled(pattern).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> Any:
+    options = re2.Options()
+    options.log_errors = False  # the library would write to standard error
     try:
-        return re2.fullmatch(pattern, text) is not None
+        return re2.compile(pattern, options=options)
     except re2.error as error:
-        raise ValueError(f"regular expression {pattern[:100]!r}: {error}") from None
+        told = error.args[0] if error.args else ""
+        told = told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+        raise ValueError(f"regular expression {pattern[:100]!r}: {told}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +99,19 @@ class IgnoreRule:
 
 
 def rules_of(specs: Iterable[Mapping[str, Any]]) -> list[IgnoreRule]:
-    """`spec.ignore`."""
-    return [IgnoreRule(tuple(spec.get("paths") or ()), target_of(spec.get("target"))) for spec in specs]
+    """`spec.ignore`. Raises ValueError naming the field that cannot be read."""
+    rules = [IgnoreRule(tuple(spec.get("paths") or ()), target_of(spec.get("target"))) for spec in specs]
+    for index, rule in enumerate(rules):
+        for number, path in enumerate(rule.paths):
+            try:
+                segments(path)
+            except ValueError as error:
+                raise ValueError(f"spec.ignore[{index}].paths[{number}]: {error}") from None
+        try:
+            check_target(rule.target)
+        except ValueError as error:
+            raise ValueError(f"spec.ignore[{index}].target.{error}") from None
+    return rules
 
 
 def ignored_paths(manifest: Manifest, rules: Iterable[IgnoreRule]) -> list[str]:

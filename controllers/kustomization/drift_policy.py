@@ -22,7 +22,7 @@ from typing import Any
 from controllers.api.resource import Manifest
 
 from .diff import MASK, segments
-from .drift import Target, target_of
+from .drift import Target, check_target, target_of
 from .fieldpath import ABSENT, Holder, differences, held_by_others, holders, lookup
 from .held import MODE, RULES, BadAnnotation, HeldField, Release, read_held, read_releases
 from .inventory import entry_of
@@ -146,16 +146,30 @@ def _rule(index: int, item: Any) -> Rule:
     paths, target = item.get("paths") or [], item.get("target") or {}
     if not isinstance(paths, list) or not isinstance(target, Mapping):
         raise BadAnnotation(f"{where}: expected a list in paths and an object in target")
+    if unknown := sorted(set(map(str, target)) - _TARGET):  # a misspelt field would leave a rule that matches all
+        expected = ", ".join(sorted(_TARGET))
+        raise BadAnnotation(f"{where}: target: unknown field {unknown[0][:40]!r}, expected some of {expected}")
     try:
         for path in paths:
             segments(str(path))
-        rule = Rule(parse_mode(str(item["mode"])), target_of(target), tuple(map(str, paths)))
-        rule.target.matches({"apiVersion": "v1", "kind": "X", "metadata": {"name": "x"}})  # expressions that are none
+    except ValueError as error:
+        raise BadAnnotation(f"{where}: paths: {error}") from None
+    rule = Rule(_mode_of_rule(where, item["mode"]), target_of(target), tuple(map(str, paths)))
+    try:
+        check_target(rule.target)
+    except ValueError as error:
+        raise BadAnnotation(f"{where}: target: {error}") from None
+    return rule
+
+
+_TARGET = {"group", "version", "kind", "name", "namespace", "labelSelector", "annotationSelector"}
+
+
+def _mode_of_rule(where: str, mode: Any) -> Mode:
+    try:
+        return parse_mode(str(mode))
     except BadAnnotation as error:
         raise BadAnnotation(f"{where}: mode: {str(error).rpartition(': ')[2]}") from None
-    except ValueError as error:
-        raise BadAnnotation(f"{where}: {error}") from None
-    return rule
 
 
 def _below(path: str, pattern: str) -> bool:
@@ -202,8 +216,8 @@ def judge(
 def gone(wanted: Manifest, policy: Policy, *, known: bool, now: str) -> Drift | None:
     """A whole object that a hand deleted, where that is not to be undone; None where it is to be created.
 
-    Only what this process saw alive (`known`) or what is held already counts as deleted: the inventory names objects
-    before they exist.
+    Only what is known to have been there (`known`: this process saw it, or this very render was applied whole before)
+    or what is held already counts as deleted: the inventory names objects before they exist.
     """
     entry = entry_of(wanted).id
     held = policy.is_held(entry, "")
@@ -233,14 +247,24 @@ def _shown(value: Any, secret: bool) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
-def foreign(live: Manifest, *, ours: str) -> tuple[str, ...]:
-    """What other managers added to an object of ours: `/metadata/labels/x (kubectl-label, Update)`, no times."""
+def check_mode(manifest: Manifest) -> None:
+    """Raises BadAnnotation where an object's own mode is none, before it ever drifts."""
+    if text := annotations_of(manifest).get(MODE):
+        parse_mode(text)
+
+
+def foreign(live: Manifest, *, ours: str, drifted: Iterable[str] = ()) -> tuple[str, ...]:
+    """What other managers added to an object of ours: `/metadata/labels/x (kubectl-label, Update)`, no times.
+
+    `drifted` are paths of fields that Git does speak of: they are no additions, whoever holds them now.
+    """
     if not any(each.get("manager") == ours for each in (live["metadata"].get("managedFields") or ())):
         return ()
+    told = tuple(drifted)
     found = {
         f"{path} ({holder.manager}, {holder.operation})"
         for path, holder in held_by_others(live, ours=ours)
-        if holder.manager not in SYSTEM
+        if holder.manager not in SYSTEM and not any(path == one or path.startswith(f"{one}/") for one in told)
     }
     return tuple(sorted(found)[:MOST_FOREIGN])
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from controllers.api.kustomize import KustomizationSpec
 from controllers.api.resource import Manifest
 from controllers.api.tenancy import MINTING_SECRET_TYPES, ApplyKind, Decision, Request, WriteSecretType
 from controllers.decryption.decryptor import is_encrypted_object
 from controllers.runtime.result import NotReady, Stalled
 
+from .drift import rules_of
 from .git_reconcile import Policies
+from .health_expr import ExpressionError, HealthExpressions, check
 from .inventory import Entry, difference, entry_of
 from .labels import annotations_of, bad_labels, describe
 from .order import group_of
@@ -17,6 +20,25 @@ from .order import group_of
 ALLOW_EMPTY = "kustomize.inhaul.dev/allow-empty"
 MAX_DELETES = "kustomize.inhaul.dev/max-deletes"
 """A number, or a percentage of what is owned: `10`, `25%`."""
+
+
+def check_spec(manifest: Manifest, spec: KustomizationSpec) -> None:
+    """Raises Stalled for what only an edit of the spec can mend, before anything is fetched or applied."""
+    try:
+        rules_of((manifest.get("spec") or {}).get("ignore") or ())
+    except ValueError as error:
+        raise Stalled("InvalidSpec", str(error)) from None
+    for index, each in enumerate(spec.health_check_exprs):
+        try:
+            HealthExpressions(each.current, each.in_progress, each.failed)
+        except ExpressionError as error:
+            raise Stalled("InvalidCELExpression", f"spec.healthCheckExprs[{index}] ({each.kind}): {error}") from None
+    for index, dependency in enumerate(spec.depends_on):
+        try:
+            check("readyExpr", dependency.ready_expr)
+        except ExpressionError as error:
+            text = f"spec.dependsOn[{index}] ({dependency.name}): {error}"
+            raise Stalled("InvalidCELExpression", text) from None
 
 
 def check_objects(objects: Sequence[Manifest], namespace: str, policies: Policies) -> None:

@@ -38,11 +38,7 @@ class HealthExpressions:
         if not self.current:
             raise ExpressionError("expression Current not specified")
         for name, text in (("Current", self.current), ("InProgress", self.in_progress), ("Failed", self.failed)):
-            if text:
-                try:
-                    compile_cel(text, names_in(text))
-                except CelError as error:
-                    raise ExpressionError(f"failed to parse the expression {name}: {error}") from None
+            check(name, text)
 
     def evaluate(self, manifest: Manifest) -> Status:
         """The object's status. Raises ExpressionError."""
@@ -58,6 +54,16 @@ class HealthExpressions:
             if text and holds(text, manifest):
                 return Status(state, f"{state}Expression", f"the health expression for {state} holds")
         return Status(State.IN_PROGRESS, "NoExpressionHolds", "no health expression holds")
+
+
+def check(name: str, text: str) -> None:
+    """Raises ExpressionError where an expression (none is fine) cannot be read; it names it."""
+    if not text:
+        return
+    try:
+        compile_cel(text, names_in(text))
+    except CelError as error:
+        raise ExpressionError(f"failed to parse the expression {name}: {error}") from None
 
 
 def names_in(expression: str) -> tuple[str, ...]:

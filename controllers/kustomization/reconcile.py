@@ -19,7 +19,6 @@ from controllers.api.base import parse
 from controllers.api.duration import parse_duration
 from controllers.api.kustomize import KustomizationSpec
 from controllers.api.resource import Key, Manifest
-from controllers.api.unserved import unsupported
 from controllers.runtime import conditions
 from controllers.runtime.draft import Draft
 from controllers.runtime.kube import KubeClient
@@ -36,7 +35,7 @@ from .drift_state import DriftBook, DriftState, released
 from .expressions import Evaluator
 from .finalize import Finalizer
 from .git_reconcile import Policies, add_finalizer
-from .guards import check_deletions, check_objects
+from .guards import check_deletions, check_objects, check_spec
 from .healthwait import PRUNE_HELD, HealthWait
 from .held import MODE, RULES, BadAnnotation
 from .history import recorded
@@ -50,6 +49,7 @@ from .render import Rendered
 from .run import Run
 from .tenant import KustomizationSettings, account, view
 from .touched import Reads, reads_of
+
 
 class Reconciler:
     def __init__(
@@ -94,19 +94,17 @@ class Reconciler:
         if (marked := await add_finalizer(self._kube, manifest)) is not None:
             self._store().put(marked)  # the next run may come before the event of this write
         spec = parse(KustomizationSpec, manifest)
-        if spec.suspend:
-            draft.written_by_hand = True  # a suspended object keeps its status as it is
+        if requested := annotations_of(manifest).get(REQUESTED_AT):
+            draft.status["lastHandledReconcileAt"] = requested
+        if not draft.wanted(spec):
             return Result()
-        if paths := unsupported(manifest):
-            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
+        check_spec(manifest, spec)
         memory = self._memories.setdefault(key, Memory())
         try:
             policy = policy_of(manifest)
         except BadAnnotation as error:
             raise Stalled("InvalidDriftPolicy", str(error)) from None
         run = Run(key, draft, manifest, spec, memory, self.tenant(manifest), policy=policy)
-        if requested := annotations_of(manifest).get(REQUESTED_AT):
-            draft.status["lastHandledReconcileAt"] = requested
         try:
             return await self._carry_out(run)
         finally:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 _TERM = re.compile(
     r"\s*(?:(?P<absent>!)\s*(?P<no>[^\s,=!()]+)"
-    r"|(?P<key>[^\s,=!()]+)\s*(?:(?P<set>in|notin)\s*\(\s*(?P<values>[^()]*)\)|(?P<op>==|=|!=)\s*(?P<value>[^\s,()]*))?)"
+    r"|(?P<key>[^\s,=!()]+)\s*(?:(?P<set>in|notin)\s*\(\s*(?P<values>[^()]*)\)|(?P<op>==|=|!=)\s*(?P<value>[^\s,()=!]*))?)"
     r"\s*(?:,|$)"
 )
 

@@ -121,6 +121,9 @@ async def test_old_objects_go_only_when_the_new_are_healthy(world: World) -> Non
         done = await world.applied("app", "team-a", commit)
         assert find(done["status"], "PruneHeld") is None
         assert await world.data("more", "team-a") is None
+        await world.kube.patch(KUSTOMIZATIONS, "app", "team-a", body={"spec": {"wait": False}})
+        done = await world.condition("app", "team-a", "True")
+        assert find(done["status"], "Healthy") is None, "nobody asks for health any more"
 
 
 async def tell(world: World, size: int, type_: str, status: str, reason: str = "Told") -> None:

@@ -106,21 +106,29 @@ async def test_a_field_that_a_hand_changed_is_held_through_revisions_until_it_is
 
 
 async def test_a_restart_forgets_nothing_that_is_held_and_sees_what_was_removed_meanwhile(world: World) -> None:
-    await start(world, {"app/a.yaml": configmap("a", "team-a", x="1", y="1")}, mode="Alert")
+    files = {"app/a.yaml": configmap("a", "team-a", x="1", y="1"), "app/b.yaml": configmap("b", "team-a")}
+    await start(world, files, mode="Alert")
     async with running(world.manager()):
         await world.condition("app", "team-a", "True")
         await edit(world, "a", {"data": {"x": "2"}}, kind=CONFIGMAPS)
         await world.condition("app", "team-a", "False", "DriftDetected")
     await edit(world, "a", {"data": {"y": None}}, kind=CONFIGMAPS)
+    await world.kube.delete(CONFIGMAPS, "b", "team-a")
     async with running(world.manager()):
 
-        async def both() -> bool:
+        async def all_three() -> bool:
             found = await world.kube.get(KUSTOMIZATIONS, "app", "team-a")
             held = json.loads(found["metadata"]["annotations"][HELD])
-            return {each["path"] for each in held} == {"/data/x", "/data/y"}
+            wanted = {
+                ("team-a_a__ConfigMap", "/data/x"),
+                ("team-a_a__ConfigMap", "/data/y"),
+                ("team-a_b__ConfigMap", ""),
+            }
+            return {(each["object"], each.get("path", "")) for each in held} == wanted
 
-        await world.until(both)
+        await world.until(all_three)
         assert await world.data("a", "team-a") == {"x": "2"}
+        assert await world.data("b", "team-a") is None
 
 
 async def test_rules_and_objects_decide_for_themselves_and_the_rest_is_reverted(world: World) -> None:
@@ -151,7 +159,9 @@ async def test_rules_and_objects_decide_for_themselves_and_the_rest_is_reverted(
 
         async def listed() -> bool:
             told = find((await world.kube.get(KUSTOMIZATIONS, "app", "team-a"))["status"], "ForeignFields") or {}
-            return "/spec/paused (kubectl-edit, Update)" in told.get("message", "")
+            message = told.get("message", "")
+            assert "/data/x" not in message, "a field of Git's is no addition, not even while a hand holds it"
+            return "/spec/paused (kubectl-edit, Update)" in message
 
         await world.until(listed)
 
@@ -181,11 +191,25 @@ async def test_an_object_that_a_hand_deleted_stays_away_under_alert_and_comes_ba
 
 
 async def test_a_policy_that_cannot_be_read_stalls_and_names_the_annotation(world: World) -> None:
-    await start(world, {"app/a.yaml": configmap("a", "team-a")}, mode="Sometimes")
+    await start(world, {"app/a.yaml": configmap("a", "team-a", x="1")}, mode="Sometimes")
     async with running(world.manager()):
         found = await world.condition("app", "team-a", "False", "InvalidDriftPolicy")
         assert MODE in (find(found["status"], "Ready") or {})["message"]
         assert await world.data("a", "team-a") is None
+        wrong = configmap("b", "team-a", x="1").replace("{name: b", f"{{annotations: {{{MODE}: Often}}, name: b")
+        await world.push({"app/b.yaml": wrong}, "team-a")
+        await annotate(world, mode=None)
+        told = f"ConfigMap/team-a/b: annotation {MODE}: found 'Often', expected Revert, Alert or Ignore"
+        await _refused(world, told)
+        await world.push({"app/b.yaml": None}, "team-a")
+        await world.condition("app", "team-a", "True")
+        await edit(world, "a", {"data": {"x": "2"}, "metadata": {"annotations": {MODE: "Live"}}}, kind=CONFIGMAPS)
+        await _refused(world, "ConfigMap/team-a/a: annotation")
+
+
+async def _refused(world: World, text: str) -> None:
+    found = await world.condition("app", "team-a", "False", "ReconciliationFailed")
+    assert text in (find(found["status"], "Ready") or {})["message"]
 
 
 async def _field(world: World, name: str, value: Any) -> bool:

@@ -98,6 +98,9 @@ async def test_a_ready_expression_stands_for_the_dependencys_readiness(world: Wo
         await world.condition("one", "team-a", "True")
         await world.condition("two", "team-a", "False", "DependencyNotReady")
         assert await world.data("two", "team-a") is None
+        body = {"metadata": {"annotations": {"open": "yes"}}}
+        await world.kube.patch(KUSTOMIZATIONS, "one", "team-a", body=body)
+        await world.condition("two", "team-a", "True")
 
 
 async def test_a_labelled_input_wakes_who_reads_it(world: World) -> None:
