@@ -121,24 +121,25 @@ def generate(
     spec: Mapping[str, Any],
     *,
     ignored: Callable[[str], bool] = lambda path: False,
+    exists: Callable[[str], bool] | None = None,
 ) -> Generated:
-    """The kustomization of a directory with a Kustomization's spec merged in. Raises BadSource."""
+    """The kustomization of a directory with a Kustomization's spec merged in. Raises BadSource.
+
+    `files` are those below the directory; `exists` tells of any path from the root whether it leads anywhere (none
+    given: whether it is among `files`).
+    """
     path = own_file(files, directory)
     if path:
         content = read_kustomization(path, files[path])
     else:
         listed = manifest_files(files, directory, ignored=ignored)
         content = {"apiVersion": API_VERSION, "kind": "Kustomization", "resources": [f"./{name}" for name in listed]}
-    merge_spec(content, spec, exists=lambda name: _exists(files, directory, name))
+    there = exists or (lambda name: name in files or any(each.startswith(f"{name}/") for each in files))
+    merge_spec(content, spec, exists=lambda name: there(posixpath.normpath(posixpath.join(directory, name))))
     if not path and not (content["resources"] or content.get("components")):
         content.pop("resources")
         content.setdefault("namespace", PLACEHOLDER)
     return Generated(path or posixpath.join(directory, NAMES[0]), content, existed=bool(path))
-
-
-def _exists(files: Mapping[str, bytes], directory: str, name: str) -> bool:
-    wanted = posixpath.normpath(posixpath.join(directory, name))
-    return wanted in files or any(path.startswith(f"{wanted}/") for path in files)
 
 
 def read_kustomization(path: str, content: bytes) -> Manifest:

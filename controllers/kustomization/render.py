@@ -99,8 +99,9 @@ def find_source(
         if plain is not None and not is_transforming(spec):
             return Source(directory, None, None, plain, {each: tree.nodes[each].id for each in plain})
     names = [own] if own else [each for each in tree.below(directory) if each.endswith((".yaml", ".yml"))]
-    known: dict[str, bytes] = dict.fromkeys(tree.nodes, b"") | tree.read([each for each in names if not ignored(each)])
-    made = generate(known, directory, spec, ignored=ignored)
+    known: dict[str, bytes] = dict.fromkeys(tree.entries(directory), b"")
+    known |= tree.read([each for each in names if not ignored(each)])
+    made = generate(known, directory, spec, ignored=ignored, exists=tree.has)
     reads = read_set(tree, directory, made.content, made.path)
     return Source(directory, made, reads, (), reads.ids(tree))
 

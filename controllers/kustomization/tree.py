@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -88,10 +89,24 @@ class Tree:
     def is_directory(self, path: str) -> bool:
         return path in self.directories
 
+    def has(self, path: str) -> bool:
+        """Is there a file, a link or a directory at this path?"""
+        return path in self.nodes or path in self.directories
+
     def below(self, directory: str) -> list[str]:
         """All files below a directory, sorted; links are left out."""
-        prefix = f"{directory}/" if directory else ""
-        return sorted(path for path, node in self.nodes.items() if path.startswith(prefix) and not node.link)
+        return [path for path in self.entries(directory) if not self.nodes[path].link]
+
+    def entries(self, directory: str) -> list[str]:
+        """All files and links below a directory, sorted. Costs what is there, not what the tree holds."""
+        if not directory:
+            return self._sorted
+        first = bisect_left(self._sorted, f"{directory}/")
+        return self._sorted[first : bisect_left(self._sorted, f"{directory}0", lo=first)]  # "0" is next after "/"
+
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self.nodes)
 
 
 def _parts(path: str) -> list[str]:
