@@ -83,7 +83,9 @@ async def _state(
     try:
         resource = await kube.resource_for(entry.api_version, entry.kind)
         live = await kube.get(resource, entry.name, entry.namespace if resource.namespaced else "")
-    except (NotFound, UnknownKind):
+    except UnknownKind as error:
+        return Status(State.NOT_FOUND, "UnknownKind", str(error))
+    except NotFound:
         if is_fulfilled(State.NOT_FOUND, wanted):
             return Status(State.CURRENT, "", "the Job was removed after its work")
         return Status(State.NOT_FOUND, "NotFound", "not found")
@@ -95,9 +97,12 @@ async def _state(
         except ExpressionError as error:
             return Status(State.UNKNOWN, "InvalidCELExpression", str(error))  # a status that is not written yet
     status = compute(live, now=datetime.now(UTC), flux_jobs=True)
-    if status.state is State.CURRENT or group_of(live) != "apps":
+    if status.state is State.CURRENT:
         return status
-    return await _explained(kube, live, status)
+    kind = group_of(live), live.get("kind")
+    if kind[0] == "apps" or kind == ("batch", "Job"):
+        return await _explained(kube, live, status)
+    return _with_cause(status, cause.of_pod(live)) if kind == ("", "Pod") else status
 
 
 async def _explained(kube: KubeClient, live: Manifest, status: Status) -> Status:
@@ -113,7 +118,10 @@ async def _explained(kube: KubeClient, live: Manifest, status: Status) -> Status
     now = datetime.now(UTC)
     if live.get("kind") in ("StatefulSet", REPLICA_SETS.kind):
         status = with_pods(status, [(compute(pod, now=now), pod) for pod in pods])
-    told = cause.find(live, children=pods)
+    return _with_cause(status, cause.find(live, children=pods))
+
+
+def _with_cause(status: Status, told: cause.Cause | None) -> Status:
     if told is None or told.text in status.message:
         return status
     return replace(status, message=told.text if status.message in told.text else f"{status.message}; {told.text}")
