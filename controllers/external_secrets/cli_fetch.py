@@ -17,12 +17,13 @@ from controllers.runtime.pools import Pools
 from controllers.runtime.settings import Settings
 
 from .cli_render import engine
-from .coalescer import Coalescer, Source
+from .coalescer import Coalescer
 from .entries import Entry, Fetched, Outcome, Resolved, StoreRef, StoreView, plan, resolve
 from .errors import EntryError
 from .provider import AwsReader
 from .refresh import forgive
 from .stores import served_provider
+from .wanted import Source
 
 
 async def fetched(

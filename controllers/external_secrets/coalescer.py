@@ -3,10 +3,11 @@
 A refresh asks for its keys one by one and waits; within a short window the asks of all refreshes of one *source*
 (identity, region, service) become one BatchGetSecretValue or GetParameters. Which keys a call takes is decided when its
 turn has come (AWS may throttle, `gate`): those of urgent refreshes first, then the rest; one that has room takes along
-keys that fall due soon, and holds their values until then. What must not go wrong:
+keys that fall due soon. A value is held for all who are expected to want it while it is fresh enough for them, so that
+many who share a key cost little more than one (`expected`, `holding`). What must not go wrong:
 
 - **Freshness**: an ask says since when its answer must have been fetched. A fetch that began earlier answers nobody who
-  asked after an event; `invalidate` raises that bar for everyone.
+  asked after an event; `invalidate` raises that bar for everyone, and so does someone who wants a value newer.
 - **Isolation**: sources differ by identity, and a value never answers another source.
 - **One bad key**: where AWS refuses the whole batch each key is asked alone, and those that failed stay alone for a
   while; where all of them work alone it is the batch call that is forbidden, and the source goes singly for a while.
@@ -19,36 +20,26 @@ For one event loop; the clock is the loop's.
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from controllers.aws.edge import THROTTLED_TRIES, Retry
+from controllers.aws.edge import THROTTLED_TRIES
 from controllers.aws.pace import Turn
 from controllers.runtime.queue import URGENT
 
 from .entries import Fetched, Outcome
 from .errors import EntryError
+from .expected import Expected
+from .holding import Held, Holding
 from .line import Flight, Line
-from .params import RemoteKey, Service
+from .params import RemoteKey
+from .wanted import Source, Wanted
 
 LIMITS: Mapping[str, int] = {"SecretsManager": 20, "ParameterStore": 10}
 _TIDY = 300.0  # seconds
 _BUSY = 3.0  # windows that a batch waits to be filled while another call of its source is under way
 _TRANSIENT = ("Throttled", "Unreachable", "Provider", "Credentials")
-AHEAD = 0.1
-"""The share of its interval by which a key may be fetched before it is due."""
-
-
-class Source(NamedTuple):
-    """Who asks where. Values are shared within a source and never between two."""
-
-    identity: Hashable
-    region: str
-    service: Service
-    retry: Retry | None = None
 
 
 class BatchRefused(Exception):
@@ -83,20 +74,6 @@ async def open_gate(source: Source, *, urgent: bool) -> AsyncIterator[Turn]:
     yield Turn(0)
 
 
-class _Wanted(NamedTuple):
-    source: Source
-    key: RemoteKey
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A value fetched ahead of time."""
-
-    fetched: Fetched
-    began: float
-    until: float
-
-
 class Coalescer:
     """`get` a value; `expect` keys that will be due; `invalidate` what changed."""
 
@@ -109,78 +86,79 @@ class Coalescer:
         limits: Mapping[str, int] = LIMITS,
         gate: Gate = open_gate,
         observe: Callable[[str, int, int], None] = lambda service, asked, ahead: None,
+        holding: Holding | None = None,
     ) -> None:
         """`window`: seconds a batch waits to be filled. `alone`: seconds a key or source goes singly. `observe`
-        hears of each batch: service, keys asked for, keys taken along."""
+        hears of each batch: service, keys asked for, keys taken along. `holding`: how much is held."""
         self._reader, self._window, self._alone = reader, window, alone
         self._limits, self._gate, self._observe = limits, gate, observe
         self._lines: dict[Source, Line] = {}
-        self._flights: dict[_Wanted, Flight] = {}
-        self._held: dict[_Wanted, _Held] = {}
-        self._floor: dict[_Wanted, float] = {}
-        self._single_until: dict[_Wanted | Source, float] = {}
-        self._due: dict[_Wanted, tuple[float, float]] = {}
-        self._ahead: dict[_Wanted, float] = {}  # being taken along: when that call began
-        self._heaps: dict[Source, list[tuple[float, RemoteKey]]] = {}
+        self._flights: dict[Wanted, Flight] = {}
+        self._held, self._expected = Holding() if holding is None else holding, Expected()
+        self._floor: dict[Wanted, float] = {}
+        self._single_until: dict[Wanted | Source, float] = {}
+        self._ahead: dict[Wanted, float] = {}  # being taken along: when that call began
         self._tasks: set[asyncio.Task[None]] = set()
         self._tidying: asyncio.TimerHandle | None = None
 
     # --- what refreshes ask
 
-    async def get(self, source: Source, key: RemoteKey, *, since: float) -> Fetched:
+    async def get(self, source: Source, key: RemoteKey, *, since: float, asker: Hashable = None) -> Fetched:
         """The value, from a fetch that began at loop time `since` or later. Raises EntryError."""
-        wanted = _Wanted(source, key)
+        wanted = Wanted(source, key)
+        spare, expected = _now() - since, self._expected.asked(wanted, asker)
         since = max(since, self._floor.get(wanted, since))
-        held = self._held.pop(wanted, None)
-        if held is not None and held.began >= since and held.until >= _now():
-            return held.fetched
+        if (held := self._held.get(wanted, since=since, now=_now())) is not None:
+            return held
+        if self._ahead.get(wanted, since) < since:  # what that call brings is too old for who asks now
+            self._floor[wanted] = since
         flight = self._flights.get(wanted)
         if flight is None or (flight.began is not None and flight.began < since):
             flight = self._begin(wanted)
         elif flight.began is None and URGENT.get():
             self._hasten(wanted)
+        if asker is not None and asker not in flight.askers:
+            flight.askers.add(asker)
+            if not expected:  # after a start nobody is: others may be due soon, as this one was
+                flight.spare = max(flight.spare, spare)
         return await asyncio.shield(flight.future)
 
-    def expect(self, source: Source, key: RemoteKey, *, due: float, interval: float) -> None:
-        """A key will be wanted at loop time `due`, each `interval` seconds: batches may take it along before."""
-        if key.pinned or interval <= 0:
-            return
-        wanted = _Wanted(source, key)
-        self._due[wanted] = (due, interval)
-        if self._tidying is None:
-            self._tidying = asyncio.get_running_loop().call_later(_TIDY, self._tidy)
-        heapq.heappush(self._heaps.setdefault(source, []), (due - interval * AHEAD, key))  # stale entries are skipped
+    def expect(self, source: Source, key: RemoteKey, *, due: float, interval: float, asker: Hashable = None) -> None:
+        """`asker` will want a key at loop time `due`, each `interval` seconds: batches may take it along before."""
+        if interval > 0:
+            self._expected.add(Wanted(source, key), asker, at=due, interval=interval)
+            self._tidy_later()
 
     @property
     def held(self) -> int:
-        """Values that were taken along and wait for whoever wants them."""
+        """Values that wait for whoever wants them."""
         return len(self._held)
 
     @property
     def expected(self) -> int:
         """Keys in line to be taken along."""
-        return sum(map(len, self._heaps.values()))
+        return len(self._expected)
+
+    def _tidy_later(self) -> None:
+        if self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(_TIDY, self._tidy)
 
     def _tidy(self) -> None:
-        """Drops what nobody came for: values that were taken along in vain, keys of ExternalSecrets that are gone."""
-        now, loop = _now(), asyncio.get_running_loop()
-        self._held = {wanted: held for wanted, held in self._held.items() if held.until >= now}
-        self._due = {wanted: when for wanted, when in self._due.items() if when[0] + when[1] >= now}
-        self._heaps = {}
-        for wanted, (due, interval) in self._due.items():
-            if wanted not in self._held:
-                self._heaps.setdefault(wanted.source, []).append((due - interval * AHEAD, wanted.key))
-        for heap in self._heaps.values():
-            heapq.heapify(heap)
-        self._tidying = loop.call_later(_TIDY, self._tidy) if self._due or self._held else None
+        """Drops what nobody came for: values that were held in vain, keys of ExternalSecrets that are gone."""
+        self._held.tidy(_now())
+        self._expected.tidy(_now(), useful=lambda wanted, since: self._held.since(wanted) < since)
+        self._tidying = None
+        if self._expected or self._held:
+            self._tidy_later()
 
     def invalidate(self, matches: Callable[[Source, RemoteKey], bool]) -> int:
         """What was fetched before now may not answer for these keys. Returns how many were concerned."""
         now, concerned = _now(), 0
         for wanted in {*self._flights, *self._held, *self._ahead}:
             if matches(wanted.source, wanted.key):
-                self._floor[wanted] = now
-                self._held.pop(wanted, None)
+                self._held.drop(wanted)
+                if wanted in self._flights or wanted in self._ahead:
+                    self._floor[wanted] = now
                 concerned += 1
         return concerned
 
@@ -199,7 +177,7 @@ class Coalescer:
 
     # --- batches
 
-    def _begin(self, wanted: _Wanted) -> Flight:
+    def _begin(self, wanted: Wanted) -> Flight:
         flight = Flight(asyncio.get_running_loop().create_future())
         flight.future.add_done_callback(_retrieved)
         self._flights[wanted] = flight
@@ -212,7 +190,7 @@ class Coalescer:
         self._fill(wanted.source, line)
         return flight
 
-    def _hasten(self, wanted: _Wanted) -> None:
+    def _hasten(self, wanted: Wanted) -> None:
         """Someone urgent joins a key that waits as merely due."""
         line = self._lines[wanted.source]
         if (flight := line.due.pop(wanted.key, None)) is not None:
@@ -240,7 +218,7 @@ class Coalescer:
         line.urgent_calls += urgent
         self._spawn(self._batch(source, line, urgent=urgent))
 
-    def _goes_alone(self, wanted: _Wanted) -> bool:
+    def _goes_alone(self, wanted: Wanted) -> bool:
         for mark in (wanted, wanted.source):
             until = self._single_until.get(mark)
             if until is not None:
@@ -260,10 +238,10 @@ class Coalescer:
                 flight.began = now
             turn.unused = not flights
             if flights:
-                ahead = {key: self._due[_Wanted(source, key)] for key in self._soon(source, flights, now)}
+                ahead = self._soon(source, flights, now)
                 self._observe(source.service, len(flights), len(ahead))
                 line.flying += 1
-                self._ahead.update(dict.fromkeys((_Wanted(source, key) for key in ahead), now))
+                self._ahead.update(dict.fromkeys((Wanted(source, key) for key in ahead), now))
                 try:
                     turn.throttled, turn.unanswered = await self._ask(source, flights, ahead, now)
                 finally:
@@ -274,29 +252,25 @@ class Coalescer:
         self._fill(source, line)  # what a throttled call put back
 
     def _forget_ahead(self, source: Source, keys: Iterable[RemoteKey]) -> None:
-        for wanted in (_Wanted(source, key) for key in keys):
+        for wanted in (Wanted(source, key) for key in keys):
             self._ahead.pop(wanted, None)
             if wanted not in self._flights:
                 self._floor.pop(wanted, None)
 
-    def _soon(self, source: Source, flights: Mapping[RemoteKey, Flight], now: float) -> Iterable[RemoteKey]:
+    def _soon(self, source: Source, flights: Mapping[RemoteKey, Flight], now: float) -> list[RemoteKey]:
         """Keys that may be taken along, those due first first, until the batch is full."""
-        heap, room = self._heaps.get(source, []), self._limits[source.service] - len(flights)
-        taken: list[RemoteKey] = []
-        while heap and room > len(taken) and heap[0][0] <= now:
-            eligible, key = heapq.heappop(heap)
-            wanted = _Wanted(source, key)
-            due, interval = self._due.get(wanted, (0.0, 0.0))
-            current = interval > 0 and eligible == due - interval * AHEAD
-            if current and due > now and wanted not in self._flights and wanted not in self._held:
-                taken.append(key)
-        return [key for key in dict.fromkeys(taken) if not self._goes_alone(_Wanted(source, key))]
+
+        def useful(wanted: Wanted, since: float) -> bool:
+            coming = wanted in self._flights or wanted in self._ahead
+            return not coming and self._held.since(wanted) < since and not self._goes_alone(wanted)
+
+        return self._expected.soon(source, now, room=self._limits[source.service] - len(flights), useful=useful)
 
     async def _ask(
         self,
         source: Source,
         flights: Mapping[RemoteKey, Flight],
-        ahead: Mapping[RemoteKey, tuple[float, float]],
+        ahead: Sequence[RemoteKey],
         began: float,
     ) -> tuple[bool, bool]:
         """(throttled, unanswered). Each flight has landed or is back in line."""
@@ -315,20 +289,17 @@ class Coalescer:
         back: dict[RemoteKey, Flight] = {}
         for key, flight in flights.items():
             outcome = outcomes.get(key) or EntryError("Provider", f"no answer for key {key.shown}")
-            if self._goes_again(_Wanted(source, key), flight, outcome):
+            if self._goes_again(Wanted(source, key), flight, outcome):
                 back[key] = flight
             else:
-                self._land(_Wanted(source, key), flight, outcome)
+                self._land(Wanted(source, key), flight, outcome)
         self._lines[source].urgent = {**back, **self._lines[source].urgent}  # they have waited longest
-        for key, (due, interval) in ahead.items():
-            fetched = outcomes.get(key)
-            wanted = _Wanted(source, key)
-            if isinstance(fetched, Fetched) and self._floor.get(wanted, began) <= began:
-                self._held[wanted] = _Held(fetched, began, due + interval * AHEAD)
+        for key in ahead:
+            self._hold(Wanted(source, key), outcomes.get(key), began)
         throttled = any(isinstance(each, EntryError) and each.error_class == "Throttled" for each in outcomes.values())
         return throttled, failed == "Unreachable"
 
-    def _goes_again(self, wanted: _Wanted, flight: Flight, outcome: Outcome) -> bool:
+    def _goes_again(self, wanted: Wanted, flight: Flight, outcome: Outcome) -> bool:
         if not isinstance(outcome, EntryError) or outcome.error_class != "Throttled":
             return False
         flight.throttled += 1
@@ -345,11 +316,11 @@ class Coalescer:
         errors = {key: each for key, each in zip(flights, results, strict=True) if isinstance(each, EntryError)}
         for key, each in errors.items():
             if each.error_class not in _TRANSIENT:
-                self._single_until[_Wanted(source, key)] = until
+                self._single_until[Wanted(source, key)] = until
         if not errors:
             self._single_until[source] = until
         for (key, flight), result in zip(flights.items(), results, strict=True):
-            self._land(_Wanted(source, key), flight, result)
+            self._land(Wanted(source, key), flight, result)
 
     async def _single(self, source: Source, key: RemoteKey) -> Outcome:
         try:
@@ -357,16 +328,19 @@ class Coalescer:
         except EntryError as error:
             return error
 
-    async def _alone_flight(self, wanted: _Wanted, flight: Flight) -> None:
+    async def _alone_flight(self, wanted: Wanted, flight: Flight) -> None:
         try:
             self._land(wanted, flight, await self._single(wanted.source, wanted.key))
         except Exception as error:
             self._give_up(wanted.source, {wanted.key: flight}, error)
 
-    def _land(self, wanted: _Wanted, flight: Flight, outcome: Outcome) -> None:
+    def _land(self, wanted: Wanted, flight: Flight, outcome: Outcome) -> None:
         if self._flights.get(wanted) is flight:
             del self._flights[wanted]
-            self._floor.pop(wanted, None)
+            if flight.began is not None:
+                self._hold(wanted, outcome, flight.began, flight.began + flight.spare)
+            if wanted not in self._ahead:
+                self._floor.pop(wanted, None)
         if flight.future.done():
             return
         if isinstance(outcome, EntryError):
@@ -374,10 +348,17 @@ class Coalescer:
         else:
             flight.future.set_result(outcome)
 
+    def _hold(self, wanted: Wanted, outcome: Outcome | None, began: float, until: float = 0.0) -> None:
+        """Keeps a value for those who are expected to want it while it is fresh enough for them."""
+        until = max(until, self._expected.until(wanted, began))
+        if isinstance(outcome, Fetched) and until > _now() and self._floor.get(wanted, began) <= began:
+            self._held.put(wanted, Held(outcome, began, until))
+            self._tidy_later()
+
     def _give_up(self, source: Source, flights: Mapping[RemoteKey, Flight], error: Exception) -> None:
         """A bug in the reader: everyone who waits hears of it; its text stays in the traceback."""
         for key, flight in flights.items():
-            self._flights.pop(_Wanted(source, key), None)
+            self._flights.pop(Wanted(source, key), None)
             if not flight.future.done():
                 flight.future.set_exception(error)
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from controllers.runtime.queue import URGENT
 from controllers.runtime.result import NotReady
 
-from .coalescer import Source
+from .wanted import Source
 
 INSIDE = 24
 """Refreshes of one source that may wait: enough for full batches, a quarter of the workers."""

@@ -19,8 +19,9 @@ from controllers.api.secret_stores import AWSProvider
 from controllers.aws.identity import ROLE_ANNOTATION
 
 from . import schedule
-from .coalescer import AHEAD, LIMITS
+from .coalescer import LIMITS
 from .entries import Entry, StoreRef
+from .expected import AHEAD
 from .find import list_call
 from .params import RemoteKey, Service
 
@@ -173,39 +174,46 @@ def forecast(reads: Iterable[Read], *, matches: int = 20) -> list[Line]:
 
 
 def _line(spot: Spot, interval: float, reads: Sequence[Read], matches: int) -> Line:
-    keys = {read.key for read in reads if read.key is not None}
-    singles = {key for key in keys if key.pinned}
+    owners: dict[RemoteKey, set[str]] = defaultdict(set)
+    for read in reads:
+        if read.key is not None:
+            owners[read.key].add(read.owner)
+    fetched = {key: _fetches(len(group)) for key, group in owners.items()}
     finds = [read for read in reads if read.find is not None]
     found = [_find_calls(spot.service, read, matches) for read in finds]
-    calls = _batches(reads, LIMITS[spot.service]) + len(singles) + sum(ours for ours, _ in found)
+    singles = sum(times for key, times in fetched.items() if key.pinned)
+    calls = _batches(owners, fetched, LIMITS[spot.service]) + singles + sum(ours for ours, _ in found)
     alone = _one_by_one(spot.service, reads) + sum(theirs for _, theirs in found)
     often = MONTH / interval if interval else 0.0
     return Line(
         spot,
         interval,
         owners=len({read.owner for read in reads}),
-        keys=len(keys),
+        keys=len(owners),
         finds=len(finds),
         calls=calls * often / EARLY,
         alone=alone * often,
-        values=(len(keys) + len(finds) * matches) * often / EARLY,
+        values=(sum(fetched.values()) + len(finds) * matches) * often / EARLY,
     )
 
 
-def _batches(reads: Sequence[Read], limit: int) -> float:
-    """Calls for current values in one interval. Many owners fill their batches. Few do not: each is due at a moment of
-    its own, a call takes along what falls due in the next tenth, and the next call comes with the first owner after
-    that, which is the `1/owners`th part of an interval later on average. A value that was taken along is one owner's:
-    those who share a key come each for itself."""
-    owners: dict[RemoteKey, set[str]] = defaultdict(set)
-    for read in reads:
-        if read.key is not None and not read.key.pinned:
-            owners[read.key].add(read.owner)
-    if not owners:
+def _fetches(owners: int) -> float:
+    """How often in one interval something is fetched for owners that are due each at a moment of its own.
+
+    A fetch serves who is due within the next tenth, and the next one comes with the first owner after that: later, on
+    average, by the `1/owners`th part of the rest of the interval.
+    """
+    return 1 / (AHEAD + (1 - AHEAD) / owners)
+
+
+def _batches(owners: Mapping[RemoteKey, set[str]], fetched: Mapping[RemoteKey, float], limit: int) -> float:
+    """Calls for current values in one interval. Many keys fill their batches; few do not, and a call comes whenever one
+    of all the owners finds nothing that was fetched for it."""
+    current = [key for key in owners if not key.pinned]
+    if not current:
         return 0.0
-    sharing = set().union(*(group for group in owners.values() if len(group) > 1))
-    spread = 1 / (AHEAD + 1 / len(set().union(*owners.values())))
-    return max(math.ceil(len(owners) / limit), spread, len(sharing))
+    together = len(set().union(*(owners[key] for key in current)))
+    return max(math.ceil(sum(fetched[key] for key in current) / limit), _fetches(together))
 
 
 def _one_by_one(service: Service, reads: Sequence[Read]) -> int:

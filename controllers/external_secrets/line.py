@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from .entries import Fetched
@@ -16,6 +17,8 @@ class Flight:
     future: asyncio.Future[Fetched]
     began: float | None = None
     throttled: int = 0  # calls of it that AWS throttled
+    askers: set[Hashable] = field(default_factory=set)
+    spare: float = 0.0  # seconds that its value may get old for those who may come as unannounced as its askers did
 
 
 @dataclass(slots=True)

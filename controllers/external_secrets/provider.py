@@ -28,12 +28,13 @@ from controllers.aws.pace import Turn
 from controllers.aws.parameterstore import Parameter, ParameterEntry, ParameterStore
 from controllers.aws.secretsmanager import SecretEntry, SecretsManager, SecretValue
 
-from .coalescer import BatchRefused, Source
+from .coalescer import BatchRefused
 from .entries import Fetched, Outcome
 from .errors import EntryError, ErrorClass, Missing
 from .find import Matcher, list_call
 from .params import RemoteKey
 from .sweep import Listed
+from .wanted import Source
 
 _BATCHES = {"SecretsManager": "secretsmanager:BatchGetSecretValue", "ParameterStore": "ssm:GetParameters"}
 _CLASSES: tuple[tuple[type[AwsError], ErrorClass], ...] = (

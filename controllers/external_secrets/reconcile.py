@@ -16,7 +16,7 @@ from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.tenancy import WriteSecretType
 from controllers.api.unserved import unsupported
 from controllers.runtime.conditions import find as find_condition
-from controllers.runtime.conditions import timestamp
+from controllers.runtime.conditions import is_true, timestamp
 from controllers.runtime.controller import Controller
 from controllers.runtime.draft import Draft
 from controllers.runtime.finalizers import release
@@ -26,11 +26,11 @@ from controllers.runtime.result import NotReady, Result, Stalled
 
 from . import generated, schedule
 from . import target as targeting
-from .coalescer import AHEAD
 from .crowd import Crowded
 from .entries import failure_text, store_refs
 from .errors import SpecProblem, TemplateProblem
 from .events import Interest, announced, announced_at, look_again
+from .expected import AHEAD
 from .generated import Made
 from .hashing import created_by, synced_resource_version
 from .meters import Meters
@@ -249,7 +249,9 @@ class ExternalSecretReconciler:
 
     async def _read(self, manifest: Manifest, due: Due) -> Refresh:
         now = asyncio.get_running_loop().time()
-        since = now - AHEAD * schedule.interval_of(manifest["spec"]) if due.by_timer else now
+        # after a failure it looks anew: what it read then may be what has been mended
+        early = due.by_timer and is_true(manifest.get("status") or {}, "Ready")
+        since = now - AHEAD * schedule.interval_of(manifest["spec"]) if early else now
         try:
             known = self._known(key_of(manifest), manifest)
             refresh = await self._refresher.read(manifest, since=since, known=known)
@@ -305,7 +307,7 @@ class ExternalSecretReconciler:
         self._versions[draft.key], self._made[draft.key] = refresh.versions, refresh.made
         interval = schedule.interval_of(manifest["spec"])
         wait = self._next(manifest, refresh.made, now)
-        self._refresher.expect(refresh, wait=wait, interval=interval)
+        self._refresher.expect(refresh, uid=manifest["metadata"]["uid"], wait=wait, interval=interval)
         self._meters.synced(draft.key, now.timestamp(), wait, _propagation(manifest, now))
         again = self._awaited(draft.key, manifest)
         return Result(min(again, wait or again) if again is not None else wait)

@@ -110,7 +110,7 @@ class Refresher:
         with self._crowd.inside(sources):
             outcomes = await asyncio.gather(
                 *(
-                    self._entry(namespace, entry, stores, since)
+                    self._entry(meta, entry, stores, since)
                     if entry.generator is None
                     else _values_of(made[entry.where])
                     for entry in entries
@@ -125,13 +125,13 @@ class Refresher:
         return refresh
 
     async def _entry(
-        self, namespace: str, entry: Entry, stores: Mapping[StoreRef, OpenStore], since: float
+        self, meta: Mapping[str, Any], entry: Entry, stores: Mapping[StoreRef, OpenStore], since: float
     ) -> Outcome | dict[str, Fetched]:
-        store = stores[entry.store]
+        namespace, store = meta["namespace"], stores[entry.store]
         try:
             if entry.remote is not None:
                 self.resolver.allow_key(namespace, entry.remote)
-                return await self.coalescer.get(store.source, entry.remote, since=since)
+                return await self.coalescer.get(store.source, entry.remote, since=since, asker=meta["uid"])
             found = await self._finder.find(store.source, entry.find or {}, prefix=store.view.prefix)
             return {name: value for name, value in found.items() if self._may_read(namespace, store, name)}
         except EntryError as error:
@@ -202,15 +202,15 @@ class Refresher:
             return False
         return True
 
-    def expect(self, refresh: Refresh, *, wait: float | None, interval: float) -> None:
-        """Tells the coalescer when these keys are due again."""
+    def expect(self, refresh: Refresh, *, uid: str, wait: float | None, interval: float) -> None:
+        """Tells the coalescer when the ExternalSecret of this uid wants these keys again."""
         if wait is None:
             return
         due = asyncio.get_running_loop().time() + wait
         for entry in refresh.entries:
             if entry.remote is not None:
                 source = refresh.stores[entry.store].source
-                self.coalescer.expect(source, entry.remote, due=due, interval=interval)
+                self.coalescer.expect(source, entry.remote, due=due, interval=interval, asker=uid)
 
     # --- templates
 

@@ -36,11 +36,11 @@ from controllers.runtime.conditions import find as find_condition
 from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.store import Store
 
-from .coalescer import Source
 from .entries import StoreRef, StoreView
 from .errors import EntryError
 from .params import RemoteKey
 from .reads import Reads
+from .wanted import Source
 
 CONTROLLER = "inhaul"
 REGION = re.compile(r"[a-z]{2,5}(-[a-z]+)+-[0-9]{1,2}")

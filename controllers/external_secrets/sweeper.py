@@ -24,7 +24,6 @@ from controllers.runtime.queue import URGENT
 from controllers.runtime.store import Store
 
 from . import sweep
-from .coalescer import Source
 from .consumer import Forcer
 from .entries import StoreRef, store_refs
 from .errors import EntryError
@@ -34,6 +33,7 @@ from .stores import StoreProblem, StoreResolver, is_ours
 from .sweep import ANNOTATION, Listed, Listing, Memory, Reader
 from .target import MANAGED, PROVENANCE
 from .targets import target_key
+from .wanted import Source
 
 log = logging.getLogger(__name__)
 _LOOK = 15.0  # seconds between two looks at the stores' annotations

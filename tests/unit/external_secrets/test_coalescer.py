@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from controllers.external_secrets.coalescer import BatchRefused, Coalescer, Source
+from controllers.external_secrets.coalescer import BatchRefused, Coalescer
 from controllers.external_secrets.entries import Fetched, Outcome
 from controllers.external_secrets.errors import EntryError, Missing
 from controllers.external_secrets.params import RemoteKey
+from controllers.external_secrets.wanted import Source
 
 SM = Source("me", "eu-west-1", "SecretsManager")
 SSM = Source("me", "eu-west-1", "ParameterStore")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controllers.external_secrets.coalescer import Source
 from controllers.external_secrets.crowd import Crowd, Crowded
+from controllers.external_secrets.wanted import Source
 from controllers.runtime.queue import URGENT
 
 SLOW, QUICK = (Source(name, "eu-west-1", "ParameterStore") for name in ("slow", "quick"))

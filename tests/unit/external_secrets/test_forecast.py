@@ -8,14 +8,18 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from controllers.external_secrets import schedule
-from controllers.external_secrets.coalescer import AHEAD, Coalescer, Source
+from controllers.external_secrets.coalescer import Coalescer
 from controllers.external_secrets.entries import Fetched, Outcome
+from controllers.external_secrets.expected import AHEAD
 from controllers.external_secrets.forecast import MONTH, Read, Spot, Who, forecast
 from controllers.external_secrets.params import RemoteKey, Service
+from controllers.external_secrets.wanted import Source
 from controllers.runtime.queue import URGENT
 from tests.unit.runtime.virtual_time import run
 
 DAY = 86400.0
+MIXED = DAY / 2
+"""Seconds after which phases have drifted all over the interval."""
 
 
 class Counting:
@@ -42,28 +46,31 @@ async def _refreshes(coalescer: Coalescer, uid: str, keys: list[RemoteKey], inte
         now = loop.time()
         URGENT.set(first)
         since = now if first else now - AHEAD * interval
-        await asyncio.gather(*(coalescer.get(source, key, since=since) for key in keys))
+        await asyncio.gather(*(coalescer.get(source, key, since=since, asker=uid) for key in keys))
         wait = schedule.next_wait(spec, uid)
         assert wait is not None
         for key in keys:
-            coalescer.expect(source, key, due=loop.time() + wait, interval=interval)
+            coalescer.expect(source, key, due=loop.time() + wait, interval=interval, asker=uid)
         await asyncio.sleep(wait)
         first = False
 
 
 @pytest.mark.parametrize(
-    ("service", "secrets", "keys", "interval"),
+    ("service", "secrets", "keys", "interval", "shared"),
     [
-        ("SecretsManager", 1, 1, 600.0),
-        ("SecretsManager", 5, 3, 3600.0),
-        ("SecretsManager", 20, 3, 3600.0),
-        ("SecretsManager", 80, 3, 3600.0),
-        ("ParameterStore", 10, 3, 3600.0),
-        ("ParameterStore", 40, 3, 3600.0),
+        ("SecretsManager", 1, 1, 600.0, False),
+        ("SecretsManager", 5, 3, 3600.0, False),
+        ("SecretsManager", 20, 3, 3600.0, False),
+        ("SecretsManager", 80, 3, 3600.0, False),
+        ("ParameterStore", 10, 3, 3600.0, False),
+        ("ParameterStore", 40, 3, 3600.0, False),
+        ("SecretsManager", 3, 3, 3600.0, True),
+        ("SecretsManager", 50, 3, 3600.0, True),
+        ("SecretsManager", 20, 60, 3600.0, True),
     ],
 )
 def test_what_is_forecast_is_what_the_coalescer_does(
-    service: Service, secrets: int, keys: int, interval: float
+    service: Service, secrets: int, keys: int, interval: float, shared: bool
 ) -> None:
     reader = Counting()
     reads: list[Read] = []
@@ -74,10 +81,13 @@ def test_what_is_forecast_is_what_the_coalescer_does(
         start = asyncio.get_running_loop().time()
         tasks = []
         for number in range(secrets):
-            mine = [RemoteKey(service, f"{number}/{each}") for each in range(keys)]
+            mine = [RemoteKey(service, f"{0 if shared else number}/{each}") for each in range(keys)]
             reads.extend(Read(spot, f"a/{number}", key.name, interval, key) for key in mine)
-            tasks.append(_refreshes(coalescer, f"uid-{number}", mine, interval, start + DAY))
-        await asyncio.gather(*tasks)
+            tasks.append(_refreshes(coalescer, f"uid-{number}", mine, interval, start + MIXED + DAY))
+        refreshes = asyncio.gather(*tasks)
+        await asyncio.sleep(MIXED)
+        reader.calls = 0
+        await refreshes
 
     run(day())
     (line,) = forecast(reads)

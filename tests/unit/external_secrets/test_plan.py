@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,10 @@ def reads(spot: Spot, count: int, *, owner: str = "a/db", interval: float = 3600
         (reads(SPOT, 21), 2, 21),
         (reads(SSM, 20), 2, 20),
         (reads(SPOT, 3, version="AWSPREVIOUS"), 3, 3),  # batches know the current version alone
-        (
-            reads(SPOT, 5, owner="a/x") + reads(SPOT, 5, owner="a/y", version=""),
-            2,
-            10,
-        ),  # the same keys, each for itself
-        (reads(SPOT, 1, owner="a/x") + reads(SPOT, 2, owner="a/y")[1:], 1 / 0.6, 2),  # two, seldom due together
+        (reads(SPOT, 5, owner="a/x") + reads(SPOT, 5, owner="a/y"), 1 / 0.55, 10),  # the same keys, seldom due together
+        (reads(SPOT, 1, owner="a/x", version="v1") + reads(SPOT, 1, owner="a/y", version="v1"), 1 / 0.55, 2),
+        ([each for n in range(18) for each in reads(SPOT, 40, owner=f"a/{n}")], math.ceil(40 / 0.15 / 20), 720),
+        (reads(SPOT, 1, owner="a/x") + reads(SPOT, 2, owner="a/y")[1:], 1 / 0.55, 2),  # two, seldom due together
         (reads(SPOT, 1) + reads(SPOT, 1), 1, 1),  # one secret, two properties: fetched once by either
         (reads(SSM, 1) + reads(SSM, 1), 1, 2),  # Parameter Store: upstream asks once per entry
     ],
