@@ -17,7 +17,7 @@ from controllers.runtime.conditions import find as find_condition
 from controllers.runtime.controller import Controller
 from controllers.runtime.result import NotReady, Result
 
-from . import schedule
+from . import schedule, sweep
 from .entries import StoreRef
 from .stores import StoreProblem, StoreResolver, is_ours, retry_of, served_provider
 
@@ -57,7 +57,7 @@ class StoreReconciler:
             self._tell(key, ref, manifest, ready=False)
             raise
         draft.status["capabilities"] = "ReadOnly"
-        draft.ready("Valid", "store validated")
+        draft.ready("Valid", ready_message(manifest))
         self._tell(key, ref, manifest, ready=True)
         return Result(_interval(manifest))
 
@@ -95,6 +95,16 @@ class StoreReconciler:
             raise NotReady("ValidationFailed", error.message) from None
         except AwsError as error:
             raise NotReady("InvalidProviderConfig", error.message, retry_after=_RETRY) from None
+
+
+def ready_message(manifest: Manifest) -> str:
+    """That the store is valid, and that it is not swept where its annotation asks for a sweep and cannot be read."""
+    annotation = str((manifest["metadata"].get("annotations") or {}).get(sweep.ANNOTATION, ""))
+    try:
+        sweep.interval_of(annotation, floor=0.0)
+    except ValueError as error:
+        return f"store validated; not swept: annotation {sweep.ANNOTATION}: {error}"
+    return "store validated"
 
 
 def _interval(manifest: Manifest) -> float:

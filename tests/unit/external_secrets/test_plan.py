@@ -250,3 +250,14 @@ def test_a_name_of_a_service_account_is_where_its_role_is_found(tmp_path: Path) 
     assert set(planned(tmp_path, store(**jwt), account, secret(data=data("x"))).policies) == {ROLE}
     assert set(planned(tmp_path, store(**jwt), secret(data=data("x"))).policies) == {"ServiceAccount a/sa"}
     assert Key("a", "sa") not in planned(tmp_path, store(), secret(data=data("x"))).policies
+
+
+@pytest.mark.parametrize(
+    ("service", "action"),
+    [("SecretsManager", "secretsmanager:ListSecrets"), ("ParameterStore", "ssm:DescribeParameters")],
+)
+def test_the_policy_of_a_swept_store_lets_it_list_and_only_then(tmp_path: Path, service: str, action: str) -> None:
+    calm = store(service=service, role=ROLE)
+    swept = {**calm, "metadata": {**calm["metadata"], "annotations": {"secrets.inhaul.dev/sweep": "10m"}}}
+    assert action in json.dumps(planned(tmp_path, swept, secret(data=data("one"))).policies)
+    assert action not in json.dumps(planned(tmp_path, calm, secret(data=data("one"))).policies)

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controllers.external_secrets import sweep
 from controllers.external_secrets.events import Interest, announced
 from controllers.external_secrets.params import RemoteKey
+from controllers.external_secrets.store_reconcile import ready_message
 from controllers.external_secrets.sweep import (
     Listed,
     Listing,
@@ -158,3 +160,15 @@ def test_the_annotation_says_how_often() -> None:
     assert interval_of("", floor=60) == interval_of("false", floor=60) == 0
     with pytest.raises(ValueError):
         interval_of("often", floor=60)
+
+
+@pytest.mark.parametrize(("annotation", "told"), [("true", False), ("10m", False), ("false", False), ("soon", True)])
+def test_an_annotation_that_cannot_be_read_is_told_on_the_store(annotation: str, told: bool) -> None:
+    message = ready_message({"metadata": {"name": "aws", "annotations": {sweep.ANNOTATION: annotation}}})
+    assert message.startswith("store validated")
+    assert (f"not swept: annotation {sweep.ANNOTATION}: " in message) is told
+    assert ("soon" in message) is told
+
+
+def test_a_store_without_annotations_is_just_valid() -> None:
+    assert ready_message({"metadata": {"name": "aws"}}) == "store validated"
