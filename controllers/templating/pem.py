@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from .errors import FunctionError
+from .pkcs12_cost import MAX_ITERATIONS, iterations
 from .registry import Function, functions
 from .values import Value, to_bytes, to_text
 
@@ -166,6 +167,8 @@ def sans(text: str) -> list[Value]:
 
 
 def _load_pkcs12(password: str, text: str, error: str) -> pkcs12.PKCS12KeyAndCertificates:
+    if iterations(to_bytes(text)) > MAX_ITERATIONS:
+        raise FunctionError(f"{error}: it asks for more than {MAX_ITERATIONS} iterations")
     last = (to_bytes(password), None) if password == "" else (to_bytes(password),)
     for attempt in last:
         try:
