@@ -105,7 +105,43 @@ rules:
     verbs: [get, list, watch, create, update, patch, delete]
 """
 
-CLUSTER = """apiVersion: kustomize.toolkit.fluxcd.io/v1
+CLUSTER = """# The platform's own: it makes namespaces, roles and the teams' accounts, and acts as an account that may.
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: flux-system
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: platform
+  namespace: flux-system
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: fleet-platform
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: cluster-admin
+subjects:
+  - kind: ServiceAccount
+    name: platform
+    namespace: flux-system
+---
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata:
+  name: fleet
+  namespace: flux-system
+spec:
+  interval: 1m
+  url: https://git.example.com/platform/fleet.git
+  ref:
+    branch: main
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
 metadata:
   name: infrastructure
@@ -114,6 +150,7 @@ spec:
   interval: 10m
   path: ./infrastructure
   prune: true
+  serviceAccountName: platform
   sourceRef:
     kind: GitRepository
     name: fleet
@@ -130,6 +167,7 @@ spec:
   interval: 10m
   path: ./tenants
   prune: true
+  serviceAccountName: platform
   dependsOn:
     - name: infrastructure
   sourceRef:
