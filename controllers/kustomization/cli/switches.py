@@ -33,6 +33,7 @@ from . import owners
 from .common import MANAGER, need, parse_name
 from .holds import OWNER, REASON, UNTIL
 
+_SWITCHED = ".toolkit.fluxcd.io"
 _LOOK = 0.2
 """Seconds between two looks while waiting."""
 
@@ -58,6 +59,14 @@ def _parser(commands: Commands, name: str, work: Any) -> argparse.ArgumentParser
     return parser
 
 
+async def _switched(session: Session, name: str) -> tuple[Resource, Manifest]:
+    """An object whose kind has these switches. Raises CommandError for another: a patch would do nothing, or harm."""
+    resource, manifest = await need(session.kube, parse_name(name, session.namespace))
+    if not resource.group.endswith(_SWITCHED):
+        raise CommandError(f"{describe(manifest)}: found {resource.api_version}, expected a kind of *{_SWITCHED}")
+    return resource, manifest
+
+
 async def _annotate(
     session: Session, resource: Resource, manifest: Manifest, marks: dict[str, str | None], **spec: Any
 ) -> Manifest:
@@ -78,7 +87,7 @@ async def request(session: Session, resource: Resource, manifest: Manifest) -> s
 
 
 async def _reconcile(session: Session, given: argparse.Namespace) -> int:
-    resource, manifest = await need(session.kube, parse_name(given.object, session.namespace))
+    resource, manifest = await _switched(session, given.object)
     if (manifest.get("spec") or {}).get("suspend") is True:
         raise CommandError(f"{describe(manifest)} is suspended; resume it first")
     if given.with_source and (source := await owners.source(session.kube, manifest)) is not None:
@@ -113,7 +122,7 @@ async def _handled(session: Session, resource: Resource, manifest: Manifest, sta
 
 
 async def _suspend(session: Session, given: argparse.Namespace) -> int:
-    resource, manifest = await need(session.kube, parse_name(given.object, session.namespace))
+    resource, manifest = await _switched(session, given.object)
     marks: dict[str, str | None] = {
         REASON: given.reason or None, OWNER: given.owner or await _me(session), UNTIL: until(given.until) or None,
     }  # fmt: skip
@@ -150,7 +159,7 @@ async def _me(session: Session) -> str:
 
 
 async def _resume(session: Session, given: argparse.Namespace) -> int:
-    resource, manifest = await need(session.kube, parse_name(given.object, session.namespace))
+    resource, manifest = await _switched(session, given.object)
     marks: dict[str, str | None] = {REASON: None, OWNER: None, UNTIL: None}
     await _annotate(session, resource, manifest, marks, suspend=False)
     show(given, {"object": describe(manifest), "suspended": False}, lambda: f"{describe(manifest)} resumed")

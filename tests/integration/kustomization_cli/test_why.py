@@ -28,7 +28,8 @@ def deployment(image: str) -> dict[str, Any]:
 async def run(*words: str, capsys: pytest.CaptureFixture[str], config: Path) -> tuple[int, Any]:
     capsys.readouterr()
     code = await asyncio.to_thread(main, [*words, "-n", "team-a", "-o", "json", "--kubeconfig", str(config)])
-    return code, json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    return code, json.loads(said.out) if said.out else said.err
 
 
 async def test_the_commands_answer_for_a_workload_that_does_not_come_up(
@@ -79,6 +80,9 @@ async def test_the_commands_answer_for_a_workload_that_does_not_come_up(
         found = await cluster.admin.get(KUSTOMIZATIONS, "app", "team-a")
         assert found["spec"]["suspend"] is False
         assert not [name for name in found["metadata"]["annotations"] if name.startswith("suspend.")]
+        for words in (("suspend", "deployment/web"), ("reconcile", "deployment/web"), ("resume", "deployment/web")):
+            code, told = await ask(*words)
+            assert (code, "found apps/v1, expected a kind of *.toolkit.fluxcd.io" in told) == (2, True), told
 
         assert (await ask("drift", "show", "app"))[0] == 1
         assert (await ask("drift", "release", "app"))[0] == 0
