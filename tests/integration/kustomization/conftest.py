@@ -132,10 +132,10 @@ class World:
         found: Manifest = await self.until(reached)
         return found
 
-    def manager(self, *flags: str) -> Manager:
+    def manager(self, *flags: str, **environment: str) -> Manager:
         base = ("--web-port=0", "--web-host=127.0.0.1", "--lease-enabled=false", "--egress-allow-loopback=true",
                 "--namespace=inhaul-system")  # fmt: skip
-        environ = {"INHAUL_KUSTOMIZATION_MIRRORS": str(self.directory / "mirrors")}
+        environ = {"INHAUL_KUSTOMIZATION_MIRRORS": str(self.directory / "mirrors"), **environment}
         made = Manager(Settings.from_args((*base, *flags), environ=environ), config=self.config)
         handlers.register(made)
         return made
