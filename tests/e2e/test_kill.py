@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 
@@ -59,7 +60,7 @@ async def test_killed_while_a_password_is_rotated_the_secret_still_follows(stage
 
 async def test_restart_writes_nothing_that_is_already_right(stage: Stage) -> None:
     await stage.until_ready(KUSTOMIZATIONS, "checkout")
-    before = await _versions(stage)
+    before = await _settled(stage)
     await stage.restart()
     # a new commit goes through the whole chain: when it is applied, the restart is over
     note = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: note\n"
@@ -97,6 +98,22 @@ async def _versions(stage: Stage) -> dict[str, str]:
         item = await stage.world.admin.get(resource, name, PAYMENTS)
         found[f"{resource.kind} {name}"] = item["metadata"]["resourceVersion"]
     return found
+
+
+async def _settled(stage: Stage) -> dict[str, str]:
+    """The versions once they stand still: a Secret is written before the status that speaks of it."""
+    last: dict[str, str] = {}
+
+    async def same() -> bool:
+        nonlocal last
+        known, last = last, await _versions(stage)
+        if steady := known == last:
+            return steady
+        await asyncio.sleep(1.5)
+        return False
+
+    await until(same, patience=30, what="nothing more to be written")
+    return last
 
 
 async def _until_secret(stage: Stage, password: str) -> None:
