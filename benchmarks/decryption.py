@@ -24,15 +24,15 @@ import pyrage
 import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from controllers.decryption import ring as ring_module
-from controllers.decryption.decryptor import Decryptor
-from controllers.decryption.keyring import DataKeyCache, Keyring, parse_key_secret
-from controllers.decryption.localkeys import LocalKms
-from controllers.decryption.ring import Ring, SealingKey, certificate_for, fingerprint
-from controllers.decryption.sealing import seal_item, unwrap
-from controllers.decryption.templates import render
-from controllers.decryption.tool import find_sops
-from controllers.decryption.unseal import unseal
+from controllers.sealed_secrets import keys as ring_module
+from controllers.sealed_secrets.ciphertext import seal_item, unwrap
+from controllers.sealed_secrets.keys import Ring, SealingKey, certificate_for, fingerprint
+from controllers.sealed_secrets.templates import render
+from controllers.sealed_secrets.unseal import unseal
+from controllers.sops.binary import find_sops
+from controllers.sops.decryptor import Decryptor
+from controllers.sops.keys import DataKeyCache, Keyring, parse_key_secret
+from controllers.sops.local_keys import LocalKms
 
 
 def figure(name: str, value: float, unit: str, goal: float | None = None) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from controllers.api.core import CRDS, NAMESPACES, SECRETS
 from controllers.api.crdgen import crds
 from controllers.api.external_secrets import EXTERNAL_SECRETS, SECRET_STORES
 from controllers.api.resource import Manifest
-from controllers.external_secrets.hashing import synced_resource_version
+from controllers.external_secrets.target.hashing import synced_resource_version
 from controllers.runtime.kube import KubeClient, KubeConfig
 from controllers.standin.apiserver import ApiServer
 from controllers.standin.demo.tools import free_port, write_private

@@ -25,11 +25,11 @@ from types import SimpleNamespace as Spec
 from typing import Any
 
 from controllers.api.resource import Key
-from controllers.image_automation.edit import edit_tree
-from controllers.image_automation.policy import compile_policy
-from controllers.image_automation.reference import Ref
-from controllers.image_automation.scan import scanned
-from controllers.image_automation.tagstore import TagStore, pack
+from controllers.image_automation.commit.setters import edit_tree
+from controllers.image_automation.policy.policy import compile_policy
+from controllers.image_automation.tags.reference import Ref
+from controllers.image_automation.tags.scan import scanned
+from controllers.image_automation.tags.store import TagStore, pack
 
 
 def best_of(runs: int, work: Callable[[], Any]) -> float:

@@ -12,22 +12,44 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .decryption.cli import add_commands as decryption_commands
-from .external_secrets.cli import add_commands as secrets_commands
-from .image_automation.cli import add_commands as image_commands
-from .kustomization.cli import add_commands as kustomization_commands
+from .runtime.cli.lazy import add_lazy
 
 if TYPE_CHECKING:
     from .runtime.settings import Settings
 
 CONTROLLERS = {
     "external-secrets": "controllers.external_secrets.handlers",
-    "decryption": "controllers.decryption.handlers",
+    "decryption": "controllers.sealed_secrets.handlers",
     "image-automation": "controllers.image_automation.handlers",
     "kustomization": "controllers.kustomization.handlers",
     "notification": "controllers.notification.handlers",
 }
 """Name on the command line → module with `register(manager)` and, where it has knobs, `SETTINGS` (their groups)."""
+
+COMMANDS = {
+    "sops": ("controllers.sops.cli", "verify, decrypt and list the keys of SOPS files"),
+    "guard": ("controllers.sops.cli", "find plaintext Secrets in a tree; fit for a pre-commit hook"),
+    "seal": ("controllers.sealed_secrets.cli", "make SealedSecrets of Secrets, as kubeseal does, offline"),
+    "unseal": ("controllers.sealed_secrets.cli", "open SealedSecrets with a backup of the keys"),
+    "reseal": ("controllers.sealed_secrets.cli", "seal files again with the newest key; comments and the rest stay"),
+    "secrets": ("controllers.external_secrets.cli.parser", "explain, compare, plan and render ExternalSecrets"),
+    "image": ("controllers.image_automation.cli.image", "explain image policies, plan their commits, list tags"),
+    "build": ("controllers.kustomization.cli.build", "render a directory or a Kustomization's file, offline"),
+    "diff": (
+        "controllers.kustomization.cli.build",
+        "show what a directory changes, field by field; exit 1 if anything",
+    ),
+    "plan": ("controllers.kustomization.cli.build", "show all that applying a directory would do; exit 1 if anything"),
+    "get": ("controllers.commands.get", "list our objects, failing first, with since when and what is held"),
+    "tree": ("controllers.commands.get", "show a Kustomization's source and objects with their health"),
+    "trace": ("controllers.commands.why", "follow an object to its Kustomization, revision, commit and author"),
+    "why": ("controllers.commands.why", "say in one line why an object is not well; exit 1 if it is not"),
+    "reconcile": ("controllers.commands.reconcile", "ask for a reconcile now, and wait for its end"),
+    "suspend": ("controllers.commands.reconcile", "stop reconciling an object; say why"),
+    "resume": ("controllers.commands.reconcile", "reconcile a suspended object again"),
+    "drift": ("controllers.kustomization.cli.drift", "list, show and release fields that are held for a human's edit"),
+}
+"""Command → the module whose `add(subparsers)` adds its parser, imported when the command runs; its line of help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,10 +82,8 @@ def _parser() -> argparse.ArgumentParser:
 
     crds = commands.add_parser("crds", help="print the CustomResourceDefinitions as YAML")
     crds.set_defaults(run=_crds)
-    decryption_commands(commands)
-    secrets_commands(commands)
-    image_commands(commands)
-    kustomization_commands(commands)
+    for name, (module, text) in COMMANDS.items():
+        add_lazy(commands, name, module, text)
     return parser
 
 

@@ -30,7 +30,7 @@ from controllers.runtime.pools import Pools
 from controllers.runtime.sensitive import Sensitive
 
 from .errors import AwsError, CredentialsRefused, translate
-from .pace import Paces
+from .rate_limit import Paces
 from .settings import AwsSettings
 
 STS_AUDIENCE = "sts.amazonaws.com"

@@ -20,37 +20,37 @@ from controllers.aws.ecr import EcrLogins
 from controllers.aws.identity import OWN, Identities
 from controllers.aws.settings import AwsSettings
 from controllers.aws.sqs import Consumer
-from controllers.runtime.claim import SHARD_LABEL
+from controllers.restart import watch as restart_watch
+from controllers.restart.watch import RestartSettings
 from controllers.runtime.conditions import EXTERNAL_SECRETS as STYLE
 from controllers.runtime.controller import Controller, Reconcile
 from controllers.runtime.manager import Manager
+from controllers.runtime.ownership import SHARD_LABEL
 from controllers.runtime.result import Result
 from controllers.templating import EXTERNAL_SECRETS as FUNCTIONS
 from controllers.templating import Chance, with_chance
 
-from . import restart_watch
 from .cluster_reconcile import ClusterReconciler
-from .coalescer import Coalescer
-from .consumer import EventHandler
-from .crowd import Crowd
-from .generators import SERVED as SERVED_GENERATORS
-from .generators import Generators
-from .meters import Meters
-from .provider import AwsReader
-from .reads import Reads
+from .events.consumer import EventHandler
+from .events.sweeper import Sweeper
+from .fetch.aws import AwsReader
+from .fetch.coalescer import Coalescer
+from .fetch.limit import Crowd
+from .fetch.object_cache import Reads
+from .fetch.stores import StoreResolver
+from .generators.generators import SERVED as SERVED_GENERATORS
+from .generators.generators import Generators
+from .metrics import Meters
+from .push_secrets import Unserved
 from .reconcile import ExternalSecretReconciler, changed_since
 from .refresh import Refresher, template_sources
-from .restart_watch import RestartSettings
 from .settings import ExternalSecretsSettings
 from .store_reconcile import StoreReconciler
-from .stores import StoreResolver
-from .sweeper import Sweeper
-from .target import MANAGED
-from .targets import Targets
-from .template import Engine
-from .unserved import Unserved
-from .wakes import Wakes
-from .writer import TargetWriter
+from .target.desired import MANAGED
+from .target.observed import Targets
+from .target.template import Engine
+from .target.writer import TargetWriter
+from .triggers import Wakes
 
 SETTINGS = (ExternalSecretsSettings, AwsSettings, RestartSettings)
 

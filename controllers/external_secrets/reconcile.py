@@ -14,7 +14,7 @@ from controllers.api.base import parse
 from controllers.api.external_secrets import EXTERNAL_SECRETS, ExternalSecretSpec
 from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.tenancy import WriteSecretType
-from controllers.api.unserved import unsupported
+from controllers.api.unsupported import unsupported
 from controllers.runtime.conditions import find as find_condition
 from controllers.runtime.conditions import is_true, timestamp
 from controllers.runtime.controller import Controller
@@ -24,24 +24,25 @@ from controllers.runtime.kube import KubeClient
 from controllers.runtime.queue import URGENT
 from controllers.runtime.result import NotReady, Result, Stalled
 
-from . import generated, schedule
-from . import target as targeting
-from .crowd import Crowded
-from .entries import failure_text, store_refs
-from .errors import SpecProblem, TemplateProblem
-from .events import Interest, announced, announced_at, look_again
-from .expected import AHEAD
-from .generated import Made
-from .hashing import created_by, synced_resource_version
-from .meters import Meters
+from .events.match import Interest, announced, announced_at, look_again
+from .fetch.demand import AHEAD
+from .fetch.limit import Crowded
+from .fetch.stores import StoreProblem, is_ours
+from .generators import renewal as generated
+from .generators.renewal import Made
+from .metrics import Meters
 from .refresh import Refresh, Refresher
-from .schedule import Due, Synced
-from .stores import StoreProblem, is_ours
-from .target import Wanted
-from .targets import Targets, target_key
-from .template import check_names
-from .validate import validate
-from .writer import SYNC_ERROR, TargetWriter
+from .target import desired as targeting
+from .target.desired import Wanted
+from .target.hashing import created_by, synced_resource_version
+from .target.observed import Targets, target_key
+from .target.template import check_names
+from .target.writer import SYNC_ERROR, TargetWriter
+from .values import schedule
+from .values.entries import failure_text, store_refs
+from .values.errors import SpecProblem, TemplateProblem
+from .values.schedule import Due, Synced
+from .values.validate import validate
 
 FINALIZER = "externalsecrets.external-secrets.io/externalsecret-cleanup"
 _MISSING_TARGET = 30.0

@@ -13,21 +13,21 @@ from controllers.api.core import CONFIGMAPS, SECRETS
 from controllers.api.resource import Key, Manifest, Resource
 from controllers.runtime.pools import Pools
 
-from . import generated
-from .coalescer import Coalescer
-from .crowd import Crowd
-from .entries import Entry, Fetched, Outcome, Resolved, StoreRef, plan, resolve, store_refs
-from .errors import EntryError, SpecProblem, TemplateProblem
-from .events import Interest
-from .generated import Made
-from .generators import Generators
-from .params import RemoteKey
-from .provider import Finder
-from .reads import Reads
-from .stores import OpenStore, StoreProblem, StoreResolver
-from .target import data_of, target_valid
-from .targets import target_key
-from .template import Engine, Rendered, Source, render
+from .events.match import Interest
+from .fetch.aws import Finder
+from .fetch.coalescer import Coalescer
+from .fetch.limit import Crowd
+from .fetch.object_cache import Reads
+from .fetch.stores import OpenStore, StoreProblem, StoreResolver
+from .generators import renewal as generated
+from .generators.generators import Generators
+from .generators.renewal import Made
+from .target.desired import data_of, target_valid
+from .target.observed import target_key
+from .target.template import Engine, Rendered, Source, render
+from .values.entries import Entry, Fetched, Outcome, Resolved, StoreRef, plan, resolve, store_refs
+from .values.errors import EntryError, SpecProblem, TemplateProblem
+from .values.remote_key import RemoteKey
 
 _SOURCES = (("configMap", CONFIGMAPS), ("secret", SECRETS))
 OPTIONAL = "secrets.inhaul.dev/optional"

@@ -17,9 +17,10 @@ from controllers.runtime.conditions import find as find_condition
 from controllers.runtime.controller import Controller
 from controllers.runtime.result import NotReady, Result
 
-from . import schedule, sweep
-from .entries import StoreRef
-from .stores import StoreProblem, StoreResolver, is_ours, retry_of, served_provider
+from .events import version_diff as sweep
+from .fetch.stores import StoreProblem, StoreResolver, is_ours, retry_of, served_provider
+from .values import schedule
+from .values.entries import StoreRef
 
 DEFAULT_REFRESH = 300.0
 _RETRY = 60.0

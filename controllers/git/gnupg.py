@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from controllers.runtime.confine import LIBRARIES, command
+from controllers.runtime.sandbox import LIBRARIES, command
 
 from .errors import GitError, Refused, Timeout
 

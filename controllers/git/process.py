@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from controllers.runtime.confine import LIBRARIES, NETWORK, popen
+from controllers.runtime.sandbox import LIBRARIES, NETWORK, popen
 from controllers.runtime.sensitive import Sensitive
 
 from .auth import ANONYMOUS, GitAuth

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from controllers.runtime.semver import Constraint, InvalidConstraint, order_key, parse_tag
+from controllers.lang.semver import Constraint, InvalidConstraint, order_key, parse_tag
 
 from .errors import NotFound, Refused
 

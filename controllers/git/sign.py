@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from controllers.runtime.confine import LIBRARIES, command
+from controllers.runtime.sandbox import LIBRARIES, command
 from controllers.runtime.sensitive import Sensitive
 
 from .auth import MAX_KEY_BYTES, plain_key

@@ -20,7 +20,7 @@ from controllers.api.image import IMAGE_POLICIES, CommitSpec, ImageUpdateAutomat
 from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
 from controllers.api.tenancy import ReadGit, WriteGit
-from controllers.api.unserved import unsupported
+from controllers.api.unsupported import unsupported
 from controllers.git import GitError, Mirrors, Person, Remote
 from controllers.git.sign import signer
 from controllers.runtime.conditions import timestamp
@@ -30,16 +30,16 @@ from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT, Store
+from controllers.sources.remotes import Remotes
 
-from .batches import Batches
-from .extras import HELD, MAX_HELD, held_of, picked_of
-from .message import BadMessage, RemovedTemplateField, push_summary
+from .commit.batches import Batches
+from .commit.message import BadMessage, RemovedTemplateField, push_summary
+from .commit.push_config import BadPushConfig, PolicyView, PushConfig, push_config, select_policies
+from .commit.visit import Job, Outcome, visit
+from .policy.annotations import HELD, MAX_HELD, held_of, picked_of
 from .policy_reconcile import ref_fields, ref_of, refs_of
-from .push_config import BadPushConfig, PolicyView, PushConfig, push_config, select_policies
-from .reference import Ref
-from .remotes import Remotes
-from .sources import Policies, secret_data
-from .work import Job, Outcome, visit
+from .tags.reference import Ref
+from .tags.registries import Policies, secret_data
 
 _SHOWN = 5
 

@@ -16,7 +16,7 @@ from controllers.aws.sqs import Message, Poison
 from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.store import REQUESTED_AT, Store
 
-from .reference import InvalidReference, parse_repository
+from .tags.reference import InvalidReference, parse_repository
 
 log = logging.getLogger(__name__)
 

@@ -18,12 +18,12 @@ from controllers.runtime.manager import Manager
 
 from .automation_reconcile import AutomationReconciler
 from .events import EventHandler, repository_names
-from .extras import HELD, PREFIX
+from .policy.annotations import HELD, PREFIX
 from .policy_reconcile import PolicyReconciler
 from .repository_reconcile import RepositoryReconciler
 from .settings import ImageAutomationSettings
-from .sources import Sources
-from .tagstore import TagStore
+from .tags.registries import Sources
+from .tags.store import TagStore
 
 SETTINGS = (ImageAutomationSettings,)
 _BY_REPOSITORY, _BY_ECR = "repository", "ecr"

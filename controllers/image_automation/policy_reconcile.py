@@ -25,14 +25,14 @@ from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT, Store
 
-from .choose import Choice, Chooser, revision_of
-from .digest import Reflection, Refs, needs_lookup, ready_message, requeue_after, resolved
-from .extras import FIRST_SEEN, PICKED, PREFIX, Extras, Picked, extras_of
-from .policy import InvalidPolicy, Policy, compile_policy
-from .reference import Ref
-from .scan import accessible
-from .sources import Source, Sources, secret_data
-from .tagstore import TagStore
+from .policy.annotations import FIRST_SEEN, PICKED, PREFIX, Extras, Picked, extras_of
+from .policy.choose import Choice, Chooser, revision_of
+from .policy.digest import Reflection, Refs, needs_lookup, ready_message, requeue_after, resolved
+from .policy.policy import InvalidPolicy, Policy, compile_policy
+from .tags.reference import Ref
+from .tags.registries import Source, Sources, secret_data
+from .tags.scan import accessible
+from .tags.store import TagStore
 
 NOT_ADVANCED = "NotAdvanced"
 """A condition beside Ready: a newer pick, or another one, is not taken, and why."""

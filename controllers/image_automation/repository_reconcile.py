@@ -20,10 +20,10 @@ from controllers.runtime.draft import Draft
 from controllers.runtime.result import Result, Stalled
 from controllers.runtime.store import REQUESTED_AT
 
-from .reference import InvalidReference, parse_repository
-from .scan import REQUESTED, BadExclusion, Decision, Observed, Scan, scanned, should_scan
-from .sources import Source, Sources
-from .tagstore import TagStore, pack
+from .tags.reference import InvalidReference, parse_repository
+from .tags.registries import Source, Sources
+from .tags.scan import REQUESTED, BadExclusion, Decision, Observed, Scan, scanned, should_scan
+from .tags.store import TagStore, pack
 
 
 class RepositoryReconciler:

@@ -8,7 +8,7 @@ from controllers.api.kustomize import Dependency
 from controllers.api.resource import Key, Manifest
 from controllers.runtime.conditions import find
 
-from .health_expr import ExpressionError, holds
+from .health.expressions import ExpressionError, holds
 
 DRIFTED = "DriftDetected"
 """A Ready=False of this reason holds nobody up: what is applied works, a field is held."""

@@ -18,12 +18,12 @@ from controllers.api.resource import Manifest, key_of
 from controllers.runtime.draft import Draft
 from controllers.runtime.kube import ApiError, KubeClient, NotFound
 from controllers.runtime.result import NotReady, Result, Stalled
+from controllers.sources.reconcile import FINALIZER, drop_finalizer
 
-from . import inventory
-from .git_reconcile import FINALIZER, drop_finalizer
-from .inventory import Entry
-from .labels import annotations_of
-from .prune import prune, wait_gone
+from .apply.prune import prune, wait_gone
+from .objects import inventory
+from .objects.inventory import Entry
+from .objects.labels import annotations_of
 
 CONFIRM = "kustomize.inhaul.dev/confirm-deletion"
 WINDOW, LEAST, SHARE = 60.0, 5, 0.2

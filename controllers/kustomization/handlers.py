@@ -11,8 +11,6 @@ from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.source import GIT_REPOSITORIES
 from controllers.aws.settings import AwsSettings
-from controllers.decryption.service import SopsService
-from controllers.decryption.settings import SopsSettings
 from controllers.git.github_app import GithubApps
 from controllers.git.mirrors import Mirrors
 from controllers.git.process import Git, Limits
@@ -20,20 +18,22 @@ from controllers.runtime.conditions import find
 from controllers.runtime.controller import Controller
 from controllers.runtime.kube import WatchEvent
 from controllers.runtime.manager import Manager
+from controllers.sops.service import SopsService
+from controllers.sops.settings import SopsSettings
+from controllers.sources.contents import includes_of
+from controllers.sources.reconcile import GitReconciler
+from controllers.sources.repositories import GitSources, artifact_of
 
-from .building import Builder
-from .contents import includes_of
+from .build.inputs import Decryption
+from .builder import Builder
 from .dependencies import configs_of, dependencies_of, source_of
-from .drift_state import DriftBook, DriftMetrics
-from .expressions import Evaluator
-from .git_reconcile import GitReconciler
-from .inputs import Decryption
-from .lead_time import Meters
-from .objects import OwnedObjects
+from .drift_status import DriftBook, DriftMetrics
+from .health.cel_evaluator import Evaluator
+from .metrics import Meters
 from .reconcile import Reconciler
-from .sources import GitSources, artifact_of
 from .tenant import KustomizationSettings
-from .waking import SourceWaker
+from .watch.owned import OwnedObjects
+from .watch.source_changes import SourceWaker
 
 WATCHED = "reconcile.fluxcd.io/watch=Enabled"
 """Label of Secrets and ConfigMaps whose change wakes the Kustomizations that name them."""

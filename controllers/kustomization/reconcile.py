@@ -24,31 +24,32 @@ from controllers.runtime.draft import Draft
 from controllers.runtime.kube import KubeClient
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT, Store
+from controllers.sources.reconcile import Policies, add_finalizer
 
-from . import dependencies, inventory
-from .apply import Applied, Applier, ApplyFailed, Identity
-from .building import Builder, Built
-from .coverage import Coverage
-from .drift import CONFIGURED, CREATED, HELD, rules_of
-from .drift_policy import policy_of
-from .drift_state import DriftBook, DriftState, released
-from .expressions import Evaluator
+from . import dependencies
+from .apply.apply import Applied, Applier, ApplyFailed, Identity
+from .apply.preflight import check_deletions, check_objects, check_spec
+from .apply.prune import prune
+from .build.render import Rendered
+from .builder import Builder, Built
+from .drift.annotations import MODE, RULES, BadAnnotation
+from .drift.detect import CONFIGURED, CREATED, HELD, rules_of
+from .drift.policy import policy_of
+from .drift_status import DriftBook, DriftState, released
 from .finalize import Finalizer
-from .git_reconcile import Policies, add_finalizer
-from .guards import check_deletions, check_objects, check_spec
-from .healthwait import PRUNE_HELD, HealthWait
-from .held import MODE, RULES, BadAnnotation
+from .health.cel_evaluator import Evaluator
+from .health_wait import PRUNE_HELD, HealthWait
 from .history import recorded
-from .inventory import Entry, entry_of
-from .labels import annotations_of, identity, owner_labels, with_metadata
-from .lead_time import Meters, lead_times
-from .memory import Memory
-from .objects import OwnedObjects
-from .prune import prune
-from .render import Rendered
+from .metrics import Meters, lead_times
+from .objects import inventory
+from .objects.inventory import Entry, entry_of
+from .objects.labels import annotations_of, identity, owner_labels, with_metadata
 from .run import Run
+from .state import Memory
 from .tenant import KustomizationSettings, account, view
-from .touched import Reads, reads_of
+from .watch.affected import Reads, reads_of
+from .watch.coverage import Coverage
+from .watch.owned import OwnedObjects
 
 
 class Reconciler:

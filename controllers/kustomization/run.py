@@ -10,9 +10,9 @@ from controllers.api.resource import Key, Manifest
 from controllers.runtime.draft import Draft
 from controllers.runtime.kube import KubeClient
 
-from .building import Built
-from .drift_policy import Policy
-from .memory import Memory
+from .builder import Built
+from .drift.policy import Policy
+from .state import Memory
 
 
 @dataclass(slots=True)

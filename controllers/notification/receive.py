@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controllers.api.resource import Manifest
-from controllers.runtime.cel import CelError, compile_cel
+from controllers.lang.cel import CelError, compile_cel
 from controllers.runtime.conditions import is_true
 
 MAX_BODY = 3 << 20

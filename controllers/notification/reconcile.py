@@ -10,7 +10,7 @@ from controllers.api.core import SECRETS
 from controllers.api.duration import parse_duration
 from controllers.api.notification import ReceiverSpec
 from controllers.api.resource import Key, Manifest
-from controllers.runtime.cel import CelError, compile_cel
+from controllers.lang.cel import CelError, compile_cel
 from controllers.runtime.draft import Draft
 from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.result import NotReady, Result, Stalled

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from controllers.api.resource import Key, Manifest
-from controllers.api.unserved import unsupported
+from controllers.api.unsupported import unsupported
 
 from .conditions import Status, Style, remove_condition, set_condition
 from .result import Stalled

@@ -23,7 +23,7 @@ from typing import Any
 from controllers.api.core import NAMESPACES
 from controllers.api.resource import Manifest, Resource, key_of
 
-from . import claim
+from . import ownership as claim
 from .conditions import FLUX, Style
 from .controller import Controller, Reconcile
 from .egress import Egress

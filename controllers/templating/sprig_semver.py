@@ -1,10 +1,10 @@
-"""Sprig's `semver` and `semverCompare`, in the grammar that Flux reads ranges with (`controllers.runtime.semver`)."""
+"""Sprig's `semver` and `semverCompare`, in the grammar that Flux reads ranges with (`controllers.lang.semver`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from controllers.runtime.semver import Constraint, InvalidConstraint, InvalidVersion, Version, parse_version
+from controllers.lang.semver import Constraint, InvalidConstraint, InvalidVersion, Version, parse_version
 
 from .errors import FunctionError
 from .registry import Function, functions

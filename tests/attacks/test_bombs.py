@@ -7,14 +7,16 @@ import sys
 
 import pytest
 
-from controllers.kustomization import expressions, render, sourceignore
-from controllers.kustomization import substitute as substitution
-from controllers.kustomization.expressions import Evaluator
-from controllers.kustomization.generate import BadSource
-from controllers.kustomization.health_expr import ExpressionError, HealthExpressions
-from controllers.kustomization.render import render_files
-from controllers.kustomization.substitute import SubstitutionError, substitute
-from controllers.kustomization.yamlload import BadYaml, Limits, load_all
+from controllers.kustomization.build import render
+from controllers.kustomization.build.kustomization_file import BadSource
+from controllers.kustomization.build.render import render_files
+from controllers.kustomization.health import cel_evaluator as expressions
+from controllers.kustomization.health.cel_evaluator import Evaluator
+from controllers.kustomization.health.expressions import ExpressionError, HealthExpressions
+from controllers.lang import envsubst as substitution
+from controllers.lang import gitignore as sourceignore
+from controllers.lang.envsubst import SubstitutionError, substitute
+from controllers.lang.yaml_load import BadYaml, Limits, load_all
 from controllers.runtime.settings import WorkerSettings
 from controllers.runtime.worker import HeavyWorker
 from tests.attacks import attack

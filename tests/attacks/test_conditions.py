@@ -13,7 +13,7 @@ import pytest
 
 from controllers.api.core import CONFIGMAPS
 from controllers.api.source import GIT_REPOSITORIES
-from controllers.kustomization.yamldump import dump
+from controllers.lang.yaml_dump import dump
 from controllers.runtime.conditions import find
 from controllers.runtime.kube import Invalid
 from tests.attacks import test_kustomize_build, test_texts

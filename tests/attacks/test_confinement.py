@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from controllers.kustomization.kustomize import KustomizeFailed, build
-from controllers.runtime.confine import command, powers
+from controllers.kustomization.build.kustomize import KustomizeFailed, build
+from controllers.runtime.sandbox import command, powers
 
 PYTHON = sys.executable
 needs_landlock = pytest.mark.skipif(not powers().landlock, reason="this kernel has no Landlock")

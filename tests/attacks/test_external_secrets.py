@@ -17,12 +17,12 @@ import pytest
 from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
 from controllers.api.resource import Manifest
 from controllers.api.secret_stores import AWSProvider
-from controllers.external_secrets import stores
-from controllers.external_secrets import template as templates
-from controllers.external_secrets.entries import StoreRef
-from controllers.external_secrets.errors import TemplateProblem
-from controllers.external_secrets.stores import StoreProblem, served_provider, session_tags
-from controllers.external_secrets.template import Engine, Rendered, Source, render
+from controllers.external_secrets.fetch import stores
+from controllers.external_secrets.fetch.stores import StoreProblem, served_provider, session_tags
+from controllers.external_secrets.target import template as templates
+from controllers.external_secrets.target.template import Engine, Rendered, Source, render
+from controllers.external_secrets.values.entries import StoreRef
+from controllers.external_secrets.values.errors import TemplateProblem
 from controllers.templating import EXTERNAL_SECRETS, StringMap, Template, TemplateError
 from controllers.templating.evaluator import Budget
 from controllers.templating.registry import functions

@@ -11,9 +11,9 @@ from controllers.api.base import parse
 from controllers.api.source import GitRepositorySpec
 from controllers.api.tenancy import Decision, allowed, policy_of
 from controllers.git import GitError, Remote
-from controllers.kustomization.git_reconcile import GitReconciler
-from controllers.kustomization.sources import GitSources
 from controllers.runtime.result import NotReady
+from controllers.sources.reconcile import GitReconciler
+from controllers.sources.repositories import GitSources
 from tests.attacks import attack
 from tests.integration.git.conftest import Host, call, host
 

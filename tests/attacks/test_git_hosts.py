@@ -37,9 +37,9 @@ from controllers.git import (
     process,
     target,
 )
-from controllers.kustomization.sources import GitSources
 from controllers.runtime import egress
 from controllers.runtime.settings import EgressSettings
+from controllers.sources.repositories import GitSources
 from controllers.standin.cloud.tls import Authority
 from tests.attacks import attack
 from tests.attacks.gitting import MARK, plain, refs_of, repository

@@ -18,7 +18,7 @@ from controllers.api.source import GitRef
 from controllers.git import Git, GitError, Mirrors, Refused, Remote, mirrors, objects, process, target
 from controllers.git.errors import BrokenRepository
 from controllers.git.process import _environment
-from controllers.runtime.confine import powers
+from controllers.runtime.sandbox import powers
 from tests.attacks import attack
 from tests.attacks.gitting import MARK, plain, program, refs_of, repository
 

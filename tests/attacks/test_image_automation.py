@@ -22,8 +22,8 @@ from controllers.git import (
     parse_refspec,
 )
 from controllers.git import objects as git_objects
-from controllers.image_automation.edit import edit_file
-from controllers.image_automation.push_config import BadPushConfig, push_config
+from controllers.image_automation.commit.push_config import BadPushConfig, push_config
+from controllers.image_automation.commit.setters import edit_file
 from tests.attacks import attack
 from tests.attacks.gitting import plain, program
 from tests.attacks.visiting import BOT, CONFIG, NOW, Host, fleet, job

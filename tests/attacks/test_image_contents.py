@@ -15,11 +15,14 @@ from controllers.git import (
     with_trailers,
 )
 from controllers.git import commit as git_commit
-from controllers.image_automation import edit, markers, message, scan, work
-from controllers.image_automation.edit import edit_file, edit_tree
-from controllers.image_automation.policy import InvalidPolicy, compile_policy
-from controllers.image_automation.push_config import PolicyView, select_policies
-from controllers.image_automation.reference import Ref
+from controllers.image_automation.commit import markers, message
+from controllers.image_automation.commit import setters as edit
+from controllers.image_automation.commit import visit as work
+from controllers.image_automation.commit.push_config import PolicyView, select_policies
+from controllers.image_automation.commit.setters import edit_file, edit_tree
+from controllers.image_automation.policy.policy import InvalidPolicy, compile_policy
+from controllers.image_automation.tags import scan
+from controllers.image_automation.tags.reference import Ref
 from tests.attacks import attack
 from tests.attacks.gitting import plain
 from tests.attacks.visiting import MARKED, NOW, Host, fleet, job

@@ -15,20 +15,24 @@ from controllers.api.core import CONFIGMAPS, ROLE_BINDINGS, ROLES, SECRETS
 from controllers.api.kustomize import KUSTOMIZATIONS, KustomizationSpec
 from controllers.api.resource import Key
 from controllers.api.tenancy import ApplyKind, ReadGit, allowed, policy_of
-from controllers.decryption.guard import PLAINTEXT_ANNOTATION, mode_of
-from controllers.kustomization import guards, inputs, prune, tenant, wait
-from controllers.kustomization.expressions import Evaluator
-from controllers.kustomization.inventory import Entry
-from controllers.kustomization.kstatus import State
-from controllers.kustomization.labels import is_owned, owner_labels, with_metadata
-from controllers.kustomization.memory import RenderCache
-from controllers.kustomization.render import Variables, find_source, render_files, render_key
+from controllers.kustomization import tenant
+from controllers.kustomization.apply import preflight as guards
+from controllers.kustomization.apply import prune
+from controllers.kustomization.build import inputs
+from controllers.kustomization.build.render import Variables, find_source, render_files, render_key
+from controllers.kustomization.health import check as wait
+from controllers.kustomization.health.cel_evaluator import Evaluator
+from controllers.kustomization.health.kstatus import State
+from controllers.kustomization.objects.inventory import Entry
+from controllers.kustomization.objects.labels import is_owned, owner_labels, with_metadata
+from controllers.kustomization.state import RenderCache
 from controllers.kustomization.tenant import account, view
-from controllers.kustomization.tree import of_files
 from controllers.runtime.kube import ApiError, KubeClient
 from controllers.runtime.result import NotReady, Stalled
 from controllers.runtime.settings import WorkerSettings
 from controllers.runtime.worker import HeavyWorker
+from controllers.sops.plaintext_scan import PLAINTEXT_ANNOTATION, mode_of
+from controllers.sources.tree import of_files
 from tests.attacks import attack
 from tests.integration.kustomization.conftest import World, world
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from controllers.kustomization import kustomize
-from controllers.kustomization.generate import BadSource
-from controllers.kustomization.kustomize import binary
-from controllers.kustomization.render import find_source, render_files
-from controllers.kustomization.tree import BadPath, Node, Tree, of_files
-from controllers.kustomization.yamldump import dump
+from controllers.kustomization.build import kustomize
+from controllers.kustomization.build.kustomization_file import BadSource
+from controllers.kustomization.build.kustomize import binary
+from controllers.kustomization.build.render import find_source, render_files
+from controllers.lang.yaml_dump import dump
+from controllers.sources.tree import BadPath, Node, Tree, of_files
 from tests.attacks import attack as listed
 
 MARK = "stolen-by-a-build"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controllers.api.tenancy import Decision, Request, allowed, policy_of
-from controllers.kustomization.guards import check_objects
+from controllers.kustomization.apply.preflight import check_objects
 from controllers.runtime.result import NotReady
 from tests.attacks import attack
 

@@ -20,16 +20,16 @@ from controllers.git import ANONYMOUS, Found, GitAuth, Refused, Remote
 from controllers.git.auth import is_app
 from controllers.git.github_app import GithubApps
 from controllers.git.verify import Signed, Verifier
-from controllers.kustomization import listing, submodules, verification
-from controllers.kustomization.contents import Contents
-from controllers.kustomization.git_reconcile import GitReconciler
-from controllers.kustomization.listing import Listing
-from controllers.kustomization.tree import Node
-from controllers.kustomization.verification import BadTag, verified
 from controllers.runtime.egress import Egress, EgressDenied
 from controllers.runtime.result import NotReady, Stalled
 from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.settings import EgressSettings
+from controllers.sources import listing, submodules, verification
+from controllers.sources.contents import Contents
+from controllers.sources.listing import Listing
+from controllers.sources.reconcile import GitReconciler
+from controllers.sources.tree import Node
+from controllers.sources.verification import BadTag, verified
 from tests.attacks import attack
 
 AREA = "kustomization"

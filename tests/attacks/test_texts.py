@@ -8,25 +8,25 @@ from typing import Any
 import pytest
 
 from controllers.api.resource import Key
-from controllers.external_secrets.errors import EntryError, TemplateProblem
-from controllers.external_secrets.find import Matcher
-from controllers.external_secrets.gjson import PathTooDeep, lookup
-from controllers.external_secrets.rewrite import rewrite
-from controllers.external_secrets.template import Engine
+from controllers.external_secrets.target.template import Engine
+from controllers.external_secrets.values.errors import EntryError, TemplateProblem
+from controllers.external_secrets.values.find import Matcher
+from controllers.external_secrets.values.rewrite import rewrite
 from controllers.git import Refused, branch_ref, check_ref, parse_refspec
 from controllers.git.commit import with_trailers
 from controllers.git.objects import clean_path
 from controllers.git.process import check_url
-from controllers.image_automation.edit import edit_file
-from controllers.image_automation.reference import Ref
-from controllers.kustomization import substitute as substitution
-from controllers.kustomization.expressions import Evaluator, is_small
-from controllers.kustomization.health_expr import ExpressionError, HealthExpressions
-from controllers.kustomization.inventory import BadInventoryId, read
-from controllers.kustomization.labels import is_owned, with_metadata
-from controllers.kustomization.substitute import SubstitutionError, substitute
+from controllers.image_automation.commit.setters import edit_file
+from controllers.image_automation.tags.reference import Ref
+from controllers.kustomization.health.cel_evaluator import Evaluator, is_small
+from controllers.kustomization.health.expressions import ExpressionError, HealthExpressions
+from controllers.kustomization.objects.inventory import BadInventoryId, read
+from controllers.kustomization.objects.labels import is_owned, with_metadata
 from controllers.kustomization.tenant import account
-from controllers.kustomization.yamlload import BadYaml, load, load_all
+from controllers.lang import envsubst as substitution
+from controllers.lang.envsubst import SubstitutionError, substitute
+from controllers.lang.gjson.path import PathTooDeep, lookup
+from controllers.lang.yaml_load import BadYaml, load, load_all
 from controllers.runtime.egress import EgressDenied
 from controllers.runtime.egress import check_url as check_egress
 from controllers.runtime.kube import ApiError

@@ -15,9 +15,9 @@ from controllers.git import (
     Remote,
 )
 from controllers.git.process import Git
-from controllers.image_automation.push_config import PushConfig
-from controllers.image_automation.reference import Ref
-from controllers.image_automation.work import Job, Outcome, visit
+from controllers.image_automation.commit.push_config import PushConfig
+from controllers.image_automation.commit.visit import Job, Outcome, visit
+from controllers.image_automation.tags.reference import Ref
 from tests.attacks.gitting import plain, repository
 
 MARKED = 'image: r.io/web:1.0.0 # {"$imagepolicy": "team-a:web"}\n'

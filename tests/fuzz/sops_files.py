@@ -14,13 +14,13 @@ from typing import Any
 import pyrage
 import yaml
 
-from controllers.decryption.envelope import Timestamp, go_float
-from controllers.decryption.errors import DecryptionError
-from controllers.decryption.keyring import Keyring, parse_key_secret
-from controllers.decryption.limits import Limits
-from controllers.decryption.reader import decrypt
-from controllers.decryption.tool import find_sops
-from controllers.decryption.yamltree import load_documents
+from controllers.sops.binary import find_sops
+from controllers.sops.ciphertext import Timestamp, go_float
+from controllers.sops.decrypt import decrypt
+from controllers.sops.errors import DecryptionError
+from controllers.sops.keys import Keyring, parse_key_secret
+from controllers.sops.limits import Limits
+from controllers.sops.yaml_tree import load_documents
 
 RULES = (
     (), ("--encrypted-regex", "^(data|stringData|b.*)$"), ("--unencrypted-regex", "^(kind|meta|a)$"),

@@ -14,10 +14,9 @@ from pathlib import Path
 from controllers.git.errors import GitError
 from controllers.git.objects import Objects
 from controllers.git.process import Git
+from controllers.lang.gitignore import FILE, selected
 from controllers.runtime.cli.command import CommandError
-
-from ..sourceignore import FILE, selected
-from ..tree import Node, Tree
+from controllers.sources.tree import Node, Tree
 
 MAX_FILES = 100_000
 MAX_BYTES = 64 << 20

@@ -1,1 +1,1 @@
-"""What the commands of every room share: `late` puts them on the parser of `inhaul`, `command` runs them."""
+"""What the commands of every room share: `lazy` puts them on the parser of `inhaul`, `command` runs them."""

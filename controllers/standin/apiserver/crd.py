@@ -220,7 +220,7 @@ def _check_expressions(schema: Schema, path: str, causes: list[Cause]) -> None:
 
 
 def _check_rule(rule: Any, path: str, causes: list[Cause]) -> None:
-    from controllers.runtime.cel import CelError, compile_cel
+    from controllers.lang.cel import CelError, compile_cel
 
     source = rule.get("rule") if isinstance(rule, dict) else None
     if not isinstance(source, str) or not source.strip():

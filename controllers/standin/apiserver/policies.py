@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from controllers.api.resource import Manifest
-from controllers.runtime.cel import CelError, Program, compile_cel
+from controllers.lang.cel import CelError, Program, compile_cel
 
 from .seams import Admission, Answer, Call, Handler, KindInfo, Storage
 from .status_errors import Cause, StatusError, forbidden, invalid, invalid_value, not_supported, required

@@ -10,19 +10,19 @@ from typing import Any
 
 import yaml
 
-from controllers.decryption.decryptor import Decryptor, is_encrypted_object
-from controllers.decryption.envelope import open_value
-from controllers.decryption.errors import DecryptionError
-from controllers.decryption.keyring import Keyring, parse_key_secret
-from controllers.decryption.metadata import MasterKey
-from controllers.decryption.ring import Ring, fingerprint, is_active, newest, parse_certificate, parse_key
-from controllers.decryption.stores import format_for_path
-from controllers.decryption.templates import render
-from controllers.decryption.tool import decrypt_any
-from controllers.decryption.unseal import reseal, unseal
-from controllers.kustomization.render import Variables, find_source
-from controllers.kustomization.render import render as render_tree
-from controllers.kustomization.tree import of_files
+from controllers.kustomization.build.render import Variables, find_source
+from controllers.kustomization.build.render import render as render_tree
+from controllers.sealed_secrets.keys import Ring, fingerprint, is_active, newest, parse_certificate, parse_key
+from controllers.sealed_secrets.templates import render
+from controllers.sealed_secrets.unseal import reseal, unseal
+from controllers.sops.binary import decrypt_any
+from controllers.sops.ciphertext import open_value
+from controllers.sops.decryptor import Decryptor, is_encrypted_object
+from controllers.sops.errors import DecryptionError
+from controllers.sops.formats import format_for_path
+from controllers.sops.keys import Keyring, parse_key_secret
+from controllers.sops.metadata import MasterKey
+from controllers.sources.tree import of_files
 from controllers.templating import BUILTINS
 
 _FOLDERS = ("", "sops", "flux/tree", "derived")

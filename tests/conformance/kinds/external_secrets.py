@@ -6,12 +6,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from controllers.external_secrets import decode, find, hashing, params, rewrite, schedule, target, validate
-from controllers.external_secrets import template as templates
-from controllers.external_secrets.convert import check_keys, convert_keys, reverse_key
-from controllers.external_secrets.entries import value_text
-from controllers.external_secrets.errors import EntryError, SpecProblem, TemplateProblem
-from controllers.external_secrets.extract import extract, select
+from controllers.external_secrets.target import desired as target
+from controllers.external_secrets.target import hashing
+from controllers.external_secrets.target import template as templates
+from controllers.external_secrets.values import decode, find, rewrite, schedule, validate
+from controllers.external_secrets.values import remote_key as params
+from controllers.external_secrets.values.convert import check_keys, convert_keys, reverse_key
+from controllers.external_secrets.values.entries import value_text
+from controllers.external_secrets.values.errors import EntryError, SpecProblem, TemplateProblem
+from controllers.external_secrets.values.extract import extract, select
 from controllers.templating import pem
 from controllers.templating.errors import FunctionError
 

@@ -11,10 +11,14 @@ from controllers.api.image import ImageUpdateAutomationSpec, PolicyChoice, TagFi
 from controllers.api.meta import LabelSelector
 from controllers.api.source import GitRepositorySpec
 from controllers.git import clean_path
-from controllers.image_automation import digest as reflection
-from controllers.image_automation import edit, message, plain, policy, push_config, reference, scan
-from controllers.image_automation.reference import Ref
-from controllers.runtime import semver
+from controllers.image_automation.commit import message, push_config
+from controllers.image_automation.commit import setters as edit
+from controllers.image_automation.commit import yaml_plain as plain
+from controllers.image_automation.policy import digest as reflection
+from controllers.image_automation.policy import policy
+from controllers.image_automation.tags import reference, scan
+from controllers.image_automation.tags.reference import Ref
+from controllers.lang import semver
 
 Given = dict[str, Any]
 

@@ -6,17 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from controllers.api.resource import Key
-from controllers.kustomization import (
-    components,
-    generate,
-    git_spec,
-    order,
-    postbuild,
-    revision,
-    sourceignore,
-    yamlload,
-)
-from controllers.kustomization.render import render_files
+from controllers.kustomization.build import components, postbuild
+from controllers.kustomization.build import kustomization_file as generate
+from controllers.kustomization.build.render import render_files
+from controllers.kustomization.objects import order
+from controllers.lang import gitignore as sourceignore
+from controllers.lang import yaml_load as yamlload
+from controllers.sources import observed as git_spec
+from controllers.sources import revision
 
 from ..compare import OneOf
 

@@ -8,20 +8,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from controllers.kustomization import (
-    diff,
-    drift,
-    health,
-    health_expr,
-    immutable,
-    inventory,
-    kstatus,
-    labels,
-    normalize,
-    postbuild,
-    substitute,
-    yamlload,
-)
+from controllers.kustomization.apply import immutable
+from controllers.kustomization.build import postbuild
+from controllers.kustomization.drift import detect as drift
+from controllers.kustomization.health import aggregate as health
+from controllers.kustomization.health import expressions as health_expr
+from controllers.kustomization.health import kstatus
+from controllers.kustomization.objects import diff, inventory, labels, normalize
+from controllers.lang import envsubst as substitute
+from controllers.lang import yaml_load as yamlload
 
 from ..compare import OneOf
 

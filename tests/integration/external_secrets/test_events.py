@@ -6,7 +6,7 @@ import asyncio
 import json
 
 from controllers.api.external_secrets import EXTERNAL_SECRETS
-from controllers.external_secrets.hashing import synced_resource_version
+from controllers.external_secrets.target.hashing import synced_resource_version
 from tests.cluster import until
 
 from .conftest import NAMESPACE, Bench, entry

@@ -11,7 +11,7 @@ from typing import Any
 
 from controllers.api.core import CONFIGMAPS
 from controllers.api.resource import Key
-from controllers.external_secrets.reads import Reads, changed_at
+from controllers.external_secrets.fetch.object_cache import Reads, changed_at
 from controllers.runtime.kube import KubeClient
 from controllers.runtime.watch import Watch
 from tests.cluster import Cluster, until

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controllers.api.external_secrets import EXTERNAL_SECRETS, SECRET_STORES
-from controllers.external_secrets.sweep import ANNOTATION
+from controllers.external_secrets.events.version_diff import ANNOTATION
 from tests.cluster import until
 
 from .conftest import NAMESPACE, Bench, entry

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from git import Repo
 
 from controllers.api.image import IMAGE_POLICIES
-from controllers.image_automation.cosign import SIGNATURE, signature_tag
+from controllers.image_automation.policy.cosign import SIGNATURE, signature_tag
 from tests.cluster import until
 
 from .conftest import FILE, NS, Bench

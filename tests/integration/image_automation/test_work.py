@@ -12,9 +12,9 @@ import pytest
 from controllers.api.resource import Key
 from controllers.api.source import GitRef
 from controllers.git import GitAuth, Mirrors, Person, Remote
-from controllers.image_automation.push_config import PushConfig
-from controllers.image_automation.reference import Ref
-from controllers.image_automation.work import Job, _plan, visit
+from controllers.image_automation.commit.push_config import PushConfig
+from controllers.image_automation.commit.visit import Job, _plan, visit
+from controllers.image_automation.tags.reference import Ref
 from controllers.standin.cloud.git_server import GitServer, GitUser
 
 CONFIG = PushConfig(GitRef(branch="main"), "main", False, None, {}, 20)

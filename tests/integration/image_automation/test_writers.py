@@ -16,7 +16,7 @@ import pytest
 
 from controllers.api.resource import Key
 from controllers.git import Mirrors, NonFastForward
-from controllers.image_automation.work import visit
+from controllers.image_automation.commit.visit import visit
 from controllers.standin.cloud.git_server import GitServer
 from controllers.standin.cloud.git_store import GitError
 from tests.cluster import until

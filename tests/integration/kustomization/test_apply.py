@@ -16,8 +16,8 @@ import pytest
 from controllers.api.core import CLUSTER_ROLE_BINDINGS, CONFIGMAPS, CRDS, ROLE_BINDINGS, SECRETS
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Manifest, Resource
-from controllers.kustomization.yamldump import dump
-from controllers.kustomization.yamlload import load
+from controllers.lang.yaml_dump import dump
+from controllers.lang.yaml_load import load
 from controllers.runtime.conditions import find
 from controllers.runtime.kube import NotFound
 from controllers.runtime.manager import Manager

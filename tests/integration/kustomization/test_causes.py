@@ -6,9 +6,9 @@ from typing import Any
 
 from controllers.api.core import PODS
 from controllers.api.resource import Resource
-from controllers.kustomization import wait
-from controllers.kustomization.expressions import Evaluator
-from controllers.kustomization.inventory import Entry
+from controllers.kustomization.health import check as wait
+from controllers.kustomization.health.cel_evaluator import Evaluator
+from controllers.kustomization.objects.inventory import Entry
 from controllers.runtime.worker import HeavyWorker
 
 from .conftest import World

@@ -17,10 +17,10 @@ from controllers.api.core import NAMESPACES, SECRETS, SERVICE_ACCOUNTS
 from controllers.api.inhaul import TENANT_POLICIES
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.aws.identity import ROLE_ANNOTATION
-from controllers.decryption.guard import PLAINTEXT_ANNOTATION
-from controllers.decryption.tool import find_sops
-from controllers.kustomization.yamldump import dump
+from controllers.lang.yaml_dump import dump
 from controllers.runtime.conditions import find
+from controllers.sops.binary import find_sops
+from controllers.sops.plaintext_scan import PLAINTEXT_ANNOTATION
 
 from .conftest import World, configmap, running
 from .test_apply import message, start

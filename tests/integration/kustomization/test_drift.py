@@ -10,8 +10,8 @@ from prometheus_client import generate_latest
 from controllers.api.core import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, CONFIGMAPS, DEPLOYMENTS, EVENTS, SECRETS
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Manifest, Resource
-from controllers.kustomization.coverage import Coverage
-from controllers.kustomization.objects import OwnedObjects
+from controllers.kustomization.watch.coverage import Coverage
+from controllers.kustomization.watch.owned import OwnedObjects
 from controllers.runtime.conditions import find
 
 from .conftest import World, configmap, running

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from controllers.api.crdgen import crds
-from controllers.runtime.cel import compile_cel
+from controllers.lang.cel import compile_cel
 
 ROOT = Path(__file__).parents[3]
 TREES = sorted(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from controllers.kustomization.inputs import Variables
-from controllers.kustomization.render import find_source, render
-from controllers.kustomization.tree import Node, Tree
+from controllers.kustomization.build.inputs import Variables
+from controllers.kustomization.build.render import find_source, render
+from controllers.sources.tree import Node, Tree
 
 EXAMPLES = Path(__file__).parents[3] / "kustomize" / "examples"
 

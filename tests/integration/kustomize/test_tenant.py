@@ -5,7 +5,7 @@ from __future__ import annotations
 from controllers.api.base import parse
 from controllers.api.crdgen import KINDS
 from controllers.api.tenancy import ApplyKind, ReadGit, ReadKey, UseRole, WriteGit, allowed, policy_of
-from controllers.api.unserved import unsupported
+from controllers.api.unsupported import unsupported
 
 from .test_build import build, of_kind
 

@@ -14,7 +14,7 @@ import yaml
 from controllers.api.base import Fields, SchemaDefault
 from controllers.api.crdgen import KINDS, crds, file_name, files, main, render
 from controllers.api.schema import schema_of
-from controllers.runtime.cel import compile_cel
+from controllers.lang.cel import compile_cel
 
 CRDS = Path(__file__).parents[3] / "crds"
 ALL = crds()

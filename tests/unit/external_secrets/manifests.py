@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from controllers.api.resource import Manifest
-from controllers.external_secrets.cli_common import read_files
-from controllers.external_secrets.cli_plan import Plan, plan_of
+from controllers.external_secrets.cli.common import read_files
+from controllers.external_secrets.cli.plan import Plan, plan_of
 
 ROOT = Path(__file__).parents[3]
 ROLE = "arn:aws:iam::111122223333:role/payments"

@@ -12,13 +12,13 @@ import yaml
 
 from controllers.api.resource import Manifest
 from controllers.cli import main
-from controllers.external_secrets.compare import named_keys, of_objects, of_secrets, of_shapes
-from controllers.external_secrets.entries import StoreRef, StoreView
-from controllers.external_secrets.explain import ADVICE, explain, version_of
-from controllers.external_secrets.hashing import field_manager
-from controllers.external_secrets.offline import read_values
-from controllers.external_secrets.target import PROVENANCE, Wanted
-from controllers.external_secrets.target import manifest as secret_manifest
+from controllers.external_secrets.cli.explanation import ADVICE, explain, version_of
+from controllers.external_secrets.cli.offline import read_values
+from controllers.external_secrets.target.desired import PROVENANCE, Wanted
+from controllers.external_secrets.target.desired import manifest as secret_manifest
+from controllers.external_secrets.target.diff import named_keys, of_objects, of_secrets, of_shapes
+from controllers.external_secrets.target.hashing import field_manager
+from controllers.external_secrets.values.entries import StoreRef, StoreView
 from controllers.runtime.cli.command import CommandError
 
 from .manifests import ROOT, data, files, secret, store

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from controllers.external_secrets.coalescer import BatchRefused, Coalescer
-from controllers.external_secrets.entries import Fetched, Outcome
-from controllers.external_secrets.errors import EntryError, Missing
-from controllers.external_secrets.params import RemoteKey
-from controllers.external_secrets.wanted import Source
+from controllers.external_secrets.fetch.coalescer import BatchRefused, Coalescer
+from controllers.external_secrets.fetch.keys import Source
+from controllers.external_secrets.values.entries import Fetched, Outcome
+from controllers.external_secrets.values.errors import EntryError, Missing
+from controllers.external_secrets.values.remote_key import RemoteKey
 
 SM = Source("me", "eu-west-1", "SecretsManager")
 SSM = Source("me", "eu-west-1", "ParameterStore")

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from controllers.aws.pace import Turn
-from controllers.external_secrets.coalescer import THROTTLED_TRIES, Coalescer
-from controllers.external_secrets.entries import Fetched, Outcome
-from controllers.external_secrets.errors import EntryError
-from controllers.external_secrets.params import RemoteKey
-from controllers.external_secrets.wanted import Source
+from controllers.aws.rate_limit import Turn
+from controllers.external_secrets.fetch.coalescer import THROTTLED_TRIES, Coalescer
+from controllers.external_secrets.fetch.keys import Source
+from controllers.external_secrets.values.entries import Fetched, Outcome
+from controllers.external_secrets.values.errors import EntryError
+from controllers.external_secrets.values.remote_key import RemoteKey
 from controllers.runtime.queue import URGENT
 from tests.unit.runtime.virtual_time import run
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from controllers.external_secrets import schedule
-from controllers.external_secrets.coalescer import Coalescer
-from controllers.external_secrets.entries import Fetched, Outcome
-from controllers.external_secrets.expected import AHEAD
-from controllers.external_secrets.forecast import MONTH, Read, Spot, Who, forecast
-from controllers.external_secrets.params import RemoteKey, Service
-from controllers.external_secrets.wanted import Source
+from controllers.external_secrets.cli.forecast import MONTH, Read, Spot, Who, forecast
+from controllers.external_secrets.fetch.coalescer import Coalescer
+from controllers.external_secrets.fetch.demand import AHEAD
+from controllers.external_secrets.fetch.keys import Source
+from controllers.external_secrets.values import schedule
+from controllers.external_secrets.values.entries import Fetched, Outcome
+from controllers.external_secrets.values.remote_key import RemoteKey, Service
 from controllers.runtime.queue import URGENT
 from tests.unit.runtime.virtual_time import run
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from controllers.aws.events import Change
-from controllers.external_secrets import sweep
-from controllers.external_secrets.entries import Fetched, StoreRef, StoreView, plan, resolve
-from controllers.external_secrets.errors import Missing, SpecProblem
-from controllers.external_secrets.events import announced, announced_at, mark
+from controllers.external_secrets.events import version_diff as sweep
+from controllers.external_secrets.events.match import announced, announced_at, mark
 from controllers.external_secrets.refresh import versions_of
-from controllers.external_secrets.template import Engine
+from controllers.external_secrets.target.template import Engine
+from controllers.external_secrets.values.entries import Fetched, StoreRef, StoreView, plan, resolve
+from controllers.external_secrets.values.errors import Missing, SpecProblem
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 STORE = StoreRef("SecretStore", "aws")

@@ -12,10 +12,10 @@ import yaml
 
 from controllers.api.resource import Key
 from controllers.cli import main
-from controllers.external_secrets.cli_common import read_files
-from controllers.external_secrets.forecast import EARLY, MONTH, PER_CALL, Read, Spot, Who, forecast
-from controllers.external_secrets.iam import parameter_arn, policies, secret_arns
-from controllers.external_secrets.params import RemoteKey
+from controllers.external_secrets.cli.common import read_files
+from controllers.external_secrets.cli.forecast import EARLY, MONTH, PER_CALL, Read, Spot, Who, forecast
+from controllers.external_secrets.cli.iam import parameter_arn, policies, secret_arns
+from controllers.external_secrets.values.remote_key import RemoteKey
 from controllers.runtime.cli.command import CommandError
 
 from .manifests import ROLE, data, files, planned, secret, store

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 
 from controllers.aws.events import Change
-from controllers.external_secrets import schedule, target
-from controllers.external_secrets.convert import check_keys, convert_keys
-from controllers.external_secrets.cron import parse_schedule
-from controllers.external_secrets.errors import EntryError, TemplateProblem
-from controllers.external_secrets.events import announced, concerns, look_again, mark
-from controllers.external_secrets.find import Matcher
-from controllers.external_secrets.hashing import data_hash, field_manager
-from controllers.external_secrets.params import remote_key
-from controllers.external_secrets.rewrite import rewrite
-from controllers.external_secrets.schedule import Synced, decide
-from controllers.external_secrets.template import Engine, Rendered, Source, render
+from controllers.external_secrets.events.match import announced, concerns, look_again, mark
+from controllers.external_secrets.target import desired as target
+from controllers.external_secrets.target.hashing import data_hash, field_manager
+from controllers.external_secrets.target.template import Engine, Rendered, Source, render
+from controllers.external_secrets.values import schedule
+from controllers.external_secrets.values.convert import check_keys, convert_keys
+from controllers.external_secrets.values.errors import EntryError, TemplateProblem
+from controllers.external_secrets.values.find import Matcher
+from controllers.external_secrets.values.remote_key import remote_key
+from controllers.external_secrets.values.rewrite import rewrite
+from controllers.external_secrets.values.schedule import Synced, decide
+from controllers.lang.cron import parse_schedule
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 ENGINE = Engine()

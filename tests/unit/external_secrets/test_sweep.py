@@ -10,11 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.external_secrets import sweep
-from controllers.external_secrets.events import Interest, announced
-from controllers.external_secrets.params import RemoteKey
-from controllers.external_secrets.store_reconcile import ready_message
-from controllers.external_secrets.sweep import (
+from controllers.external_secrets.events import version_diff as sweep
+from controllers.external_secrets.events.match import Interest, announced
+from controllers.external_secrets.events.version_diff import (
     Listed,
     Listing,
     Memory,
@@ -25,6 +23,8 @@ from controllers.external_secrets.sweep import (
     prefixes,
     provenance,
 )
+from controllers.external_secrets.store_reconcile import ready_message
+from controllers.external_secrets.values.remote_key import RemoteKey
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:{}-AbCdEf"

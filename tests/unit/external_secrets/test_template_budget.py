@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from controllers.external_secrets.errors import EntryError, TemplateProblem
-from controllers.external_secrets.template import Engine
+from controllers.external_secrets.target.template import Engine
+from controllers.external_secrets.values.errors import EntryError, TemplateProblem
 from controllers.templating import EXTERNAL_SECRETS, Budget, Chance, with_chance
 
 ENGINE = Engine(with_chance(EXTERNAL_SECRETS, Chance(random=os.urandom, now=lambda: datetime(2026, 1, 1, tzinfo=UTC))))

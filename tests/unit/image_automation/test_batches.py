@@ -6,8 +6,8 @@ import asyncio
 from typing import Any, cast
 
 from controllers.api.resource import Key
-from controllers.image_automation.batches import Batches
-from controllers.image_automation.work import Job, Outcome
+from controllers.image_automation.commit.batches import Batches
+from controllers.image_automation.commit.visit import Job, Outcome
 
 BOT, OTHER = Key("team-a", "bot"), Key("team-a", "other")
 

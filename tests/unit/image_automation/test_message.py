@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from controllers.git import trailers, with_trailers
-from controllers.image_automation.edit import Change, FileEdit, ObjectId, TreeEdit
-from controllers.image_automation.message import (
+from controllers.image_automation.commit.message import (
     Automation,
     BadMessage,
     Picked,
@@ -12,7 +11,8 @@ from controllers.image_automation.message import (
     commit_trailers,
     render,
 )
-from controllers.image_automation.reference import Ref
+from controllers.image_automation.commit.setters import Change, FileEdit, ObjectId, TreeEdit
+from controllers.image_automation.tags.reference import Ref
 
 WHO = Automation("ns", "auto")
 WEB = ObjectId("apps/v1", "Deployment", "shop", "web")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controllers.api.image import PolicyChoice, TagFilter
-from controllers.image_automation.policy import InvalidPolicy, NoPick, compile_policy, parse_number
+from controllers.image_automation.policy.policy import InvalidPolicy, NoPick, compile_policy, parse_number
 
 SEMVER = PolicyChoice(semver={"range": ">=0.0.0-0"})
 NUMERICAL = PolicyChoice(numerical={"order": "asc"})

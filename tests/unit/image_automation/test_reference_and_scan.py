@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from controllers.image_automation.reference import InvalidReference, parse_repository
-from controllers.image_automation.scan import BadExclusion, keep_tags, scanned, tags_revision
+from controllers.image_automation.tags.reference import InvalidReference, parse_repository
+from controllers.image_automation.tags.scan import BadExclusion, keep_tags, scanned, tags_revision
 
 
 @pytest.mark.parametrize(

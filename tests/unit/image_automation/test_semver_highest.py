@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controllers.runtime.semver import Constraint, InvalidConstraint, highest, order_key, parse_tag
+from controllers.lang.semver import Constraint, InvalidConstraint, highest, order_key, parse_tag
 
 _NUMBER = st.integers(0, 4).map(str)
 _PART = st.one_of(_NUMBER, st.just("x"))

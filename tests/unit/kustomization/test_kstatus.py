@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from controllers.kustomization.health_expr import ExpressionError, HealthExpressions
-from controllers.kustomization.kstatus import compute
+from controllers.kustomization.health.expressions import ExpressionError, HealthExpressions
+from controllers.kustomization.health.kstatus import compute
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from controllers.kustomization.generate import BadSource
-from controllers.kustomization.render import find_source, render_files
-from controllers.kustomization.tree import BadPath, Node, Tree, of_files
-from controllers.kustomization.yamldump import dump
+from controllers.kustomization.build.kustomization_file import BadSource
+from controllers.kustomization.build.render import find_source, render_files
+from controllers.lang.yaml_dump import dump
+from controllers.sources.tree import BadPath, Node, Tree, of_files
 
 CONFIG = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
 

@@ -10,9 +10,9 @@ import pytest
 from controllers.api.base import parse
 from controllers.api.kustomize import KustomizationSpec
 from controllers.api.resource import Manifest
-from controllers.kustomization.drift_policy import foreign, policy_of
-from controllers.kustomization.guards import check_spec
-from controllers.kustomization.held import RULES, BadAnnotation
+from controllers.kustomization.apply.preflight import check_spec
+from controllers.kustomization.drift.annotations import RULES, BadAnnotation
+from controllers.kustomization.drift.policy import foreign, policy_of
 from controllers.runtime.result import Stalled
 
 

@@ -10,13 +10,18 @@ import pytest
 from controllers.api.core import CONFIGMAPS, DEPLOYMENTS
 from controllers.api.resource import Key, Manifest
 from controllers.api.tenancy import Decision
-from controllers.kustomization import dependencies, diff, drift, guards, health, inventory, order, plan
+from controllers.kustomization import dependencies
+from controllers.kustomization.apply import plan
+from controllers.kustomization.apply import preflight as guards
+from controllers.kustomization.drift import detect as drift
 from controllers.kustomization.finalize import LEAST
+from controllers.kustomization.health import aggregate as health
+from controllers.kustomization.health.kstatus import State, Status
 from controllers.kustomization.history import recorded
-from controllers.kustomization.kstatus import State, Status
-from controllers.kustomization.objects import OwnedObjects
-from controllers.kustomization.sourceignore import selected
+from controllers.kustomization.objects import diff, inventory, order
 from controllers.kustomization.tenant import account
+from controllers.kustomization.watch.owned import OwnedObjects
+from controllers.lang.gitignore import selected
 from controllers.runtime.kube import WatchEvent
 from controllers.runtime.result import NotReady, Stalled
 

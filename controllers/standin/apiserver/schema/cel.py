@@ -75,7 +75,7 @@ def _counterpart(node: Node, item: Any, old: Any) -> Any:
 
 
 def _ask(node: Node, rule: Mapping[str, Any], value: Any, old: Any, path: str) -> Cause | None:
-    from controllers.runtime.cel import CelError, compile_cel
+    from controllers.lang.cel import CelError, compile_cel
 
     source = str(rule.get("rule", ""))
     escaped = "__" in source
@@ -102,7 +102,7 @@ def _ask(node: Node, rule: Mapping[str, Any], value: Any, old: Any, path: str) -
 
 
 def _spoken(rule: Mapping[str, Any], names: tuple[str, ...], variables: Mapping[str, Any]) -> str:
-    from controllers.runtime.cel import CelError, compile_cel
+    from controllers.lang.cel import CelError, compile_cel
 
     source = str(rule.get("messageExpression") or "")
     if not source:

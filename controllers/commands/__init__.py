@@ -1,0 +1,1 @@
+"""The commands that serve every kind: get, tree, trace, why, reconcile, suspend, resume."""

@@ -1,0 +1,76 @@
+"""Values read from AWS for `inhaul secrets diff --fetch`, as whoever runs it: the SDK's usual chain of credentials.
+
+Not as the store: its role trusts the controller and not a person's laptop. What IAM refuses to you is told as it would
+be to the controller. The values stay in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from controllers.api.resource import Manifest
+from controllers.aws.identity import OWN, Identities
+from controllers.aws.settings import AwsSettings
+from controllers.external_secrets.fetch.aws import AwsReader
+from controllers.external_secrets.fetch.coalescer import Coalescer
+from controllers.external_secrets.fetch.keys import Source
+from controllers.external_secrets.fetch.stores import served_provider
+from controllers.external_secrets.refresh import forgive
+from controllers.external_secrets.values.entries import (
+    Entry,
+    Fetched,
+    Outcome,
+    Resolved,
+    StoreRef,
+    StoreView,
+    plan,
+    resolve,
+)
+from controllers.external_secrets.values.errors import EntryError
+from controllers.runtime.kube import KubeClient
+from controllers.runtime.pools import Pools
+from controllers.runtime.settings import Settings
+
+from .render import engine
+
+
+async def fetched(
+    kube: KubeClient,
+    manifest: Manifest,
+    views: Mapping[StoreRef, StoreView],
+    stores: Mapping[StoreRef, Manifest | None],
+) -> Resolved:
+    """All values that an ExternalSecret asks for, batched as the controller does. Raises SpecProblem."""
+    settings = Settings.from_args([])
+    pools = Pools(settings.pool)
+    try:
+        reader = AwsReader(Identities(pools, kube, settings=settings.group(AwsSettings)))
+        coalescer = Coalescer(reader, gate=reader.gate)
+        sources = {
+            ref: Source(OWN, served_provider(stores.get(ref) or {}).region, view.service) for ref, view in views.items()
+        }
+        entries = plan(manifest["spec"], views)
+        outcomes = await asyncio.gather(*(_outcome(reader, coalescer, sources, views, entry) for entry in entries))
+    finally:
+        pools.close()
+    resolved = resolve(entries, dict(enumerate(outcomes)), render=engine().text)
+    forgive(resolved, manifest)
+    return resolved
+
+
+async def _outcome(
+    reader: AwsReader,
+    coalescer: Coalescer,
+    sources: Mapping[StoreRef, Source],
+    views: Mapping[StoreRef, StoreView],
+    entry: Entry,
+) -> Outcome | dict[str, Fetched]:
+    try:
+        if entry.remote is not None:
+            return await coalescer.get(sources[entry.store], entry.remote, since=0.0)
+        if entry.find is None:
+            return EntryError("Unsupported", "generators make values anew and cannot be compared")
+        return await reader.find(sources[entry.store], entry.find, prefix=views[entry.store].prefix)
+    except EntryError as error:
+        return error

@@ -1,0 +1,132 @@
+"""Differences between what is and what would be, told without a value. Pure.
+
+Of an ExternalSecret both sides are shown, for it holds pointers alone. Of a Secret the names of keys are, and of labels
+and annotations only the names where templates make them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controllers.api.resource import Manifest
+
+from .desired import CREATED_BY, DATA_HASH, MANAGED, METADATA_HASH, PROVENANCE, Wanted, data_diff
+
+_MINE = (MANAGED, DATA_HASH, CREATED_BY, PROVENANCE, METADATA_HASH, "secrets.inhaul.dev/generated")
+_MAX_SHOWN = 200
+_WORDS = {
+    "added": "would be added",
+    "removed": "would be removed",
+    "updated": "would change",
+    "emptied": "would be empty",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference. `real` False: a remark."""
+
+    what: str
+    path: str
+    text: str
+    real: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.what}{f' {self.path}' if self.path else ''}: {self.text}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"object": self.what, "path": self.path, "text": self.text, "difference": self.real}
+
+
+def of_objects(live: Manifest, wanted: Manifest) -> list[Difference]:
+    """spec whole; labels and annotations as far as the file names them."""
+    out: list[Difference] = []
+    _fields("spec", live.get("spec") or {}, wanted.get("spec") or {}, out)
+    for part in ("labels", "annotations"):
+        new = (wanted.get("metadata") or {}).get(part) or {}
+        old = {key: text for key, text in (live["metadata"].get(part) or {}).items() if key in new}
+        _fields(f"metadata.{part}", old, new, out)
+    return out
+
+
+def _fields(path: str, old: Any, new: Any, out: list[Difference]) -> None:
+    if old == new:
+        return
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in sorted({*old, *new}, key=str):
+            _fields(f"{path}.{key}", old.get(key), new.get(key), out)
+    elif isinstance(old, list) and isinstance(new, list):
+        for at in range(max(len(old), len(new))):
+            before, after = (each[at] if at < len(each) else None for each in (old, new))
+            _fields(f"{path}[{at}]", before, after, out)
+    else:
+        out.append(Difference("ExternalSecret", path, f"{_shown(old)} -> {_shown(new)}"))
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "(absent)"
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+def of_secrets(
+    manifest: Manifest, live: Manifest | None, wanted: Wanted, data: Mapping[str, bytes]
+) -> list[Difference]:
+    """The Secret that would be written beside the one that is. `data`: the live one's, decoded."""
+    what = f"Secret {wanted.name}"
+    if live is None:
+        return [Difference(what, "", f"would be created with {', '.join(sorted(wanted.data)) or 'no key'}")]
+    changes = data_diff(data, wanted.data)
+    if _shares(manifest):
+        changes.pop("removed", None)  # keys of others stay
+    out = [Difference(what, f"data.{key}", _WORDS[kind]) for kind, keys in changes.items() for key in keys]
+    if (live.get("type") or "Opaque") != wanted.type:
+        out.append(Difference(what, "type", f"{live.get('type') or 'Opaque'} -> {wanted.type} (deleted and made anew)"))
+    for part, new in (("labels", wanted.labels), ("annotations", wanted.annotations)):
+        old = live["metadata"].get(part) or {}
+        names = [key for key in sorted(set(new) - set(_MINE)) if old.get(key) != new[key]]
+        words = {True: "would change", False: "would be added"}
+        out += [Difference(what, f"metadata.{part}.{key}", words[key in old]) for key in names]
+    return out
+
+
+def of_shapes(manifest: Manifest, live: Manifest | None) -> list[Difference]:
+    """What can be told without values: names of keys, where no entry but AWS says them, and the type."""
+    spec = manifest.get("spec") or {}
+    target = spec.get("target") or {}
+    template = target.get("template") or {}
+    name = target.get("name") or manifest["metadata"]["name"]
+    what = f"Secret {name}"
+    if live is None:
+        return (
+            [Difference(what, "", "would be created")] if (target.get("creationPolicy") or "Owner") != "Merge" else []
+        )
+    keys, all_known = named_keys(spec)
+    have = set(live.get("data") or {})
+    out = [Difference(what, f"data.{key}", "would be added") for key in sorted(keys - have)]
+    if all_known and not _shares(manifest):
+        out += [Difference(what, f"data.{key}", "would be removed") for key in sorted(have - keys)]
+    wanted = template.get("type") or "Opaque"
+    if (live.get("type") or "Opaque") != wanted:
+        out.append(Difference(what, "type", f"{live.get('type') or 'Opaque'} -> {wanted} (deleted and made anew)"))
+    return [*out, Difference(what, "", "values are not compared; give --with or --fetch", real=False)]
+
+
+def named_keys(spec: Mapping[str, Any]) -> tuple[set[str], bool]:
+    """Keys of the Secret that the spec names, and whether these are all."""
+    template = (spec.get("target") or {}).get("template") or {}
+    own, sources = template.get("data") or {}, template.get("templateFrom") or []
+    through = (template.get("mergePolicy") or "Replace") == "Merge" or not (own or sources)
+    keys = set(own)
+    if through:
+        keys |= {str(entry.get("secretKey") or "") for entry in spec.get("data") or []}
+    return keys, not sources and not (through and spec.get("dataFrom"))
+
+
+def _shares(manifest: Manifest) -> bool:
+    target = (manifest.get("spec") or {}).get("target") or {}
+    return target.get("creationPolicy") in ("Merge", "CreateOrMerge")

@@ -1,0 +1,114 @@
+"""Who is looked at again when something else changes: targets, stores, what stores and templates stand on, generators.
+
+Indexes over the stores of ExternalSecrets and SecretStores, so that an event about any object of the cluster costs a
+look into a table, and nothing more where nobody uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
+from controllers.api.resource import Key, Manifest, Resource, key_of
+from controllers.runtime.conditions import is_true
+from controllers.runtime.controller import Controller
+from controllers.runtime.store import Store
+
+from .generators.generators import generator_name
+from .refresh import template_sources
+from .target.hashing import field_manager
+from .target.observed import target_key
+from .values.entries import StoreRef, store_refs
+
+SourceChanged = Callable[[Key, datetime | None], None]
+
+
+class Wakes:
+    """`controllers`: those of ExternalSecret, SecretStore and ClusterSecretStore, by kind."""
+
+    def __init__(self, controllers: Mapping[str, Controller]) -> None:
+        self._secrets = controllers["ExternalSecret"]
+        self._stores = (controllers["SecretStore"], controllers["ClusterSecretStore"])
+        store = self._secrets.store
+        store.index("target", lambda manifest: [str(target_key(manifest))])
+        store.index("store", _stores_of)
+        store.index("source", lambda manifest: [_name(*source) for source in template_sources(manifest)])
+        store.index("generator", _generators_of)
+        for each in self._stores:
+            each.store.index("auth", _auth_of)
+
+    def owner(self, target: Key) -> None:
+        """A target Secret came, went or became another."""
+        self._wake("target", str(target))
+
+    def manager_of(self, target: Key) -> str:
+        """The field manager of the ExternalSecret that a target belongs to."""
+        found = self._secrets.store.by_index("target", str(target))
+        return field_manager(found[0]["metadata"]["name"] if found else target.name)
+
+    def users(self, ref: StoreRef, namespace: str) -> None:
+        """A store has another answer."""
+        self._wake("store", _store_name(ref, namespace))
+
+    def object(self, resource: Resource, key: Key, moment: datetime | None, tell: SourceChanged) -> None:
+        """An object that stores or templates may stand on came, went or became another."""
+        name = _name(resource, key)
+        for secret in self._secrets.store.by_index("source", name):
+            tell(key_of(secret), moment)
+        for controller in self._stores:
+            for store in controller.store.by_index("auth", name):
+                controller.queue.changed(key_of(store))
+
+    def policies(self) -> None:
+        """TenantPolicies are others: who was refused may be granted it, and a store may be no longer."""
+        for controller in self._stores:
+            for store in controller.store.list():
+                controller.queue.changed(key_of(store))
+        for secret in self._secrets.store.list():
+            if not is_true(secret.get("status"), "Ready"):
+                self._secrets.queue.changed(key_of(secret))
+
+    def listen(self, kind: str, generators: Store) -> None:
+        """Hears of a kind of generators from now on."""
+
+        def changed(before: Manifest | None, after: Manifest | None) -> None:
+            manifest = after or before or {}
+            if before is None or after is None or before.get("spec") != after.get("spec"):
+                meta = manifest["metadata"]
+                self._wake("generator", generator_name(meta.get("namespace", ""), {"kind": kind, "name": meta["name"]}))
+
+        generators.subscribe(changed)
+
+    def _wake(self, index: str, value: str) -> None:
+        for secret in self._secrets.store.by_index(index, value):
+            self._secrets.queue.changed(key_of(secret))
+
+
+def _name(resource: Resource, key: Key) -> str:
+    return f"{resource.plural}/{key}"
+
+
+def _store_name(ref: StoreRef, namespace: str) -> str:
+    return f"{ref.kind}/{'' if ref.kind == 'ClusterSecretStore' else namespace}/{ref.name}"
+
+
+def _stores_of(manifest: Manifest) -> list[str]:
+    namespace = manifest["metadata"]["namespace"]
+    return [_store_name(ref, namespace) for ref in store_refs(manifest.get("spec") or {})]
+
+
+def _generators_of(manifest: Manifest) -> list[str]:
+    namespace, entries = manifest["metadata"]["namespace"], (manifest.get("spec") or {}).get("dataFrom") or []
+    refs = [(entry.get("sourceRef") or {}).get("generatorRef") for entry in entries]
+    return [generator_name(namespace, ref) for ref in refs if ref]
+
+
+def _auth_of(store: Manifest) -> list[str]:
+    """The service account and Secrets that a store's credentials come from, where it says in which namespace."""
+    aws = ((store.get("spec") or {}).get("provider") or {}).get("aws") or {}
+    auth, home = aws.get("auth") or {}, store["metadata"].get("namespace", "")
+    account = (auth.get("jwt") or {}).get("serviceAccountRef") or {}
+    refs = [(SERVICE_ACCOUNTS, account), *((SECRETS, ref) for ref in (auth.get("secretRef") or {}).values())]
+    found = [(resource, home or ref.get("namespace") or "", ref.get("name") or "") for resource, ref in refs if ref]
+    return [_name(resource, Key(namespace, name)) for resource, namespace, name in found if namespace and name]

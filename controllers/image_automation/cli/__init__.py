@@ -1,0 +1,1 @@
+"""`inhaul image`."""

@@ -1,0 +1,147 @@
+"""From a Kustomization to its objects: its source's tree, its inputs read as the tenant, and a render if need be.
+
+Errors come out as what a condition says: reasons are upstream's (`ArtifactFailed`, `BuildFailed`, `AccessDenied`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from controllers.api.base import parse
+from controllers.api.kustomize import KustomizationSpec
+from controllers.api.resource import Key, Manifest
+from controllers.api.source import GitRepositorySpec
+from controllers.git.errors import GitError
+from controllers.runtime.kube import KubeClient
+from controllers.runtime.pools import Pools
+from controllers.runtime.result import NotReady, Stalled
+from controllers.runtime.store import Store
+from controllers.sops.errors import DecryptionError
+from controllers.sources.contents import included_of
+from controllers.sources.reconcile import GitReconciler
+from controllers.sources.repositories import artifact_of
+from controllers.sources.tree import BadPath, Tree
+
+from .build import inputs
+from .build.kustomization_file import BadSource
+from .build.kustomize import KustomizeFailed
+from .build.postbuild import BadSubstitution
+from .build.render import Rendered, Source, Variables, find_source, render, render_key
+from .dependencies import source_of
+from .state import RenderCache
+from .tenant import KustomizationSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a source has now; `metadata` is the artifact's (author, commit time)."""
+
+    manifest: Manifest = field(repr=False)
+    revision: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Built:
+    """All that a render is made of; `key` equal, render equal. Close it."""
+
+    key: str
+    revision: str
+    metadata: dict[str, str]
+    tree: Tree
+    source: Source
+    spec: Mapping[str, Any]
+    variables: Variables
+    keys: inputs.Keys
+    artifact: Mapping[str, Any] = field(default_factory=dict)
+    """The source's `status.artifact`."""
+
+    def close(self) -> None:
+        self.keys.close()
+
+
+class Builder:
+    def __init__(
+        self,
+        git: GitReconciler,
+        repositories: Store,
+        *,
+        pools: Pools,
+        settings: KustomizationSettings,
+        decryption: inputs.Decryption | None = None,
+    ) -> None:
+        self._git, self._repositories = git, repositories
+        self._pools, self._settings = pools, settings
+        self._decryption = decryption or inputs.Decryption()
+        self._cache = RenderCache(settings.render_cache << 20)
+
+    def source(self, key: Key, manifest: Manifest) -> Revision:
+        """The source as the store has it. Raises Stalled, NotReady."""
+        kind, wanted = source_of(manifest)
+        if self._settings.no_cross_namespace_refs and wanted.namespace != key.namespace:
+            raise Stalled(
+                "AccessDenied", f"source '{kind}/{wanted}' is in another namespace, which is not allowed here"
+            )
+        found = self._repositories.get(wanted)
+        if found is None:
+            raise NotReady("ArtifactFailed", f"source '{kind}/{wanted}' not found", retry_after=30.0)
+        artifact = artifact_of(found)
+        if not artifact:
+            raise NotReady("ArtifactFailed", f"source '{kind}/{wanted}' has no artifact yet", retry_after=30.0)
+        metadata: Any = artifact.get("metadata")
+        return Revision(found, artifact["revision"], metadata if isinstance(metadata, dict) else {})
+
+    async def build(
+        self, tenant: KubeClient, key: Key, manifest: Manifest, spec: KustomizationSpec, source: Revision
+    ) -> Built:
+        """Reads what a render needs, and finds out what it reads. Nothing is built yet. Raises NotReady, Stalled."""
+        raw = manifest.get("spec") or {}
+        variables = await inputs.variables(tenant, key.namespace, spec)
+        keys = await inputs.keys(tenant, key, manifest, spec, source.revision, self._decryption)
+        try:
+            tree = await self._tree(source)
+            found = await self._pools.run("other", find_source, tree, spec.path, raw)
+        except BaseException as error:
+            keys.close()
+            raise _told(error) from error
+        text = render_key(found, raw, variables, keys.fingerprint)
+        metadata = {"revision": source.revision} | {
+            name: source.metadata[name] for name in ("author", "commitTime") if name in source.metadata
+        }
+        return Built(text, source.revision, metadata, tree, found, raw, variables, keys, artifact_of(source.manifest))
+
+    async def _tree(self, source: Revision) -> Tree:
+        spec = parse(GitRepositorySpec, source.manifest)
+        return await self._git.contents.tree(source.manifest, spec, source.revision, included_of(source.manifest))
+
+    async def render(self, built: Built) -> Rendered:
+        """The objects, from the cache where nothing that goes into them changed. Raises NotReady."""
+        if (known := self._cache.get(built.key)) is not None:
+            return known
+        decrypt = built.keys.decrypt
+        try:
+            rendered = await self._pools.run(
+                "other", render, built.tree, built.source, built.spec, built.variables, decrypt=decrypt
+            )
+        except Exception as error:
+            raise _told(error) from error
+        if not rendered.refused:
+            self._cache.put(built.key, rendered, sum(len(repr(each)) for each in rendered.objects) * 4)
+        return rendered
+
+
+def _told(error: BaseException) -> BaseException:
+    """What a condition says of an error of a build; a bug stays what it is."""
+    match error:
+        case GitError():
+            return NotReady("ArtifactFailed", error.message)
+        case BadSource() if "kustomization path not found" in str(error):
+            return NotReady("ArtifactFailed", str(error))
+        case BadSource() | BadPath() | BadSubstitution() | KustomizeFailed():
+            return NotReady("BuildFailed", str(error))
+        case DecryptionError():
+            return NotReady("BuildFailed", f"decryption failed: {error}")
+        case _:
+            return error

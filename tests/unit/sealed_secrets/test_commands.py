@@ -1,0 +1,265 @@
+"""The commands, as a shell calls them: exit codes, what is printed, what is left as it was."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from controllers import cli
+from controllers.sealed_secrets.ciphertext import Scope, seal_item
+from controllers.sealed_secrets.files import reseal_text
+from controllers.sealed_secrets.keys import KEY_LABEL, Ring, generate_key, parse_certificate, parse_key
+from controllers.sealed_secrets.seal import parse_backup
+from tests.unit.sops.conftest import Age, Encrypt
+
+SECRET = """apiVersion: v1
+kind: Secret
+metadata:
+  name: db
+  namespace: payments
+  uid: 1234
+  labels: {app: checkout}
+  annotations: {kubectl.kubernetes.io/last-applied-configuration: "{}"}
+type: Opaque
+stringData:
+  user: app
+data:
+  pass: cHciMQ==
+"""
+SOPS_SECRET = b"apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData:\n  pass: hunter2\n"
+NOW = datetime.now(UTC)
+
+
+def call(*words: str) -> int:
+    return cli.main(list(words))
+
+
+def backup(directory: Path, name: str, age_days: int) -> tuple[Path, Path]:
+    key_pem, cert_pem = generate_key(NOW - timedelta(days=age_days), bits=2048)
+    data = {"tls.key": base64.b64encode(key_pem).decode(), "tls.crt": base64.b64encode(cert_pem).decode()}
+    secret = {
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": {KEY_LABEL: "active"}}, "data": data,
+    }  # fmt: skip
+    keys, cert = directory / f"{name}.yaml", directory / f"{name}.pem"
+    keys.write_text(yaml.safe_dump({"kind": "List", "items": [secret]}))
+    cert.write_bytes(cert_pem)
+    (directory / f"{name}.key").write_bytes(key_pem)
+    return keys, cert
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SEALED_SECRETS_CERT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_sealing_and_unsealing_give_the_secret_back(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys, cert = backup(shop, "key", 1)
+    Path("secret.yaml").write_text(SECRET)
+    assert call("seal", "-f", "secret.yaml", "--cert", str(cert), "-w", "sealed.yaml") == 0
+    sealed = yaml.safe_load(Path("sealed.yaml").read_text())
+    assert sealed["metadata"] == {"name": "db", "namespace": "payments"}
+    template = sealed["spec"]["template"]["metadata"]
+    assert template == {"name": "db", "namespace": "payments", "labels": {"app": "checkout"}}
+    for source in (str(keys), str(shop / "key.key")):
+        assert call("unseal", "-f", "sealed.yaml", "--keys", source, "-o", "json") == 0
+        secret = json.loads(capsys.readouterr().out)
+        assert {k: base64.b64decode(v) for k, v in secret["data"].items()} == {"user": b"app", "pass": b'pw"1'}
+        assert secret["metadata"]["labels"] == {"app": "checkout"} and secret["type"] == "Opaque"
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "text"),
+    [
+        (("namespace: payments", ""), (), "no namespace"),
+        (("", ""), ("-n", "other"), "its namespace is payments"),
+        (("kind: Secret", "kind: ConfigMap"), (), "expected a Secret"),
+        (("cHciMQ==", "a%b"), (), "data.pass: expected base64"),
+    ],
+)
+def test_what_cannot_be_sealed_is_refused_in_one_line(
+    shop: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], flags: tuple[str, ...], text: str
+) -> None:
+    _, cert = backup(shop, "key", 1)
+    Path("secret.yaml").write_text(SECRET.replace(*change) if change[0] else SECRET)
+    assert call("seal", "-f", "secret.yaml", "--cert", str(cert), *flags) == 1
+    out = capsys.readouterr()
+    assert text in out.err and out.err.count("\n") == 1 and out.out == ""
+
+
+def test_an_expired_certificate_seals_nothing(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, cert_pem = generate_key(NOW - timedelta(days=4000), bits=2048)
+    Path("old.pem").write_bytes(cert_pem)
+    Path("secret.yaml").write_text(SECRET)
+    assert call("seal", "-f", "secret.yaml", "--cert", "old.pem") == 1
+    assert "expired" in capsys.readouterr().err
+
+
+def test_a_raw_value_is_sealed_for_its_scope(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys, cert = backup(shop, "key", 1)
+    Path("value").write_bytes(b"x\x00y")
+    assert call("seal", "--raw", "--from-file", "value", "--name", "db", "-n", "payments", "--cert", str(cert)) == 0
+    found = Ring(parse_backup(keys.read_bytes())).open(capsys.readouterr().out.strip(), b"payments/db")
+    assert found is not None and found.plaintext == b"x\x00y"
+
+
+FILE = """# the payments team's
+apiVersion: bitnami.com/v1alpha1
+kind: SealedSecret
+metadata: {{name: db, namespace: payments}}
+spec:
+  encryptedData:
+    a: {a}   # rotated in May
+    "b": "{b}"
+    c: |
+      {c}
+  template:
+    data: {{dsn: "{{{{ .a }}}}@db"}}   # kept
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: x}}
+"""
+
+
+def test_resealing_changes_the_items_on_older_keys_and_not_one_other_byte(shop: Path) -> None:
+    old, new = (backup(shop, name, days)[0] for name, days in (("old", 60), ("new", 1)))
+    rings = [Ring(parse_backup(path.read_bytes())) for path in (old, new)]
+    label = Scope.STRICT.label("payments", "db")
+    items = {
+        name: seal_item(ring.keys[0].private_key.public_key(), label, name.encode() * 3)
+        for name, ring in zip("abc", (rings[0], rings[1], rings[0]), strict=True)
+    }
+    Path("deploy").mkdir()
+    text = FILE.format(**items)
+    Path("deploy/db.yaml").write_text(text)
+    both = ("--keys", str(old), "--keys", str(new))
+    assert call("reseal", "deploy", *both, "--check") == 1
+    assert Path("deploy/db.yaml").read_text() == text
+    assert call("reseal", "deploy", *both) == 0
+    after = Path("deploy/db.yaml").read_text()
+    found = next(yaml.safe_load_all(after))["spec"]["encryptedData"]
+    opened = {name: rings[1].open(value, label) for name, value in found.items()}
+    assert {name: each.plaintext for name, each in opened.items() if each} == {"a": b"aaa", "b": b"bbb", "c": b"ccc"}
+    restored = after.replace(found["a"], items["a"]).replace(found["c"].strip(), items["c"])
+    assert restored == text and found["b"] == items["b"]
+    assert call("reseal", "deploy", *both, "--check") == 0
+    ring = Ring([*rings[0].keys, *rings[1].keys])
+    assert reseal_text(after, ring, rings[1].keys[0]) == (after, 0)
+
+
+def test_merging_keeps_the_file_but_for_the_merged_items(shop: Path) -> None:
+    keys, cert = backup(shop, "key", 1)
+    key = parse_certificate(cert.read_bytes()).public_key()
+    label = Scope.STRICT.label("payments", "db")
+    items = {name: seal_item(key, label, b"old") for name in "abc"}  # type: ignore[arg-type]
+    Path("db.yaml").write_text(FILE.format(**items))
+    Path("secret.yaml").write_text("kind: Secret\nmetadata: {name: other}\nstringData: {a: new}\n")
+    assert call("seal", "-f", "secret.yaml", "--cert", str(cert), "--merge-into", "db.yaml") == 0
+    after = Path("db.yaml").read_text()
+    found = next(yaml.safe_load_all(after))["spec"]["encryptedData"]
+    assert after.replace(found["a"], items["a"]) == FILE.format(**items)
+    opened = Ring(parse_backup(keys.read_bytes())).open(found["a"], label)
+    assert opened is not None and opened.plaintext == b"new"
+
+
+def test_verify_names_what_was_changed_and_prints_no_value(
+    shop: Path, age: Age, encrypt: Encrypt, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("key.txt").write_text(age.identity + "\n")
+    good = encrypt(SOPS_SECRET, "yaml", "--encrypted-regex", "^(data|stringData)$")
+    Path("good.yaml").write_bytes(good)
+    Path(".sops.yaml").write_text(f"creation_rules:\n- encrypted_regex: ^(data|stringData)$\n  age: {age.recipient}\n")
+    assert call("sops", "verify", ".", "--age-key-file", "key.txt") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("verified ./good.yaml  age:age1") and "warning" not in out
+    Path("bad.yaml").write_bytes(good.replace(b"name: db", b"name: dc"))
+    Path(".sops.yaml").write_text("creation_rules:\n- encrypted_regex: ^data$\n  age: age1other\n")
+    assert call("sops", "verify", ".", "--age-key-file", "key.txt", "--json") == 1
+    text = capsys.readouterr().out
+    rows = {row["path"]: row for row in json.loads(text)}
+    assert rows["./bad.yaml"]["reason"] == "MacMismatch" and len(rows["./good.yaml"]["warnings"]) == 3
+    assert "hunter2" not in text
+
+
+def test_keys_tells_files_and_ages_without_any_key(
+    shop: Path, age: Age, encrypt: Encrypt, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("a.yaml").write_bytes(encrypt(SOPS_SECRET, "yaml"))
+    Path("b.env").write_bytes(encrypt(b"A=b\n", "dotenv"))
+    assert call("sops", "keys", ".", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["path"], row["key"], row["age_days"]) for row in rows] == [
+        ("./a.yaml", f"age {age.recipient}", 0), ("./b.env", f"age {age.recipient}", 0),
+    ]  # fmt: skip
+
+
+def test_decrypt_prints_what_verifies_and_nothing_else(
+    shop: Path, age: Age, encrypt: Encrypt, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOPS_AGE_KEY", age.identity)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
+    good = encrypt(SOPS_SECRET, "yaml", "--encrypted-regex", "^stringData$")
+    Path("good.yaml").write_bytes(good)
+    Path("bad.yaml").write_bytes(good.replace(b"name: db", b"name: dc"))
+    assert call("sops", "decrypt", "good.yaml") == 0
+    sys.stdout.flush()
+    assert sys.stdout.buffer.getvalue() == SOPS_SECRET  # type: ignore[attr-defined]
+    assert call("sops", "decrypt", "bad.yaml") == 1
+    assert sys.stdout.buffer.getvalue() == SOPS_SECRET  # type: ignore[attr-defined]
+
+
+def test_guard_finds_plaintext_and_passes_over_what_is_none(
+    shop: Path, encrypt: Encrypt, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("enc.yaml").write_bytes(encrypt(SOPS_SECRET, "yaml", "--encrypted-regex", "^stringData$"))
+    Path("ref.yaml").write_text("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {a: '${A}', b: ''}\n")
+    Path("cm.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Secret}\ndata: {a: b}\n")
+    Path("broken.yaml").write_text("kind: Secret\n  x: [")
+    assert call("guard", ".") == 0
+    Path("plain.yaml").write_text(SECRET)
+    Path("kustomization.yaml").write_text("secretGenerator:\n- name: g\n  literals: [token=hunter2]\n")
+    assert call("guard", ".") == 1
+    out = capsys.readouterr().out
+    assert "./plain.yaml: Secret db is in plaintext: data.pass, stringData.user" in out
+    assert "secretGenerator g is in plaintext: literals[token]" in out
+    assert "hunter2" not in out and "cHciMQ" not in out
+
+
+def test_wrong_usage_and_absent_files_have_their_exit_codes(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("sops") == 2
+    assert call("reseal", "x") == 2
+    assert call("guard", "absent") == 1
+    assert "absent: no such file" in capsys.readouterr().err
+    assert call("sops", "verify", "--help") == 0
+
+
+def test_a_backup_that_is_none_is_refused(shop: Path) -> None:
+    for data in (
+        b"",
+        b"x: [",
+        b"kind: Secret",
+        b"-----BEGIN RSA PRIVATE KEY-----\nAA==\n-----END RSA PRIVATE KEY-----",
+    ):
+        Path("keys").write_bytes(data)
+        assert call("unseal", "--keys", "keys", "-f", "keys") == 1
+
+
+def test_a_retired_key_of_a_backup_opens_nothing(shop: Path) -> None:
+    keys, _ = backup(shop, "key", 1)
+    retired = keys.read_text().replace(": active", ": compromised")
+    keys.write_text(retired)
+    secret = yaml.safe_load(retired)["items"][0]
+    assert parse_key(secret).state == "compromised"
+    assert call("unseal", "--keys", str(keys), "-f", str(keys)) == 1
