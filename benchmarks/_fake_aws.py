@@ -37,7 +37,7 @@ QUOTAS = {
 }
 
 
-class Throttled(Exception):
+class ThrottledError(Exception):
     pass
 
 
@@ -97,7 +97,7 @@ class Aws:
             return _answer(await self._sqs(action, given))
         try:
             await self._admit(action)
-        except Throttled:
+        except ThrottledError:
             return _answer({"__type": "ThrottlingException", "message": "Rate exceeded"}, 400)
         return _answer(getattr(self, f"_{action}")(given))
 
@@ -110,7 +110,7 @@ class Aws:
         await asyncio.sleep(LATENCY)
         if not allowed:
             self.throttled[action] += 1
-            raise Throttled
+            raise ThrottledError
 
     async def _assume(self, given: dict[str, list[str]]) -> web.Response:
         action = given["Action"][0]

@@ -26,12 +26,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from controllers.sealed_secrets import keys as ring_module
 from controllers.sealed_secrets.ciphertext import seal_item, unwrap
-from controllers.sealed_secrets.keys import Ring, SealingKey, certificate_for, fingerprint
+from controllers.sealed_secrets.keys import SealingKey, SealingKeys, certificate_for, fingerprint
 from controllers.sealed_secrets.templates import render
 from controllers.sealed_secrets.unseal import unseal
 from controllers.sops.binary import find_sops
 from controllers.sops.decryptor import Decryptor
-from controllers.sops.keys import DataKeyCache, Keyring, parse_key_secret
+from controllers.sops.keys import DataKeyCache, SopsKeys, parse_key_secret
 from controllers.sops.local_keys import LocalKms
 
 
@@ -71,12 +71,12 @@ def sops_figures(home: Path) -> list[dict[str, Any]]:
     small, large = [distinct[number % 20] for number in range(500)], encrypt(secret(200), flags, home)
 
     def build() -> None:
-        with Keyring(material) as keys:  # no cache: each file costs its own data key
+        with SopsKeys(material) as keys:  # no cache: each file costs its own data key
             decryptor = Decryptor(keys)
             for data in small:
                 decryptor.decrypt_file("a.yaml", data)
 
-    one = Decryptor(Keyring(material))
+    one = Decryptor(SopsKeys(material))
     found = [
         figure("500 small age files", min(timed(build) for _ in range(3)) / 1000, "s", 1.5),
         figure("200-value YAML, median of 50", median(lambda: one.decrypt_file("a.yaml", large), 50), "ms", 40),
@@ -100,7 +100,7 @@ async def kms_figures(home: Path) -> list[dict[str, Any]]:
         os.environ.update(aws.env(), AWS_EC2_METADATA_DISABLED="true")
         arn = boto3.client("kms", **aws.client_arguments()).create_key()["KeyMetadata"]["Arn"]
         data = await asyncio.to_thread(encrypt, b"a: b\nc: d\n", ["--kms", arn], home, aws.env())
-        keys = Keyring(parse_key_secret({}), kms=LocalKms(), cache=DataKeyCache())
+        keys = SopsKeys(parse_key_secret({}), kms=LocalKms(), cache=DataKeyCache())
         first = timed(lambda: Decryptor(keys).decrypt_file("a.yaml", data))
         cached = median(lambda: Decryptor(keys).decrypt_file("a.yaml", data), 50)
     finally:
@@ -132,7 +132,7 @@ def seal_figures() -> list[dict[str, Any]]:
         operations += 1
         return unwrap(*arguments)
 
-    ring = Ring(keys)
+    ring = SealingKeys(keys)
     ring_module.unwrap = counted  # type: ignore[assignment]
     try:
         first = timed(lambda: unseal(manifest, ring, render))

@@ -115,11 +115,11 @@ def _run(words: Sequence[str]) -> int:
 def _run_manager(settings: Settings, modules: Sequence[Any]) -> int:
     import asyncio
 
-    from .runtime.elections import LeadershipLost
+    from .runtime.elections import LeadershipLostError
     from .runtime.kube import ConfigError
     from .runtime.logging import configure
     from .runtime.manager import Manager
-    from .runtime.startup import Rivals
+    from .runtime.startup import UpstreamRunningError
 
     configure(settings.log)
 
@@ -131,7 +131,7 @@ def _run_manager(settings: Settings, modules: Sequence[Any]) -> int:
 
     try:
         asyncio.run(work())
-    except (ConfigError, LeadershipLost, Rivals, OSError) as error:
+    except (ConfigError, LeadershipLostError, UpstreamRunningError, OSError) as error:
         print(f"inhaul run: {error}", file=sys.stderr)
         return 1
     return 0

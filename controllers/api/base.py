@@ -1,7 +1,8 @@
 """What every typed spec stands on, and the one door from a raw manifest to it.
 
 Manifests come from people, from Git and from API servers whose CRD files may be newer or older than ours. So a model
-keeps fields that it does not know, and a field that is wrong is reported as `InvalidSpec` with its path, what was found
+keeps fields that it does not know, and a field that is wrong is reported as `InvalidSpecError` with its path, what was
+found
 and what was expected: text that goes into a condition as it stands. Values may be secret, so what was found is named by
 its JSON type; only a short word where one of a few or a form was expected is quoted, unless it could be a URL.
 
@@ -39,7 +40,7 @@ IntOrString = Annotated[int | str, PlainValidator(_int_or_string)]
 """`x-kubernetes-int-or-string` in the schema."""
 
 
-class InvalidSpec(Exception):
+class InvalidSpecError(Exception):
     """A manifest's field that cannot be used: `spec.data[0].remoteRef.key: found nothing, expected a string`."""
 
     def __init__(self, field: str, found: str, expected: str) -> None:
@@ -120,7 +121,9 @@ Model = TypeVar("Model", bound=Fields)
 
 
 def parse(model: type[Model], manifest: Manifest) -> Model:
-    """The typed `spec` of a manifest. Raises InvalidSpec for the first field that is wrong, in the schema's order."""
+    """The typed `spec` of a manifest. Raises InvalidSpecError for the first field that is wrong, in the schema's
+    order.
+    """
     return parse_at(model, manifest.get("spec") or {}, path="spec")
 
 
@@ -144,14 +147,14 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _first(error: ValidationError, path: str) -> InvalidSpec:
+def _first(error: ValidationError, path: str) -> InvalidSpecError:
     detail = error.errors(include_url=False)[0]
     field = path
     for part in detail["loc"]:
         field += f"[{part}]" if isinstance(part, int) else f".{part}"
     kind, context = detail["type"], cast(Mapping[str, Any], detail.get("ctx") or {})
     found = "nothing" if kind == "missing" else _quoted(kind, detail["input"]) or _name(detail["input"])
-    return InvalidSpec(field, found, _expected(kind, context, detail["msg"]))
+    return InvalidSpecError(field, found, _expected(kind, context, detail["msg"]))
 
 
 _NAMES = {dict: "an object", list: "a list", tuple: "a list", bool: "a boolean", int: "an integer", float: "a number"}

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
 from .resource import Resource
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
@@ -26,3 +31,14 @@ CLUSTER_ROLE_BINDINGS = Resource(
 SUBJECT_ACCESS_REVIEWS = Resource(
     "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
 )
+
+
+def secret_data(secret: Mapping[str, Any]) -> dict[str, bytes]:
+    """A Secret's `data`, decoded; null is empty. Raises ValueError that names the key."""
+    found = {}
+    for name, value in (secret.get("data") or {}).items():
+        try:
+            found[str(name)] = base64.b64decode(value or "", validate=True)
+        except (binascii.Error, TypeError, ValueError):
+            raise ValueError(f"data.{name}: expected base64") from None
+    return found

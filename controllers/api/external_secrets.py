@@ -220,7 +220,7 @@ class TargetManifest(Fields):
     kind: Annotated[str, Field(min_length=1)]
 
 
-class Target(Fields):
+class ExternalSecretTarget(Fields):
     """The Secret that is written."""
 
     name: DnsName | None = None
@@ -256,7 +256,9 @@ class ExternalSecretSpec(Fields):
     """Values of a provider, kept as a Secret."""
 
     secret_store_ref: SecretStoreRef = SecretStoreRef()
-    target: Annotated[Target, SchemaDefault({"creationPolicy": "Owner", "deletionPolicy": "Retain"})] = Target()
+    target: Annotated[ExternalSecretTarget, SchemaDefault({"creationPolicy": "Owner", "deletionPolicy": "Retain"})] = (
+        ExternalSecretTarget()
+    )
     refresh_policy: Annotated[Literal["CreatedOnce", "Periodic", "OnChange"], Implied()] = "Periodic"
     refresh_interval: str = "1h0m0s"
     """A Go duration; 0 or less: never again once synced."""

@@ -84,3 +84,6 @@ class TenantPolicyStatus(Fields):
 
     observed_generation: Annotated[Int, Format("int64"), Implied()] = 0
     conditions: tuple[Condition, ...] = ()
+
+
+PREFIX = "image.inhaul.dev/"

@@ -232,3 +232,6 @@ class KustomizationStatus(FluxStatus):
     inventory: Inventory | None = None
     history: tuple[Snapshot, ...] = ()
     """The last five, newest first."""
+
+
+NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")

@@ -124,3 +124,13 @@ class FluxStatus(Fields):
 
 NOT_YET_OBSERVED = SchemaDefault({"observedGeneration": -1})
 """Flux kinds are created with this status, so that a fresh object never looks ready."""
+
+
+def annotations_of(manifest: Mapping[str, object] | None) -> dict[str, str]:
+    return _texts(manifest, "annotations")
+
+
+def _texts(manifest: Mapping[str, object] | None, field: str) -> dict[str, str]:
+    meta = (manifest or {}).get("metadata")
+    values = meta.get(field) if isinstance(meta, Mapping) else None
+    return dict(values) if isinstance(values, Mapping) else {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from .base import InvalidSpec, parse
+from .base import InvalidSpecError, parse
 from .globs import git_url_matches, matches, repository_matches
 from .inhaul import KindGrant, TenantPolicySpec
 from .meta import selects
@@ -149,7 +149,7 @@ def policy_of(manifest: Manifest) -> Policy:
     name = str((manifest.get("metadata") or {}).get("name") or "")
     try:
         return Policy(name, parse(TenantPolicySpec, manifest))
-    except InvalidSpec as error:
+    except InvalidSpecError as error:
         return Policy(name, None, str(error))
 
 

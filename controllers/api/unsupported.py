@@ -16,7 +16,7 @@ _EXTERNAL_SECRET = (
     "data[].sourceRef.generatorRef",
 )
 
-UNSERVED: dict[str, tuple[str, ...]] = {
+UNSUPPORTED: dict[str, tuple[str, ...]] = {
     "SecretStore": (
         "spec.provider.!aws",
         "spec.provider.aws.service=CertificateManager",
@@ -42,7 +42,7 @@ UNSERVED: dict[str, tuple[str, ...]] = {
 def unsupported(manifest: Manifest) -> list[str]:
     """Paths of the fields that are set and not served, in the table's order: `spec.data[0].sourceRef.generatorRef`."""
     found: list[str] = []
-    for entry in UNSERVED.get(str(manifest.get("kind", "")), ()):
+    for entry in UNSUPPORTED.get(str(manifest.get("kind", "")), ()):
         path, equals, values = entry.partition("=")
         for where, value in _at(manifest, path.split("."), ""):
             if equals and value in values.split("|"):

@@ -1,9 +1,9 @@
-"""EventBridge messages about secrets, parameters and images, as one typed `Change`. Pure: bytes in, values out.
+"""EventBridge messages about secrets, parameters and images, as one typed `AwsChange`. Pure: bytes in, values out.
 
 Secrets Manager speaks through CloudTrail: API calls name the secret as their caller did (name, ARN or part of one),
 rotations by ARN. A failed call is an event too (`errorCode`), and so is a read: both are no change. Parameter Store and
 ECR send events of their own. A message may come wrapped by SNS. Whatever is well-formed but none of ours is None;
-whatever is not even well-formed raises `Malformed`.
+whatever is not even well-formed raises `MalformedMessageError`.
 Sources: the EventBridge pages of the Secrets Manager, Systems Manager and ECR user guides.
 """
 
@@ -42,12 +42,12 @@ _MAX_TEXT = 2048  # characters of any name we keep
 Service = Literal["secretsmanager", "ssm", "ecr"]
 
 
-class Malformed(ValueError):
+class MalformedMessageError(ValueError):
     """Not a message of EventBridge. The text says which field, never its content."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AwsChange:
     """Something changed. `name` is the secret's, parameter's or repository's; `arn` where the message has it.
 
     `action` is the API call or operation: "PutSecretValue", "RotationSucceeded", "Update", "PUSH", "DELETE" …
@@ -72,14 +72,14 @@ class Change:
         return self.action in ("DELETE", "Delete", "DeleteSecret", "EndSecretVersionDelete", "SecretVersionDeletion")
 
 
-def parse(body: bytes | str) -> Change | None:
+def parse(body: bytes | str) -> AwsChange | None:
     """The change in a queue message's body; None when it is about nothing of ours. Raises Malformed."""
     message = _json(body)
     if message.get("Type") == "Notification" and isinstance(message.get("Message"), str):
         message = _json(message["Message"])
     source, kind = message.get("source"), message.get("detail-type")
     if not isinstance(source, str) or not isinstance(kind, str):
-        raise Malformed("source, detail-type: expected text")
+        raise MalformedMessageError("source, detail-type: expected text")
     if source == "aws.secretsmanager" and kind in _SECRET_KINDS:
         return _secret(message)
     if source == "aws.ssm" and kind in ("Parameter Store Change", "Parameter Store Policy Action"):
@@ -89,7 +89,7 @@ def parse(body: bytes | str) -> Change | None:
     return None
 
 
-def _secret(message: Mapping[str, Any]) -> Change | None:
+def _secret(message: Mapping[str, Any]) -> AwsChange | None:
     detail = _detail(message)
     action = _text(detail, "eventName")
     if action not in _SECRET_CHANGES or detail.get("errorCode"):
@@ -106,7 +106,7 @@ def _secret(message: Mapping[str, Any]) -> Change | None:
     named += [asked.get("resourceArn"), asked.get("name"), answered.get("name")]
     names = [value for value in named if isinstance(value, str) and 0 < len(value) <= _MAX_TEXT]
     if not names:
-        raise Malformed("detail: no secret is named")
+        raise MalformedMessageError("detail: no secret is named")
     arn = next((value for value in names if value.startswith("arn:")), "")
     plain = next((value for value in names if not value.startswith("arn:")), "") or secret_name(arn)
     version = answered.get("versionId") or asked.get("clientRequestToken") or asked.get("moveToVersionId") or ""
@@ -127,7 +127,7 @@ def secret_name(arn: str) -> str:
     return name[:-7] if _SUFFIX.fullmatch(name[-7:]) and len(name) > 7 else name
 
 
-def _parameter(message: Mapping[str, Any]) -> Change:
+def _parameter(message: Mapping[str, Any]) -> AwsChange:
     detail = _detail(message)
     resources = message.get("resources")
     arn = next((item for item in resources if isinstance(item, str)), "") if isinstance(resources, list) else ""
@@ -144,7 +144,7 @@ def _parameter(message: Mapping[str, Any]) -> Change:
     )
 
 
-def _image(message: Mapping[str, Any]) -> Change | None:
+def _image(message: Mapping[str, Any]) -> AwsChange | None:
     detail = _detail(message)
     if detail.get("result") != "SUCCESS":
         return None
@@ -160,8 +160,8 @@ def _image(message: Mapping[str, Any]) -> Change | None:
     )
 
 
-def _change(message: Mapping[str, Any], service: Service, *, region: Any = None, **fields: str) -> Change:
-    return Change(
+def _change(message: Mapping[str, Any], service: Service, *, region: Any = None, **fields: str) -> AwsChange:
+    return AwsChange(
         service=service,
         account=_text(message, "account"),
         region=region if isinstance(region, str) and region else _text(message, "region"),
@@ -177,26 +177,26 @@ def _time(value: Any) -> dt.datetime:
             return dt.datetime.fromtimestamp(value, dt.UTC)
         found = dt.datetime.fromisoformat(value)
     except (TypeError, ValueError, OverflowError, OSError):
-        raise Malformed("time: expected an ISO 8601 time") from None
+        raise MalformedMessageError("time: expected an ISO 8601 time") from None
     return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
 def _json(body: bytes | str) -> dict[str, Any]:
     if len(body) > MAX_BYTES:
-        raise Malformed(f"message: longer than {MAX_BYTES} bytes")
+        raise MalformedMessageError(f"message: longer than {MAX_BYTES} bytes")
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Malformed("message: expected a JSON object")
+        raise MalformedMessageError("message: expected a JSON object")
     return found
 
 
 def _detail(message: Mapping[str, Any]) -> Mapping[str, Any]:
     detail = message.get("detail")
     if not isinstance(detail, dict):
-        raise Malformed("detail: expected an object")
+        raise MalformedMessageError("detail: expected an object")
     return detail
 
 
@@ -207,5 +207,5 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _text(mapping: Mapping[str, Any], key: str) -> str:
     value = mapping.get(key)
     if not isinstance(value, str) or not value or len(value) > _MAX_TEXT:
-        raise Malformed(f"{key}: expected text of 1 to {_MAX_TEXT} characters")
+        raise MalformedMessageError(f"{key}: expected text of 1 to {_MAX_TEXT} characters")
     return value

@@ -113,7 +113,7 @@ class Rate:
 
 
 @dataclass(slots=True)
-class Turn:
+class Permit:
     """A place that was given. Whoever has it says how it ended, where no exception of AWS does."""
 
     epoch: int
@@ -129,7 +129,7 @@ class _Pace:
     rate: Rate
     in_flight: int = 0
     sick: bool = False  # the last call had no answer
-    waiting: list[tuple[int, int, asyncio.Future[Turn]]] = field(default_factory=list)
+    waiting: list[tuple[int, int, asyncio.Future[Permit]]] = field(default_factory=list)
     timer: asyncio.TimerHandle | None = None
 
     @property
@@ -146,7 +146,7 @@ class Paces:
         self._order = itertools.count()
 
     @asynccontextmanager
-    async def turn(self, identity: Hashable, region: str, api: str, *, urgent: bool) -> AsyncIterator[Turn]:
+    async def turn(self, identity: Hashable, region: str, api: str, *, urgent: bool) -> AsyncIterator[Permit]:
         """Waits for a turn, and learns from how its body ends: Throttled and Unreachable are heard and passed on."""
         pace = self._pace((identity, region, api))
         turn = await self._enter(pace, urgent=urgent)
@@ -182,8 +182,8 @@ class Paces:
         """Calls that wait for their turn."""
         return sum(len(pace.waiting) for pace in self._paces.values())
 
-    async def _enter(self, pace: _Pace, *, urgent: bool) -> Turn:
-        given: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+    async def _enter(self, pace: _Pace, *, urgent: bool) -> Permit:
+        given: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         heapq.heappush(pace.waiting, (0 if urgent else 1, next(self._order), given))
         self._serve(pace)
         try:
@@ -210,7 +210,7 @@ class Paces:
                 return
             _, _, given = heapq.heappop(pace.waiting)
             pace.in_flight += 1
-            given.set_result(Turn(pace.rate.take(now)))
+            given.set_result(Permit(pace.rate.take(now)))
 
     def _pace(self, key: tuple[Hashable, str, str]) -> _Pace:
         found = self._paces.get(key)
@@ -221,7 +221,7 @@ class Paces:
         return found
 
 
-def _learn(pace: _Pace, turn: Turn, *, good: bool) -> None:
+def _learn(pace: _Pace, turn: Permit, *, good: bool) -> None:
     if turn.unused:
         pace.rate.give_back()
     elif turn.throttled:

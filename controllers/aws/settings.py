@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from controllers.runtime.settings import knob
+from controllers.runtime.settings import setting
 
 # Upstream's variables for single services, beside the SDK's own AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE>.
 _UPSTREAM = {
@@ -20,15 +20,15 @@ _UPSTREAM = {
 @dataclass(frozen=True, slots=True)
 class AwsSettings:
     prefix: ClassVar[str] = "aws"
-    endpoint: str = knob("", "one URL for all AWS services; empty: AWS's own, or what the SDK's variables say")
-    region: str = knob("", "region of our own calls; empty: the SDK's variables")
-    connect: float = knob(5.0, "seconds to a connection")
-    read: float = knob(30.0, "seconds for an answer; a long poll of SQS takes 20 of them")
-    attempts: int = knob(3, "tries per call, the SDK's standard mode with jitter; later ones are the queue's")
-    connections: int = knob(32, "connections per client; as many as threads that call")
-    renew: float = knob(300.0, "seconds before expiry at which credentials are renewed")
-    refused: float = knob(5.0, "seconds during which a refusal of credentials is remembered: no storm on STS")
-    session: int = knob(3600, "seconds an assumed role lasts; chained roles get no more than an hour")
+    endpoint: str = setting("", "one URL for all AWS services; empty: AWS's own, or what the SDK's variables say")
+    region: str = setting("", "region of our own calls; empty: the SDK's variables")
+    connect: float = setting(5.0, "seconds to a connection")
+    read: float = setting(30.0, "seconds for an answer; a long poll of SQS takes 20 of them")
+    attempts: int = setting(3, "tries per call, the SDK's standard mode with jitter; later ones are the queue's")
+    connections: int = setting(32, "connections per client; as many as threads that call")
+    renew: float = setting(300.0, "seconds before expiry at which credentials are renewed")
+    refused: float = setting(5.0, "seconds during which a refusal of credentials is remembered: no storm on STS")
+    session: int = setting(3600, "seconds an assumed role lasts; chained roles get no more than an hour")
 
     def endpoint_for(self, service: str, environ: Mapping[str, str] = os.environ) -> str | None:
         """The URL to use for a service; None leaves it to the SDK."""

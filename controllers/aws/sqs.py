@@ -1,7 +1,8 @@
 """A queue of events, consumed so that none is lost: received, handled, then deleted, in that order.
 
 What the handler does must bear repetition: a crash between handling and deleting brings a message again. A message
-whose handling fails comes back later and later (its visibility is stretched); one that can never be handled (`Poison`)
+whose handling fails comes back later and later (its visibility is stretched); one that can never be handled
+(`UnprocessableMessageError`)
 is left to the queue's own redrive policy, or deleted after a few tries where there is none, for events only hasten what
 polling finds anyway. While SQS itself fails, tries are spaced out, and the log says so once, not at each.
 
@@ -40,7 +41,7 @@ _HOLD, _HOLD_LONGEST = 5, 900  # seconds until a failed message comes again
 _REGION = re.compile(r"(?:sqs[.-])?([a-z]{2,4}(?:-[a-z]+)+-\d)\.")
 
 
-class Poison(Exception):
+class UnprocessableMessageError(Exception):
     """This message can never be handled. The text is logged: no content in it."""
 
 
@@ -178,7 +179,7 @@ class Consumer:
         try:
             async with asyncio.timeout(self.limit):
                 await self.handle(message)
-        except Poison as error:
+        except UnprocessableMessageError as error:
             return await self._poison(message, error)
         except Exception:
             self.counts.failed += 1
@@ -190,7 +191,7 @@ class Consumer:
         self.counts.handled += 1
         return True
 
-    async def _poison(self, message: Message, error: Poison) -> bool:
+    async def _poison(self, message: Message, error: UnprocessableMessageError) -> bool:
         redrive = await self._has_redrive()
         if message.receives == 1 or (not redrive and message.receives >= self.tries):
             log.warning("message %s of %s: %s", message.identifier, self.queue_url, error)

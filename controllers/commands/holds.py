@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from controllers.api.meta import annotations_of
 from controllers.api.resource import Manifest
-from controllers.kustomization.drift.annotations import BadAnnotation, read_held
-from controllers.kustomization.objects.labels import RECONCILE, annotations_of, describe, switch
+from controllers.kustomization.drift.annotations import InvalidAnnotationError, read_held
+from controllers.kustomization.objects.labels import RECONCILE, describe, switch
 from controllers.runtime.conditions import find
 
 REASON, OWNER, UNTIL = (f"suspend.inhaul.dev/{name}" for name in ("reason", "owner", "until"))
@@ -23,7 +24,7 @@ def holds(manifest: Manifest) -> list[str]:
     try:
         found += [f"{each.subject} {each.path} held at {each.live} (Git: {each.wanted}) since an edit by "
                   f"{each.manager or 'somebody'}" for each in read_held(marks)]  # fmt: skip
-    except BadAnnotation as error:
+    except InvalidAnnotationError as error:
         found.append(str(error))
     for name in ("PruneHeld", "DeletionHeld"):
         condition = find(manifest.get("status"), name) or {}
@@ -36,6 +37,6 @@ def is_drifted(kustomization: Manifest, manifest: Manifest) -> bool:
     """Does this Kustomization hold a field of the object (or any, where it is asked for itself)?"""
     try:
         subjects = {each.subject for each in read_held(annotations_of(kustomization))}
-    except BadAnnotation:
+    except InvalidAnnotationError:
         return False
     return bool(subjects) if manifest is kustomization else describe(manifest) in subjects

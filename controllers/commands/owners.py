@@ -9,7 +9,6 @@ from typing import Any
 from controllers.api.core import EVENTS, PODS, REPLICA_SETS
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Manifest, Resource
-from controllers.kustomization.dependencies import source_of
 from controllers.kustomization.health import cause
 from controllers.kustomization.health.aggregate import Observed
 from controllers.kustomization.health.cel_evaluator import Evaluator
@@ -17,7 +16,8 @@ from controllers.kustomization.health.check import look
 from controllers.kustomization.objects import inventory
 from controllers.kustomization.objects.inventory import Entry
 from controllers.kustomization.objects.labels import OWNER_NAME, OWNER_NAMESPACE, labels_of
-from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKind
+from controllers.kustomization.objects.references import source_of
+from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKindError
 from controllers.runtime.worker import HeavyWorker
 from controllers.sources.repositories import artifact_of
 
@@ -124,7 +124,7 @@ async def _get(kube: KubeClient, api_version: str, kind: str, name: str, namespa
     try:
         resource = await kube.resource_for(api_version, kind)
         return await kube.get(resource, name, namespace if resource.namespaced else "")
-    except (NotFound, UnknownKind):
+    except (NotFound, UnknownKindError):
         return None
 
 

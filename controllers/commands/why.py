@@ -7,11 +7,11 @@ from typing import Any
 
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Key, Manifest
-from controllers.kustomization.dependencies import dependencies_of
 from controllers.kustomization.health.cause import NEXT, Cause, Why, one_line
 from controllers.kustomization.health.kstatus import State
 from controllers.kustomization.objects import inventory
 from controllers.kustomization.objects.labels import describe
+from controllers.kustomization.objects.references import dependencies_of
 from controllers.runtime.cli.command import DIFFERENT, OK, Commands, Session, cluster_flags, output_flag, serve, show
 from controllers.runtime.cli.objects import age, need, parse_name
 from controllers.runtime.conditions import find

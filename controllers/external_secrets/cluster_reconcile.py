@@ -20,7 +20,7 @@ from controllers.api.external_secrets import CLUSTER_EXTERNAL_SECRETS, EXTERNAL_
 from controllers.api.resource import Key, Manifest
 from controllers.runtime.controller import Controller
 from controllers.runtime.draft import Draft
-from controllers.runtime.finalizers import release
+from controllers.runtime.finalizers import drop_finalizer
 from controllers.runtime.kube import AlreadyExists, ApiError, KubeClient, NotFound
 from controllers.runtime.result import Result, Stalled
 from controllers.runtime.status import StatusWriter
@@ -64,7 +64,7 @@ class ClusterReconciler:
         if manifest is None:
             return Result()
         if manifest["metadata"].get("deletionTimestamp"):
-            draft.written_by_hand = True
+            draft.skip_status = True
             return await self._finalize(manifest)
         spec = parse(ClusterExternalSecretSpec, manifest)
         interval = _interval(spec)
@@ -165,7 +165,7 @@ class ClusterReconciler:
             return Result()
         for namespace in (manifest.get("status") or {}).get("provisionedNamespaces") or []:
             await self._release(str(namespace), frozenset((f"{NAMESPACE_FINALIZER}{meta['name']}",)))
-        await release(self._kube, CLUSTER_EXTERNAL_SECRETS, manifest, FINALIZER)
+        await drop_finalizer(self._kube, CLUSTER_EXTERNAL_SECRETS, manifest, FINALIZER)
         return Result()
 
     def on_namespace(self, before: Manifest | None, after: Manifest | None) -> None:

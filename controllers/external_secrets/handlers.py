@@ -35,8 +35,8 @@ from .events.consumer import EventHandler
 from .events.sweeper import Sweeper
 from .fetch.aws import AwsReader
 from .fetch.coalescer import Coalescer
-from .fetch.limit import Crowd
-from .fetch.object_cache import Reads
+from .fetch.limit import AdmissionLimit
+from .fetch.object_cache import ObjectCache
 from .fetch.stores import StoreResolver
 from .generators.generators import SERVED as SERVED_GENERATORS
 from .generators.generators import Generators
@@ -50,7 +50,7 @@ from .target.desired import MANAGED
 from .target.observed import Targets
 from .target.template import Engine
 from .target.writer import TargetWriter
-from .triggers import Wakes
+from .triggers import Triggers
 
 SETTINGS = (ExternalSecretsSettings, AwsSettings, RestartSettings)
 
@@ -71,18 +71,18 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     reconcilers: dict[str, Reconcile] = {}
     controllers = _controllers(manager, knobs, reconcilers)
     controller = controllers["ExternalSecret"]
-    wakes = Wakes(controllers)
+    wakes = Triggers(controllers)
     manager.policies.subscribe(wakes.policies)
     targets = Targets(wakes.manager_of, wakes.owner)
 
     def told(resource: Resource, key: Key, moment: datetime | None) -> None:
         wakes.object(resource, key, moment, tell=reconciler.source_changed)
 
-    reads = Reads(manager.kube, manager.watch, told)
+    reads = ObjectCache(manager.kube, manager.watch, told)
     stores = (manager.store(SECRET_STORES), manager.store(CLUSTER_SECRET_STORES))
     resolver = StoreResolver(reads, *stores, manager.store(NAMESPACES), manager.policies)
     generators = _generators(manager, wakes, resolver, identities)
-    crowd, engine = Crowd(reader.backlog), _engine(knobs)
+    crowd, engine = AdmissionLimit(reader.backlog), _engine(knobs)
     refresher = Refresher(reads, manager.pools, resolver, coalescer, reader, engine, generators, crowd=crowd)
     writer = TargetWriter(manager.kube, targets)
     reconciler: ExternalSecretReconciler = ExternalSecretReconciler(
@@ -122,7 +122,7 @@ def _controllers(
     }
 
 
-def _generators(manager: Manager, wakes: Wakes, resolver: StoreResolver, identities: Identities) -> Generators:
+def _generators(manager: Manager, wakes: Triggers, resolver: StoreResolver, identities: Identities) -> Generators:
     stores = {resource.kind: manager.store(resource) for resource in SERVED_GENERATORS}
     for kind, store in stores.items():
         wakes.listen(kind, store)
@@ -149,7 +149,7 @@ def _consumer(knobs: ExternalSecretsSettings, identities: Identities, handler: E
 def _on_sight(
     controller: Controller,
     reconciler: ExternalSecretReconciler,
-    reads: Reads,
+    reads: ObjectCache,
     before: Manifest | None,
     after: Manifest | None,
 ) -> None:

@@ -30,4 +30,4 @@ class Unserved:
                 f"; it cannot be deleted before its finalizers are removed by hand ({', '.join(finalizers)}), "
                 "and what was pushed stays at the provider"
             )
-        raise Stalled("Unsupported", message)
+        raise Stalled("UnsupportedField", message)

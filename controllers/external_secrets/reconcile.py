@@ -19,28 +19,28 @@ from controllers.runtime.conditions import find as find_condition
 from controllers.runtime.conditions import is_true, timestamp
 from controllers.runtime.controller import Controller
 from controllers.runtime.draft import Draft
-from controllers.runtime.finalizers import release
+from controllers.runtime.finalizers import drop_finalizer
 from controllers.runtime.kube import KubeClient
 from controllers.runtime.queue import URGENT
 from controllers.runtime.result import NotReady, Result, Stalled
 
-from .events.match import Interest, announced, announced_at, look_again
+from .events.match import Subscription, announced, announced_at, look_again
 from .fetch.demand import AHEAD
-from .fetch.limit import Crowded
-from .fetch.stores import StoreProblem, is_ours
+from .fetch.limit import Backpressure
+from .fetch.stores import StoreError, is_ours
 from .generators import renewal as generated
-from .generators.renewal import Made
+from .generators.renewal import GeneratedRecord
 from .metrics import Meters
 from .refresh import Refresh, Refresher
 from .target import desired as targeting
-from .target.desired import Wanted
+from .target.desired import DesiredSecret
 from .target.hashing import created_by, synced_resource_version
 from .target.observed import Targets, target_key
 from .target.template import check_names
 from .target.writer import SYNC_ERROR, TargetWriter
 from .values import schedule
 from .values.entries import failure_text, store_refs
-from .values.errors import SpecProblem, TemplateProblem
+from .values.errors import SpecError, TargetTemplateError
 from .values.schedule import Due, Synced
 from .values.validate import validate
 
@@ -65,12 +65,12 @@ class ExternalSecretReconciler:
     ) -> None:
         self._kube, self._refresher, self._targets = kube, refresher, targets
         self._writer, self._meters, self._controller, self._clock = writer, meters, controller, clock
-        self._interests: dict[Key, tuple[Interest, ...]] = {}
+        self._interests: dict[Key, tuple[Subscription, ...]] = {}
         self.interest_changes = 0
         """Another number whenever `all_interests` may say something else; counted up too when objects come and go."""
-        self._held: dict[Key, tuple[str, Wanted]] = {}
+        self._held: dict[Key, tuple[str, DesiredSecret]] = {}
         self._versions: dict[Key, set[str]] = {}
-        self._made: dict[Key, Mapping[str, Made]] = {}
+        self._made: dict[Key, Mapping[str, GeneratedRecord]] = {}
         self._uids: dict[Key, str] = {}
         self._stale: dict[Key, object] = {}  # a source of templates changed; each change is another object
 
@@ -83,7 +83,7 @@ class ExternalSecretReconciler:
         if manifest["metadata"].get("deletionTimestamp"):
             return await self._finalize(draft, manifest)
         if not self._ours(manifest):
-            draft.written_by_hand = True  # another controller's: not a word in its status
+            draft.skip_status = True  # another controller's: not a word in its status
             return Result()
         self._check(manifest)
         self._uids[key] = manifest["metadata"]["uid"]
@@ -100,14 +100,14 @@ class ExternalSecretReconciler:
             return Result()
         try:
             return await self._sync(draft, manifest, due)
-        except Crowded as crowd:
+        except Backpressure as crowd:
             if ready.get("status") != "True":
                 raise
             self._controller().queue.add_after(key, crowd.retry_after or 0.0)
             _as_it_was(draft)
             return Result()
 
-    def all_interests(self) -> list[tuple[Key, tuple[Interest, ...]]]:
+    def all_interests(self) -> list[tuple[Key, tuple[Subscription, ...]]]:
         """What each known ExternalSecret reads, also those that were not reconciled since the start: a message that
         came while no controller ran must find them."""
         out = []
@@ -129,7 +129,7 @@ class ExternalSecretReconciler:
         self._stale[key] = object()
         self._controller().queue.changed(key)
 
-    def _note_interests(self, key: Key, interests: tuple[Interest, ...]) -> None:
+    def _note_interests(self, key: Key, interests: tuple[Subscription, ...]) -> None:
         if self._interests.get(key) != interests:
             self._interests[key] = interests
             self.interest_changes += 1
@@ -142,7 +142,7 @@ class ExternalSecretReconciler:
             try:
                 if not is_ours(self._refresher.resolver.manifest(namespace, ref)):
                     return False
-            except StoreProblem:
+            except StoreError:
                 continue
         return True
 
@@ -151,12 +151,12 @@ class ExternalSecretReconciler:
         try:
             validate(manifest["spec"])
             schedule.interval_of(manifest["spec"])
-        except SpecProblem as problem:
+        except SpecError as problem:
             raise Stalled(SYNC_ERROR, str(problem)) from None
         except ValueError as error:
             raise Stalled(SYNC_ERROR, f"spec.refreshInterval: {error}") from None
         if paths := unsupported(manifest):
-            raise Stalled("Unsupported", f"not served yet: {', '.join(paths)}")
+            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
 
     async def _due(self, key: Key, manifest: Manifest) -> Due:
         spec, meta = manifest["spec"], manifest["metadata"]
@@ -190,7 +190,7 @@ class ExternalSecretReconciler:
             return Due(True, "the announced version was not there yet", again)
         return due
 
-    def _known(self, key: Key, manifest: Manifest) -> Mapping[str, Made]:
+    def _known(self, key: Key, manifest: Manifest) -> Mapping[str, GeneratedRecord]:
         """What was generated for it, and when: as of the last refresh or, after a start, as the target says."""
         if key not in self._made:
             target = self._targets.get(target_key(manifest))
@@ -256,10 +256,10 @@ class ExternalSecretReconciler:
         try:
             known = self._known(key_of(manifest), manifest)
             refresh = await self._refresher.read(manifest, since=since, known=known)
-        except StoreProblem as problem:
+        except StoreError as problem:
             self._meters.failed.labels("Store").inc()
             raise NotReady(SYNC_ERROR, problem.message) from None
-        except SpecProblem as problem:
+        except SpecError as problem:
             raise Stalled(SYNC_ERROR, str(problem)) from None
         if refresh.resolved.failed:
             name, text = failure_text(refresh.resolved, [*refresh.resolved.failed, *refresh.resolved.missing])
@@ -281,12 +281,12 @@ class ExternalSecretReconciler:
             draft.event("MissingProviderSecret", text, warning=True)
         return outcome
 
-    async def _wanted(self, manifest: Manifest, refresh: Refresh) -> Wanted:
+    async def _wanted(self, manifest: Manifest, refresh: Refresh) -> DesiredSecret:
         try:
             rendered = await self._refresher.rendered(manifest, refresh.resolved.data)
             template = (manifest["spec"].get("target") or {}).get("template") or {}
             check_names(rendered, {*refresh.resolved.data, *(template.get("data") or {})})
-        except TemplateProblem as problem:
+        except TargetTemplateError as problem:
             self._meters.failed.labels("Template").inc()
             raise NotReady(SYNC_ERROR, f"could not render the target: {problem}") from None
         provenance = {key: source for key, source in refresh.resolved.provenance.items() if source}
@@ -295,7 +295,7 @@ class ExternalSecretReconciler:
             raise Stalled(SYNC_ERROR, f"Secrets of type {wanted.type} mint credentials and are refused")
         try:
             self._refresher.resolver.allow(wanted.namespace, WriteSecretType(wanted.type))
-        except StoreProblem as problem:
+        except StoreError as problem:
             raise NotReady(SYNC_ERROR, problem.message) from None
         return wanted
 
@@ -313,7 +313,7 @@ class ExternalSecretReconciler:
         again = self._awaited(draft.key, manifest)
         return Result(min(again, wait or again) if again is not None else wait)
 
-    def _next(self, manifest: Manifest, made: Mapping[str, Made], now: datetime) -> float | None:
+    def _next(self, manifest: Manifest, made: Mapping[str, GeneratedRecord], now: datetime) -> float | None:
         spec, uid = manifest["spec"], manifest["metadata"]["uid"]
         wait, renew_at = schedule.next_wait(spec, uid), generated.earliest(made.values(), spec, uid)
         if wait is None or renew_at is None:
@@ -330,14 +330,14 @@ class ExternalSecretReconciler:
 
     async def _finalize(self, draft: Draft, manifest: Manifest) -> Result:
         """Upstream's finalizer, where it stands: deletionPolicy Delete deletes; Owner goes by its owner reference."""
-        draft.written_by_hand = True
+        draft.skip_status = True
         if FINALIZER not in (manifest["metadata"].get("finalizers") or []):
             return Result()
         target = (manifest.get("spec") or {}).get("target") or {}
         owner = (target.get("creationPolicy") or "Owner") == "Owner"
         if owner and target.get("deletionPolicy") == "Delete":
             await self._writer.delete(manifest, target_key(manifest))
-        await release(self._kube, EXTERNAL_SECRETS, manifest, FINALIZER)
+        await drop_finalizer(self._kube, EXTERNAL_SECRETS, manifest, FINALIZER)
         return Result()
 
     def _forget(self, key: Key) -> None:

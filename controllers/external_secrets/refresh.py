@@ -9,24 +9,24 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from controllers.api.core import CONFIGMAPS, SECRETS
+from controllers.api.core import CONFIGMAPS, SECRETS, secret_data
 from controllers.api.resource import Key, Manifest, Resource
 from controllers.runtime.pools import Pools
 
-from .events.match import Interest
+from .events.match import Subscription
 from .fetch.aws import Finder
 from .fetch.coalescer import Coalescer
-from .fetch.limit import Crowd
-from .fetch.object_cache import Reads
-from .fetch.stores import OpenStore, StoreProblem, StoreResolver
+from .fetch.limit import AdmissionLimit
+from .fetch.object_cache import ObjectCache
+from .fetch.stores import OpenStore, StoreError, StoreResolver
 from .generators import renewal as generated
 from .generators.generators import Generators
-from .generators.renewal import Made
-from .target.desired import data_of, target_valid
+from .generators.renewal import GeneratedRecord
+from .target.desired import target_valid
 from .target.observed import target_key
-from .target.template import Engine, Rendered, Source, render
+from .target.template import Engine, Rendered, TemplateSource, render
 from .values.entries import Entry, Fetched, Outcome, Resolved, StoreRef, plan, resolve, store_refs
-from .values.errors import EntryError, SpecProblem, TemplateProblem
+from .values.errors import EntryError, SpecError, TargetTemplateError
 from .values.remote_key import RemoteKey
 
 _SOURCES = (("configMap", CONFIGMAPS), ("secret", SECRETS))
@@ -42,7 +42,7 @@ class Refresh:
     stores: dict[StoreRef, OpenStore]
     entries: list[Entry]
     versions: set[str] = field(default_factory=set)
-    made: dict[str, Made] = field(default_factory=dict)
+    made: dict[str, GeneratedRecord] = field(default_factory=dict)
     """By entry: when what a generator made was made."""
     values: dict[str, dict[str, bytes]] = field(default_factory=dict, repr=False)
     """By entry: what it made."""
@@ -58,7 +58,7 @@ class Refresher:
 
     def __init__(
         self,
-        reads: Reads,
+        reads: ObjectCache,
         pools: Pools,
         resolver: StoreResolver,
         coalescer: Coalescer,
@@ -66,15 +66,15 @@ class Refresher:
         engine: Engine,
         generators: Generators,
         *,
-        crowd: Crowd | None = None,
+        crowd: AdmissionLimit | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._reads, self._pools, self._clock, self._crowd = reads, pools, clock, crowd or Crowd()
+        self._reads, self._pools, self._clock, self._crowd = reads, pools, clock, crowd or AdmissionLimit()
         self.resolver, self.coalescer, self._finder, self._engine = resolver, coalescer, finder, engine
         self._generators = generators
-        self._values: dict[str, dict[str, tuple[Made, dict[str, bytes]]]] = {}  # by uid, then entry
+        self._values: dict[str, dict[str, tuple[GeneratedRecord, dict[str, bytes]]]] = {}  # by uid, then entry
 
-    def interests(self, external_secret: Manifest) -> tuple[Interest, ...]:
+    def interests(self, external_secret: Manifest) -> tuple[Subscription, ...]:
         """What an ExternalSecret reads, as far as its stores are known; without any call."""
         spec, namespace = external_secret.get("spec") or {}, external_secret["metadata"]["namespace"]
         views, regions = {}, {}
@@ -83,19 +83,19 @@ class Refresher:
                 views[ref] = self.resolver.view(namespace, ref)
                 regions[ref] = self.resolver.manifest(namespace, ref)["spec"]["provider"]["aws"]["region"]
             entries = plan(spec, views)
-        except (StoreProblem, SpecProblem, KeyError):
+        except (StoreError, SpecError, KeyError):
             return ()
         out = []
         for ref, view in views.items():
             mine = [entry for entry in entries if entry.store == ref]
             keys = tuple(entry.remote for entry in mine if entry.remote is not None)
             finds = tuple((view.service, entry.find, view.prefix) for entry in mine if entry.find is not None)
-            out.append(Interest(regions[ref], keys, finds, ref))
+            out.append(Subscription(regions[ref], keys, finds, ref))
         return tuple(out)
 
-    async def read(self, external_secret: Manifest, *, since: float, known: Mapping[str, Made]) -> Refresh:
+    async def read(self, external_secret: Manifest, *, since: float, known: Mapping[str, GeneratedRecord]) -> Refresh:
         """All values, from fetches that began at loop time `since` or later; what generators made before stands until
-        its time is over (`known`: what the target says of it). Raises StoreProblem, SpecProblem, ApiError, Crowded."""
+        its time is over (`known`: what the target says of it). Raises StoreProblem, SpecError, ApiError, Crowded."""
         meta, spec = external_secret["metadata"], external_secret.get("spec") or {}
         namespace = meta["namespace"]
         stores = {ref: await self.resolver.open(namespace, ref) for ref in store_refs(spec)}
@@ -154,8 +154,8 @@ class Refresher:
         return out
 
     async def _made(
-        self, external_secret: Manifest, entry: Entry, known: Mapping[str, Made]
-    ) -> tuple[Made, Mapping[str, Fetched]] | EntryError:
+        self, external_secret: Manifest, entry: Entry, known: Mapping[str, GeneratedRecord]
+    ) -> tuple[GeneratedRecord, Mapping[str, Fetched]] | EntryError:
         """An entry's generated values: those of before where they stand and are to be had, else new ones."""
         meta, now = external_secret["metadata"], self._clock()
         namespace, uid = meta["namespace"], meta["uid"]
@@ -175,18 +175,18 @@ class Refresher:
             fresh = await self._generators.make(namespace, entry)
         except EntryError as error:
             return error
-        except StoreProblem as problem:
+        except StoreError as problem:
             return EntryError("Refused" if problem.reason == "Refused" else "Credentials", problem.message)
-        made = Made(now, recipe, force, fresh.expires)
+        made = GeneratedRecord(now, recipe, force, fresh.expires)
         self._values.setdefault(uid, {})[entry.where] = (made, _plain(fresh.values))
         return made, fresh.values
 
-    async def _from_target(self, external_secret: Manifest, made: Made) -> dict[str, bytes]:
+    async def _from_target(self, external_secret: Manifest, made: GeneratedRecord) -> dict[str, bytes]:
         """The generated values as the target holds them, where it is as we left it; {} where they cannot be told."""
-        live = await self._reads.noted(SECRETS, target_key(external_secret)) if made.keys else None
+        live = await self._reads.read_tracked(SECRETS, target_key(external_secret)) if made.keys else None
         if live is None or not target_valid(live, "Owner"):
             return {}
-        data = data_of(live)
+        data = secret_data(live)
         found = {name: data[key] for name, key in made.keys.items() if key in data}
         return found if found.keys() == made.keys.keys() else {}
 
@@ -215,33 +215,35 @@ class Refresher:
     # --- templates
 
     async def rendered(self, external_secret: Manifest, data: Mapping[str, bytes]) -> Rendered:
-        """Data, labels and annotations of the target. Raises TemplateProblem, ApiError."""
+        """Data, labels and annotations of the target. Raises TargetTemplateError, ApiError."""
         spec = external_secret.get("spec") or {}
         template = (spec.get("target") or {}).get("template")
         if template is None:
             return render(None, data, engine=self._engine)
         namespace = external_secret["metadata"]["namespace"]
-        sources: list[Source] = []
+        sources: list[TemplateSource] = []
         for at, item in enumerate(template.get("templateFrom") or []):
             sources += await self._sources(namespace, item, f"spec.target.template.templateFrom[{at}]")
         return await self._pools.run("templates", lambda: render(template, data, sources, engine=self._engine))
 
-    async def _sources(self, namespace: str, item: Mapping[str, Any], where: str) -> list[Source]:
+    async def _sources(self, namespace: str, item: Mapping[str, Any], where: str) -> list[TemplateSource]:
         target = item.get("target") or "Data"
         decoding = item.get("valuesDecodingStrategy") or "None"
         if item.get("literal") is not None:
-            return [Source({"literal": str(item["literal"])}, "KeysAndValues", target, decoding)]
+            return [TemplateSource({"literal": str(item["literal"])}, "KeysAndValues", target, decoding)]
         out = []
         for kind, resource in _SOURCES:
             ref = item.get(kind)
             if ref is None:
                 continue
-            manifest = await self._reads.noted(resource, Key(namespace, ref["name"]))
+            manifest = await self._reads.read_tracked(resource, Key(namespace, ref["name"]))
             if manifest is None:
-                raise TemplateProblem(f"{where}: {resource.kind} {ref['name']} does not exist")
+                raise TargetTemplateError(f"{where}: {resource.kind} {ref['name']} does not exist")
             for wanted in ref.get("items") or []:
                 text = template_text(manifest, wanted["key"], f"{where}: {resource.kind} {ref['name']}")
-                out.append(Source({wanted["key"]: text}, wanted.get("templateAs") or "Values", target, decoding))
+                out.append(
+                    TemplateSource({wanted["key"]: text}, wanted.get("templateAs") or "Values", target, decoding)
+                )
         return out
 
 
@@ -258,7 +260,7 @@ def template_sources(external_secret: Manifest) -> list[tuple[Resource, Key]]:
 
 
 async def _values_of(
-    task: asyncio.Future[tuple[Made, Mapping[str, Fetched]] | EntryError],
+    task: asyncio.Future[tuple[GeneratedRecord, Mapping[str, Fetched]] | EntryError],
 ) -> EntryError | dict[str, Fetched]:
     found = await task
     return found if isinstance(found, EntryError) else dict(found[1])
@@ -282,13 +284,13 @@ def _plain(values: Mapping[str, Fetched]) -> dict[str, bytes]:
 def template_text(manifest: Manifest, key: str, where: str) -> str:
     value = (manifest.get("data") or {}).get(key)
     if value is None:
-        raise TemplateProblem(f"{where} has no key {key}")
+        raise TargetTemplateError(f"{where} has no key {key}")
     if manifest.get("kind") != "Secret":
         return str(value)
     try:
         return base64.b64decode(value).decode()
     except ValueError:
-        raise TemplateProblem(f"{where}: key {key} holds no text") from None
+        raise TargetTemplateError(f"{where}: key {key} holds no text") from None
 
 
 def forgive(resolved: Resolved, external_secret: Manifest) -> None:

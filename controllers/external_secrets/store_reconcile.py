@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from controllers.api.base import InvalidSpec, parse
+from controllers.api.base import InvalidSpecError, parse
 from controllers.api.resource import Key, Manifest
 from controllers.api.secret_stores import SecretStoreSpec
 from controllers.aws.errors import AwsError, Throttled, Unreachable
@@ -18,7 +18,7 @@ from controllers.runtime.controller import Controller
 from controllers.runtime.result import NotReady, Result
 
 from .events import version_diff as sweep
-from .fetch.stores import StoreProblem, StoreResolver, is_ours, retry_of, served_provider
+from .fetch.stores import StoreError, StoreResolver, is_ours, retry_of, served_provider
 from .values import schedule
 from .values.entries import StoreRef
 
@@ -50,7 +50,7 @@ class StoreReconciler:
             self._wake(ref, key.namespace)
             return Result()
         if not is_ours(manifest):
-            draft.written_by_hand = True
+            draft.skip_status = True
             return Result()
         try:
             await self._validate(ref, manifest)
@@ -84,10 +84,10 @@ class StoreReconciler:
             identity = await self._resolver.identity(namespace, ref, provider)
             if identity != OWN:
                 await self._identities.session(identity, provider.region)
-        except StoreProblem as problem:
+        except StoreError as problem:
             reason = problem.reason if problem.reason.startswith("Invalid") else "InvalidProviderConfig"
             raise NotReady(reason, problem.message, retry_after=_RETRY) from None
-        except InvalidSpec as error:
+        except InvalidSpecError as error:
             raise NotReady("InvalidStoreConfiguration", str(error), retry_after=_RETRY) from None
         except ValueError as error:
             message = f"spec.retrySettings.retryInterval: {error}"

@@ -24,7 +24,7 @@ from .values.entries import StoreRef, store_refs
 SourceChanged = Callable[[Key, datetime | None], None]
 
 
-class Wakes:
+class Triggers:
     """`controllers`: those of ExternalSecret, SecretStore and ClusterSecretStore, by kind."""
 
     def __init__(self, controllers: Mapping[str, Controller]) -> None:

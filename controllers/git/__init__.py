@@ -13,49 +13,49 @@ from .auth import ANONYMOUS, GitAuth
 from .commit import NewCommit, Person, commit_tree, trailers, with_trailers
 from .errors import (
     AuthFailed,
-    BrokenRepository,
+    BrokenRepositoryError,
     GitError,
-    HostKeyMismatch,
-    LeaseLost,
-    NonFastForward,
+    HostKeyMismatchError,
+    LeaseLostError,
+    NonFastForwardError,
     NotFound,
-    PushRefused,
-    Refused,
+    PushRefusedError,
+    RefusedError,
     Timeout,
     TooLarge,
     Unreachable,
 )
 from .mirrors import Mirror, Mirrors
 from .objects import CommitInfo, Objects, TreeEntry, clean_path
-from .process import Git, Limits, Remote, check_url
+from .process import Git, ProcessLimits, Remote, check_url
 from .push import ABSENT, PushRef, parse_refspec, push
-from .refs import Found, Target, branch_ref, check_ref, select, tag_ref, target
+from .refs import Found, RefTarget, branch_ref, check_ref, select, tag_ref, target
 
 __all__ = [
     "ABSENT",
     "ANONYMOUS",
     "AuthFailed",
-    "BrokenRepository",
+    "BrokenRepositoryError",
     "CommitInfo",
     "Found",
     "Git",
     "GitAuth",
     "GitError",
-    "HostKeyMismatch",
-    "LeaseLost",
-    "Limits",
+    "HostKeyMismatchError",
+    "LeaseLostError",
     "Mirror",
     "Mirrors",
     "NewCommit",
-    "NonFastForward",
+    "NonFastForwardError",
     "NotFound",
     "Objects",
     "Person",
+    "ProcessLimits",
     "PushRef",
-    "PushRefused",
-    "Refused",
+    "PushRefusedError",
+    "RefTarget",
+    "RefusedError",
     "Remote",
-    "Target",
     "Timeout",
     "TooLarge",
     "TreeEntry",

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 
 from controllers.runtime.sensitive import Sensitive
 
-from .errors import Refused
+from .errors import RefusedError
 
 _GITHUB_APP = ("githubAppID", "githubAppInstallationID", "githubAppInstallationOwner", "githubAppPrivateKey")
 MAX_KEY_BYTES = 64 << 10
@@ -52,7 +52,7 @@ class GitAuth:
     def from_secret(cls, data: Mapping[str, bytes], url: str) -> GitAuth:
         """The credentials for `url` out of a Secret's (decoded) data. Raises Refused and names the key."""
         if is_app(data):
-            raise Refused("the Secret holds GitHub App credentials, which go with provider github")
+            raise RefusedError("the Secret holds GitHub App credentials, which go with provider github")
         if urlsplit(url).scheme == "ssh":
             return _ssh(data)
         return _https(data)
@@ -94,19 +94,19 @@ def _https(data: Mapping[str, bytes]) -> GitAuth:
     bearer = data.get("bearerToken", b"")
     if bool(username) != bool(password):
         missing, given = ("password", "username") if username else ("username", "password")
-        raise Refused(f"Secret key {missing}: found nothing, expected a value beside {given}")
+        raise RefusedError(f"Secret key {missing}: found nothing, expected a value beside {given}")
     if bearer and password:
-        raise Refused("Secret keys password and bearerToken: found both, expected one of them")
+        raise RefusedError("Secret keys password and bearerToken: found both, expected one of them")
     for name, value in (("username", username), ("password", password), ("bearerToken", bearer)):
         _one_line(name, value)
     certificate, key = data.get("tls.crt", b""), data.get("tls.key", b"")
     if bool(certificate) != bool(key):
         missing, given = ("tls.key", "tls.crt") if certificate else ("tls.crt", "tls.key")
-        raise Refused(f"Secret key {missing}: found nothing, expected PEM beside {given}")
+        raise RefusedError(f"Secret key {missing}: found nothing, expected PEM beside {given}")
     ca = data.get("ca.crt") or data.get("caFile") or b""
     for name, value in (("ca.crt", ca), ("tls.crt", certificate), ("tls.key", key)):
         if value and b"-----BEGIN " not in value:
-            raise Refused(f"Secret key {name}: found {len(value)} bytes that are not PEM, expected PEM")
+            raise RefusedError(f"Secret key {name}: found {len(value)} bytes that are not PEM, expected PEM")
     return GitAuth(
         username=username.decode(),
         password=Sensitive(password) if password else None,
@@ -122,24 +122,24 @@ def _one_line(name: str, value: bytes) -> None:
     try:
         text = value.decode()
     except UnicodeDecodeError:
-        raise Refused(f"Secret key {name}: found bytes that are not UTF-8, expected text") from None
+        raise RefusedError(f"Secret key {name}: found bytes that are not UTF-8, expected text") from None
     if any(ord(character) < 0x20 or character == "\x7f" for character in text):
-        raise Refused(f"Secret key {name}: found control characters (a line break at the end?), expected one line")
+        raise RefusedError(f"Secret key {name}: found control characters (a line break at the end?), expected one line")
 
 
 def _ssh(data: Mapping[str, bytes]) -> GitAuth:
     identity, known_hosts = data.get("identity", b""), data.get("known_hosts", b"")
     if not identity:
-        raise Refused("Secret key identity: found nothing, expected a private key for the ssh URL")
+        raise RefusedError("Secret key identity: found nothing, expected a private key for the ssh URL")
     if not known_hosts.strip():
-        raise Refused("Secret key known_hosts: found nothing, expected the host's public keys")
+        raise RefusedError("Secret key known_hosts: found nothing, expected the host's public keys")
     return GitAuth(identity=Sensitive(plain_key(identity, data.get("password", b""))), known_hosts=known_hosts)
 
 
 def plain_key(identity: bytes, password: bytes) -> bytes:
     """The key without its password, in a form that ssh reads. ssh must never ask."""
     if len(identity) > MAX_KEY_BYTES:
-        raise Refused(f"Secret key identity: found {len(identity)} bytes, expected no more than {MAX_KEY_BYTES}")
+        raise RefusedError(f"Secret key identity: found {len(identity)} bytes, expected no more than {MAX_KEY_BYTES}")
     secret = password or None
     for load in (serialization.load_ssh_private_key, serialization.load_pem_private_key):
         try:
@@ -160,4 +160,4 @@ def plain_key(identity: bytes, password: bytes) -> bytes:
                 break  # given a password, and the key is not encrypted
             except Exception:  # noqa: S112
                 continue
-    raise Refused("Secret key identity: found no private key that opens (is its password in the key `password`?)")
+    raise RefusedError("Secret key identity: found no private key that opens (is its password in the key `password`?)")

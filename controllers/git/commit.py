@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .errors import BrokenRepository, NotFound, Refused
+from .errors import BrokenRepositoryError, NotFound, RefusedError
 from .objects import GITLINK, SYMLINK, Objects, clean_path
 
 _TREE, _FILE = "40000", "100644"
@@ -88,7 +88,7 @@ def trailers(message: str) -> list[tuple[str, str]]:
 
 
 def commit_tree(objects: Objects, new: NewCommit, *, sign: Signer | None = None) -> str:
-    """Writes the objects of a commit and returns its id. Raises Refused, NotFound, BrokenRepository."""
+    """Writes the objects of a commit and returns its id. Raises Refused, NotFound, BrokenRepositoryError."""
     kind, _ = objects.read_objects([new.parent])[0]
     if kind != "commit":
         raise NotFound(f"commit {new.parent[:64]}: not in the mirror")
@@ -131,7 +131,7 @@ def _new_tree(objects: Objects, store: _Store, new: NewCommit) -> str:
     edits: dict[str, bytes] = {}
     for path, content in new.edits.items():
         if not (cleaned := clean_path(path)):
-            raise Refused("path: found the root of the repository, expected a file")
+            raise RefusedError("path: found the root of the repository, expected a file")
         edits[cleaned] = content
     folders = {""}
     for path in edits:
@@ -142,14 +142,14 @@ def _new_tree(objects: Objects, store: _Store, new: NewCommit) -> str:
     trees: dict[str, dict[bytes, tuple[str, str]]] = {}
     for folder, (kind, content) in zip(ordered, objects.read_objects(names), strict=True):
         if kind not in ("tree", "missing"):
-            raise Refused(f"path {folder!r} is not a directory of the repository (symlinks are not followed)")
+            raise RefusedError(f"path {folder!r} is not a directory of the repository (symlinks are not followed)")
         trees[folder] = _parse_tree(content, 20 if len(new.parent) == 40 else 32)
     for path, content in edits.items():
         folder, _, name = path.rpartition("/")
         key = os.fsencode(name)
         mode = trees[folder].get(key, (_FILE, ""))[0]
         if mode in (SYMLINK, GITLINK, _TREE):
-            raise Refused(f"path {path!r} is a symlink, directory or submodule, expected a file")
+            raise RefusedError(f"path {path!r} is a symlink, directory or submodule, expected a file")
         trees[folder][key] = (mode, store.write("blob", content))
     for folder in sorted(folders - {""}, key=lambda one: -one.count("/")):
         parent, _, name = folder.rpartition("/")
@@ -167,7 +167,7 @@ def _parse_tree(content: bytes, width: int) -> dict[bytes, tuple[str, str]]:
             position = end + 1 + width
             entries[name] = (mode, content[end + 1 : position].hex())
     except ValueError:
-        raise BrokenRepository("a tree object does not parse") from None
+        raise BrokenRepositoryError("a tree object does not parse") from None
     return entries
 
 
@@ -192,7 +192,7 @@ def _commit_bytes(tree: str, new: NewCommit) -> bytes:
 def _person(person: Person, moment: datetime) -> str:
     email = _IDENTITY.sub("", person.email).strip()
     if not email:
-        raise Refused("spec.git.commit.author.email: found nothing, expected an address")
+        raise RefusedError("spec.git.commit.author.email: found nothing, expected an address")
     name = _IDENTITY.sub("", person.name).strip()
     # Without a name a commit does not pass fsck, and hosts that check refuse it.
     return f"{name or email} <{email}> {int(moment.astimezone(UTC).timestamp())} +0000"

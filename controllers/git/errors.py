@@ -3,15 +3,15 @@
     GitError(reason, message)
     ├── AuthFailed        the host refuses these credentials (also: knows them, but not for this repository)
     ├── NotFound          no such repository, reference, commit or path
-    ├── HostKeyMismatch   the ssh host key is not the one in known_hosts
+    ├── HostKeyMismatchError   the ssh host key is not the one in known_hosts
     ├── Unreachable       name resolution, connection, TLS, a host that answers 5xx: time may mend it
     ├── Timeout           the time limit ended the child
-    ├── NonFastForward    the branch has moved: fetch and compute again
-    ├── LeaseLost         a forced push whose expectation no longer holds
-    ├── PushRefused       the host refused the push by a rule of its own (hook, protected branch)
+    ├── NonFastForwardError    the branch has moved: fetch and compute again
+    ├── LeaseLostError         a forced push whose expectation no longer holds
+    ├── PushRefusedError       the host refused the push by a rule of its own (hook, protected branch)
     ├── TooLarge          a limit on bytes or entries was hit
     ├── Refused           we refuse: URL, reference name, path or Secret that is not allowed or not well formed
-    └── BrokenRepository  objects that are missing or do not parse
+    └── BrokenRepositoryError  objects that are missing or do not parse
 
 Messages are made here, from our own words and from names the user wrote. What a server or git printed is looked at to
 choose a class and never repeated: it may hold credentials, addresses, or text made to mislead.
@@ -42,7 +42,7 @@ class NotFound(GitError):
     reason = "GitOperationFailed"
 
 
-class HostKeyMismatch(GitError):
+class HostKeyMismatchError(GitError):
     reason = "HostKeyMismatch"
 
 
@@ -54,15 +54,15 @@ class Timeout(GitError):
     reason = "GitOperationFailed"
 
 
-class NonFastForward(GitError):
+class NonFastForwardError(GitError):
     reason = "NonFastForward"
 
 
-class LeaseLost(GitError):
+class LeaseLostError(GitError):
     reason = "NonFastForward"
 
 
-class PushRefused(GitError):
+class PushRefusedError(GitError):
     reason = "PushRefused"
 
 
@@ -71,18 +71,18 @@ class TooLarge(GitError):
     retryable = False
 
 
-class Refused(GitError):
+class RefusedError(GitError):
     reason = "InvalidSourceConfiguration"
     retryable = False
 
 
-class BrokenRepository(GitError):
+class BrokenRepositoryError(GitError):
     reason = "GitOperationFailed"
 
 
 _PATTERNS: tuple[tuple[type[GitError], str, str], ...] = (
     (
-        HostKeyMismatch,
+        HostKeyMismatchError,
         r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|host key is known",
         "the ssh host key is not in known_hosts",
     ),
@@ -93,8 +93,8 @@ _PATTERNS: tuple[tuple[type[GitError], str, str], ...] = (
         r"|HTTP 40[13]|terminal prompts disabled|Too many authentication failures",
         "the host refused the credentials",
     ),
-    (Refused, r"returned error: 30\d|unable to update url base from redirection", "the host redirects elsewhere"),
-    (Refused, r"transport '.*' not allowed", "this protocol is not allowed"),
+    (RefusedError, r"returned error: 30\d|unable to update url base from redirection", "the host redirects elsewhere"),
+    (RefusedError, r"transport '.*' not allowed", "this protocol is not allowed"),
     (
         TooLarge,
         r"signal 25|File too large|[Oo]ut of memory|Cannot allocate memory|exceeds maximum allowed size|No space left",
@@ -119,7 +119,7 @@ _PATTERNS: tuple[tuple[type[GitError], str, str], ...] = (
         "the host cannot be reached or broke off",
     ),
     (
-        BrokenRepository,
+        BrokenRepositoryError,
         r"bad object|unable to read|missing|corrupt|not a valid object|fsck|invalid (index-pack|object)",
         "objects are missing or broken",
     ),

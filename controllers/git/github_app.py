@@ -26,11 +26,11 @@ import httpx
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from controllers.runtime.egress import Egress, EgressDenied
+from controllers.runtime.egress import Egress, EgressDeniedError
 from controllers.runtime.sensitive import Sensitive
 
 from .auth import GitAuth, is_app
-from .errors import AuthFailed, Refused, Unreachable
+from .errors import AuthFailed, RefusedError, Unreachable
 
 __all__ = ["GithubApps", "is_app"]
 
@@ -73,7 +73,7 @@ class GithubApps:
     async def auth(self, data: Mapping[str, bytes], url: str) -> GitAuth:
         """The login for `url`. Raises Refused for a Secret that is not well formed, AuthFailed, Unreachable."""
         if urlsplit(url).scheme != "https":
-            raise Refused("spec.url: a GitHub App logs in over https, expected an https URL")
+            raise RefusedError("spec.url: a GitHub App logs in over https, expected an https URL")
         app = _parsed(data)
         lock = self._locks.setdefault(app.digest, asyncio.Lock())
         async with lock:
@@ -98,8 +98,8 @@ class GithubApps:
                 installation = app.installation or await self._installation(client, app)
                 path = f"{app.base}/app/installations/{installation}/access_tokens"
                 answer = await _read(client, "POST", path)
-        except EgressDenied as error:
-            raise Refused(f"githubAppBaseURL: {error}") from None
+        except EgressDeniedError as error:
+            raise RefusedError(f"githubAppBaseURL: {error}") from None
         except (httpx.HTTPError, OSError):
             raise Unreachable("GitHub cannot be reached for an App's token") from None
         token, expires = answer.get("token"), answer.get("expires_at")
@@ -151,23 +151,25 @@ def _parsed(data: Mapping[str, bytes]) -> _App:
     app, installation, owner = text("githubAppID"), text("githubAppInstallationID"), text("githubAppInstallationOwner")
     base = text("githubAppBaseURL").rstrip("/") or API
     if not _APP_ID.fullmatch(app):
-        raise Refused("Secret key githubAppID: expected the App's id")
+        raise RefusedError("Secret key githubAppID: expected the App's id")
     if bool(installation) == bool(owner):
-        raise Refused("Secret keys githubAppInstallationID, githubAppInstallationOwner: expected exactly one of them")
+        raise RefusedError(
+            "Secret keys githubAppInstallationID, githubAppInstallationOwner: expected exactly one of them"
+        )
     if installation and not _NUMBER.fullmatch(installation):
-        raise Refused("Secret key githubAppInstallationID: expected a number")
+        raise RefusedError("Secret key githubAppInstallationID: expected a number")
     if owner and not _OWNER.fullmatch(owner):
-        raise Refused("Secret key githubAppInstallationOwner: expected the name of an organisation or user")
+        raise RefusedError("Secret key githubAppInstallationOwner: expected the name of an organisation or user")
     parts = urlsplit(base)
     if parts.scheme != "https" or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise Refused("Secret key githubAppBaseURL: expected an https URL")
+        raise RefusedError("Secret key githubAppBaseURL: expected an https URL")
     pem = data.get("githubAppPrivateKey", b"")
     try:
         key = serialization.load_pem_private_key(pem, None)
     except Exception:
-        raise Refused("Secret key githubAppPrivateKey: expected an RSA private key in PEM") from None
+        raise RefusedError("Secret key githubAppPrivateKey: expected an RSA private key in PEM") from None
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise Refused("Secret key githubAppPrivateKey: expected an RSA key")
+        raise RefusedError("Secret key githubAppPrivateKey: expected an RSA key")
     ca = data.get("ca.crt", b"")
     parts_of = (app, installation, owner, base, pem.decode("utf-8", "replace"), ca.decode("utf-8", "replace"))
     return _App(app, installation, owner, key, base, ca, hashlib.sha256(repr(parts_of).encode()).hexdigest())
@@ -179,7 +181,7 @@ def _context(ca: bytes) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cadata=ca.decode("ascii"))
     except (ssl.SSLError, ValueError):
-        raise Refused("Secret key ca.crt: expected certificates in PEM") from None
+        raise RefusedError("Secret key ca.crt: expected certificates in PEM") from None
 
 
 def _assertion(app: _App, now: float) -> str:

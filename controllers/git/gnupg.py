@@ -12,21 +12,21 @@ from types import TracebackType
 
 from controllers.runtime.sandbox import LIBRARIES, command
 
-from .errors import GitError, Refused, Timeout
+from .errors import GitError, RefusedError, Timeout
 
 _TIMEOUT = 20.0
 _LIMITS = {"CPU": 20, "AS": 1 << 30, "FSIZE": 64 << 20, "CORE": 0}
 MAX_KEY = 4 << 20
 
 
-class Keyring:
+class GnupgKeys:
     """Public keys in a directory of their own. Raises Refused for one that gpg does not take. Blocking."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._keys = keys
         self._home = Path()
 
-    def __enter__(self) -> Keyring:
+    def __enter__(self) -> GnupgKeys:
         binary = shutil.which("gpg")
         if binary is None:
             raise GitError("gpg is not installed: OpenPGP signatures cannot be verified")
@@ -35,7 +35,7 @@ class Keyring:
         try:
             for key in self._keys:
                 if len(key) > MAX_KEY or b"PRIVATE KEY BLOCK" in key or self._run(["--import"], key).returncode != 0:
-                    raise Refused("found a PGP key that cannot be read, expected public keys in armor")
+                    raise RefusedError("found a PGP key that cannot be read, expected public keys in armor")
         except BaseException:
             self.__exit__(None, None, None)
             raise

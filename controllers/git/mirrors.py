@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import BrokenRepository, GitError, NotFound, TooLarge
+from .errors import BrokenRepositoryError, GitError, NotFound, TooLarge
 from .objects import Objects
 from .process import Git, Remote, check_url
-from .refs import Found, Target, check_commit, check_ref, select
+from .refs import Found, RefTarget, check_commit, check_ref, select
 
 MAX_REFS = 100_000
 MAX_PACKS = 64
@@ -66,7 +66,7 @@ class Mirror:
             found[ref] = commit
         return found
 
-    def resolve(self, target: Target) -> Found:
+    def resolve(self, target: RefTarget) -> Found:
         """What a target means on the host now. One round trip; none for a bare commit id. Raises NotFound."""
         if not target.patterns:
             return select(target, {})
@@ -195,7 +195,7 @@ class Mirrors:
                 self._prepare(path)
                 try:
                     yield Mirror(path, remote, self.git)
-                except BrokenRepository:
+                except BrokenRepositoryError:
                     shutil.rmtree(path, ignore_errors=True)  # the next use starts afresh
                     raise
                 finally:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
-from .errors import BrokenRepository, NotFound, Refused, TooLarge
+from .errors import BrokenRepositoryError, NotFound, RefusedError, TooLarge
 from .process import Git
 
 MAX_ENTRIES = 200_000
@@ -71,10 +71,10 @@ class CommitInfo:
 def clean_path(path: str) -> str:
     """A path inside a repository without `./`, trailing slashes; "" is the root. Refused where it leads outside."""
     if "\0" in path or "\n" in path:
-        raise Refused("path: found control characters, expected a path inside the repository")
+        raise RefusedError("path: found control characters, expected a path inside the repository")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if any(part == ".." or part.lower() == ".git" for part in parts):
-        raise Refused(f"path {path[:200]!r}: expected a path inside the repository, without '..' and '.git'")
+        raise RefusedError(f"path {path[:200]!r}: expected a path inside the repository, without '..' and '.git'")
     return "/".join(parts)
 
 
@@ -90,7 +90,7 @@ class Objects:
         return b" commit " in out
 
     def commit(self, commit: str) -> CommitInfo:
-        """Raises NotFound, BrokenRepository."""
+        """Raises NotFound, BrokenRepositoryError."""
         kind, content = self.read_objects([commit])[0]
         if kind != "commit":
             raise NotFound(f"commit {commit[:64]}: not in the mirror, or no commit")
@@ -139,7 +139,7 @@ class Objects:
         for line in sizes:
             fields = line.split()
             if len(fields) != 3:
-                raise BrokenRepository(f"object {fields[0][:64]} is missing")
+                raise BrokenRepositoryError(f"object {fields[0][:64]} is missing")
             total += int(fields[2])
         if total > limit:
             raise TooLarge(f"{total} bytes of files, limit {limit}")
@@ -199,7 +199,7 @@ _IDENTITY = re.compile(r"(.*?) ?<([^>]*)> (-?\d{1,12}) ([+-])(\d{2})(\d{2})")
 
 
 def parse_commit(name: str, content: bytes) -> CommitInfo:
-    """A commit object's content, typed. Pure. Raises BrokenRepository."""
+    """A commit object's content, typed. Pure. Raises BrokenRepositoryError."""
     head, _, message = content.partition(b"\n\n")
     fields: dict[str, list[str]] = {}
     last: list[str] = []
@@ -226,7 +226,7 @@ def parse_commit(name: str, content: bytes) -> CommitInfo:
             signature=fields.get("gpgsig", [""])[0],
         )
     except (KeyError, ValueError, OverflowError, OSError):
-        raise BrokenRepository(f"commit {name[:64]}: does not parse") from None
+        raise BrokenRepositoryError(f"commit {name[:64]}: does not parse") from None
 
 
 def _signature(line: str) -> Signature:
@@ -243,7 +243,7 @@ def _entry(record: bytes, below: str) -> TreeEntry:
     mode, _, name, size = head.split()
     path = raw.decode(errors="surrogateescape")
     if any(part in ("", ".", "..") or part.lower() == ".git" for part in path.split("/")):
-        raise BrokenRepository("the tree holds a name that no checkout may have ('..' or '.git')")
+        raise BrokenRepositoryError("the tree holds a name that no checkout may have ('..' or '.git')")
     return TreeEntry(
         mode.decode(), name.decode(), int(size) if size != b"-" else 0, f"{below}/{path}" if below else path
     )
@@ -253,9 +253,9 @@ def _check_link(path: str, content: bytes) -> None:
     target = content.decode(errors="surrogateescape")
     joined = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
     if target.startswith("/") or joined == ".." or joined.startswith("../") or "\0" in target:
-        raise Refused(f"symlink {path!r} leads out of the repository")
+        raise RefusedError(f"symlink {path!r} leads out of the repository")
     if any(part.lower() == ".git" for part in joined.split("/")):
-        raise Refused(f"symlink {path!r} leads into .git")
+        raise RefusedError(f"symlink {path!r} leads into .git")
 
 
 def _write(directory: Path, entry: TreeEntry, content: bytes) -> None:

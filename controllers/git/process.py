@@ -31,7 +31,7 @@ from controllers.runtime.sandbox import LIBRARIES, NETWORK, popen
 from controllers.runtime.sensitive import Sensitive
 
 from .auth import ANONYMOUS, GitAuth
-from .errors import GitError, Refused, Timeout, TooLarge, classify
+from .errors import GitError, RefusedError, Timeout, TooLarge, classify
 
 MAX_URL = 2048
 _STDERR_KEPT = 16 << 10
@@ -63,7 +63,7 @@ _CONFIG = {
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ProcessLimits:
     """Of one git child."""
 
     timeout: float = 60.0
@@ -96,7 +96,7 @@ class Git:
 
     protocols: frozenset[str] = frozenset({"https", "ssh"})
     """Tests may add `file`."""
-    limits: Limits = field(default_factory=Limits)
+    limits: ProcessLimits = field(default_factory=ProcessLimits)
     scratch: Path | None = None
     """Where private directories are made; default: the system's place for temporary files."""
     confined: bool = True
@@ -170,21 +170,21 @@ def check_url(url: str, protocols: frozenset[str] = frozenset({"https", "ssh"}))
     """The URL if git may be given it, else Refused. Credentials belong in a Secret, not in a URL."""
     shown = url[:200]
     if len(url) > MAX_URL or any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
-        raise Refused("spec.url: found spaces, control characters or too long a URL, expected a URL")
+        raise RefusedError("spec.url: found spaces, control characters or too long a URL, expected a URL")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        raise Refused("spec.url: found a URL that does not parse, expected https://… or ssh://…") from None
+        raise RefusedError("spec.url: found a URL that does not parse, expected https://… or ssh://…") from None
     if parts.password is not None:
-        raise Refused("spec.url: found a password in the URL, expected it in the Secret of spec.secretRef")
+        raise RefusedError("spec.url: found a password in the URL, expected it in the Secret of spec.secretRef")
     if parts.scheme not in protocols:
         allowed = " or ".join(f"{name}://" for name in sorted(protocols))
-        raise Refused(f"spec.url {shown!r}: found protocol {parts.scheme!r}, expected {allowed}")
+        raise RefusedError(f"spec.url {shown!r}: found protocol {parts.scheme!r}, expected {allowed}")
     if parts.scheme != "file" and (not host or host.startswith("-") or (parts.username or "").startswith("-")):
-        raise Refused(f"spec.url {shown!r}: found no host, expected one")
+        raise RefusedError(f"spec.url {shown!r}: found no host, expected one")
     if parts.query or parts.fragment:
-        raise Refused("spec.url: found a query or fragment, expected a plain URL")
+        raise RefusedError("spec.url: found a query or fragment, expected a plain URL")
     return url
 
 
@@ -308,7 +308,7 @@ def _child(
     cwd: Path,
     stdin: bytes,
     timeout: float,
-    limits: Limits,
+    limits: ProcessLimits,
     what: str,
     cage: dict[str, Any] | None,
 ) -> Done:

@@ -1,6 +1,7 @@
 """Pushing commits to a host.
 
-A plain push is refused by the host when the branch has moved: that is `NonFastForward`, and the caller computes again
+A plain push is refused by the host when the branch has moved: that is `NonFastForwardError`, and the caller computes
+again
 on the new head. Force exists only with a lease: the caller names the commit it expects to replace. What a host says
 about a refusal is read for its class and not repeated.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .errors import GitError, LeaseLost, NonFastForward, PushRefused, Refused, classify
+from .errors import GitError, LeaseLostError, NonFastForwardError, PushRefusedError, RefusedError, classify
 from .mirrors import Mirror
 from .refs import check_commit, check_ref
 
@@ -31,10 +32,10 @@ class PushRef:
 def parse_refspec(refspec: str) -> tuple[str, str]:
     """`source:destination` (or one name for both) as full references. Refused: force, deletion, wildcards."""
     if refspec.startswith("+"):
-        raise Refused("spec.git.push.refspec: found '+', expected a refspec that does not force")
+        raise RefusedError("spec.git.push.refspec: found '+', expected a refspec that does not force")
     source, colon, destination = refspec.partition(":")
     if not source or (colon and not destination):
-        raise Refused("spec.git.push.refspec: found an empty side, expected source:destination")
+        raise RefusedError("spec.git.push.refspec: found an empty side, expected source:destination")
     return _full(source), _full(destination if colon else source)
 
 
@@ -43,9 +44,11 @@ def _full(name: str) -> str:
 
 
 def push(mirror: Mirror, refs: Sequence[PushRef], *, options: Mapping[str, str] | None = None) -> None:
-    """Pushes all references or raises: NonFastForward, LeaseLost, PushRefused, AuthFailed, Unreachable, …"""
+    """Pushes all references or raises: NonFastForwardError, LeaseLostError, PushRefusedError, AuthFailed,
+    Unreachable, …
+    """
     if not refs:
-        raise Refused("push: found no reference, expected at least one")
+        raise RefusedError("push: found no reference, expected at least one")
     arguments = ["push", "--porcelain", "--no-verify", "--no-recurse-submodules", "--no-signed", "--no-follow-tags"]
     if len(refs) > 1:
         arguments.append("--atomic")
@@ -74,18 +77,18 @@ def _rejected(line: str, what: str) -> GitError:
     ref = fields[1].rpartition(":")[2] if len(fields) > 1 else "a reference"
     reason = fields[2] if len(fields) > 2 else ""
     if "stale info" in reason:
-        return LeaseLost(f"{what}: {ref} is not what it was")
+        return LeaseLostError(f"{what}: {ref} is not what it was")
     if "fetch first" in reason or "non-fast-forward" in reason or "reference already exists" in reason:
-        return NonFastForward(f"{what}: {ref} has moved")
+        return NonFastForwardError(f"{what}: {ref} has moved")
     if "failed to update ref" in reason or "cannot lock ref" in reason or "incorrect old value" in reason:
-        return NonFastForward(f"{what}: {ref} was updated by another at the same moment")
+        return NonFastForwardError(f"{what}: {ref} was updated by another at the same moment")
     if "hook declined" in reason or "protected" in reason:
-        return PushRefused(f"{what}: a rule of the host protects {ref}")
-    return PushRefused(f"{what}: the host refused {ref}")
+        return PushRefusedError(f"{what}: a rule of the host protects {ref}")
+    return PushRefusedError(f"{what}: the host refused {ref}")
 
 
 def _option(key: str, value: str) -> str:
     text = f"{key}={value}" if value else key
     if not key or any(ord(character) < 0x20 or character == "\x7f" for character in text):
-        raise Refused("spec.git.push.options: found an empty key or control characters, expected one line of text")
+        raise RefusedError("spec.git.push.options: found an empty key or control characters, expected one line of text")
     return text

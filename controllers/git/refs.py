@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from controllers.lang.semver import Constraint, InvalidConstraint, order_key, parse_tag
+from controllers.lang.semver import Constraint, InvalidConstraintError, order_key, parse_tag
 
-from .errors import NotFound, Refused
+from .errors import NotFound, RefusedError
 
 DEFAULT_BRANCH = "master"
 HEADS, TAGS = "refs/heads/", "refs/tags/"
@@ -40,7 +40,7 @@ class RefSpec(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RefTarget:
     """What to look for. `value` is an id, a full reference, a range, a tag or a branch; `branch` goes with ids."""
 
     kind: Kind
@@ -93,7 +93,7 @@ def check_ref(ref: str) -> str:
         or ref.endswith((".", "/"))
     )
     if bad:
-        raise Refused(f"reference {ref[:200]!r}: expected a well-formed full name such as refs/heads/main")
+        raise RefusedError(f"reference {ref[:200]!r}: expected a well-formed full name such as refs/heads/main")
     return ref
 
 
@@ -109,46 +109,46 @@ def tag_ref(tag: str) -> str:
 
 def _short(name: str, what: str) -> str:
     if not name or name.startswith(("-", "refs/")) or name in ("HEAD", "@"):
-        raise Refused(f"{what} {name[:200]!r}: expected the short name of a {what}")
+        raise RefusedError(f"{what} {name[:200]!r}: expected the short name of a {what}")
     try:
         check_ref(HEADS + name)
-    except Refused:
-        raise Refused(f"{what} {name[:200]!r}: expected a well-formed name") from None
+    except RefusedError:
+        raise RefusedError(f"{what} {name[:200]!r}: expected a well-formed name") from None
     return name
 
 
 def check_commit(commit: str) -> str:
     """A full commit id in lower case, or Refused."""
     if not _COMMIT.fullmatch(commit.lower()):
-        raise Refused(f"commit {commit[:80]!r}: expected a full hexadecimal id")
+        raise RefusedError(f"commit {commit[:80]!r}: expected a full hexadecimal id")
     return commit.lower()
 
 
-def target(ref: RefSpec | None) -> Target:
+def target(ref: RefSpec | None) -> RefTarget:
     """Which of a `ref`'s fields wins: commit, name, semver, tag, branch; `master` where none is set. Raises Refused."""
     if ref is None:
-        return Target("branch", DEFAULT_BRANCH)
+        return RefTarget("branch", DEFAULT_BRANCH)
     if ref.commit:
         if ref.branch:
             branch_ref(ref.branch)
-        return Target("commit", check_commit(ref.commit), ref.branch)
+        return RefTarget("commit", check_commit(ref.commit), ref.branch)
     if ref.name:
-        return Target("name", check_ref(ref.name))
+        return RefTarget("name", check_ref(ref.name))
     if ref.semver:
         try:
             Constraint.parse(ref.semver)
-        except InvalidConstraint as error:
-            raise Refused(f"spec.ref.semver: {error}") from None
-        return Target("semver", ref.semver)
+        except InvalidConstraintError as error:
+            raise RefusedError(f"spec.ref.semver: {error}") from None
+        return RefTarget("semver", ref.semver)
     if ref.tag:
         tag_ref(ref.tag)
-        return Target("tag", ref.tag)
+        return RefTarget("tag", ref.tag)
     branch = ref.branch or DEFAULT_BRANCH
     branch_ref(branch)
-    return Target("branch", branch)
+    return RefTarget("branch", branch)
 
 
-def select(wanted: Target, advertised: Mapping[str, str]) -> Found:
+def select(wanted: RefTarget, advertised: Mapping[str, str]) -> Found:
     """The commit a target means among advertised references (name → id, with `^{}` entries). Raises NotFound.
 
     A range of versions is decided by precedence, then build metadata, then the tag's own text: the same every time.

@@ -26,7 +26,7 @@ from controllers.runtime.sandbox import LIBRARIES, command
 from controllers.runtime.sensitive import Sensitive
 
 from .auth import MAX_KEY_BYTES, plain_key
-from .errors import GitError, Refused, Timeout
+from .errors import GitError, RefusedError, Timeout
 
 _NAMESPACE = b"git"
 _CURVES = {256: ("nistp256", hashes.SHA256), 384: ("nistp384", hashes.SHA384), 521: ("nistp521", hashes.SHA512)}
@@ -45,13 +45,13 @@ def signer(kind: str, data: Mapping[str, bytes]) -> Signer:
         return _ssh(data)
     if kind == "gpg":
         return _gpg(data)
-    raise Refused(f"spec.git.commit.signingKey.type: found {kind!r}, expected gpg or ssh")
+    raise RefusedError(f"spec.git.commit.signingKey.type: found {kind!r}, expected gpg or ssh")
 
 
 def _ssh(data: Mapping[str, bytes]) -> Signer:
     identity = data.get("identity", b"")
     if not identity:
-        raise Refused("Secret key identity: found nothing, expected a private key to sign with")
+        raise RefusedError("Secret key identity: found nothing, expected a private key to sign with")
     key = serialization.load_ssh_private_key(plain_key(identity, data.get("password", b"")), None)
     public = base64.b64decode(
         key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).split(b" ")[1]
@@ -83,7 +83,9 @@ def _raw_ssh(key: Any) -> Callable[[bytes], bytes]:
                 return _string(f"ecdsa-sha2-{name}".encode()) + _string(_mpint(first) + _mpint(second))
 
             return sign
-    raise Refused("Secret key identity: expected a key of ed25519, ECDSA (256, 384, 521) or RSA of 2048 bits or more")
+    raise RefusedError(
+        "Secret key identity: expected a key of ed25519, ECDSA (256, 384, 521) or RSA of 2048 bits or more"
+    )
 
 
 def _string(data: bytes) -> bytes:
@@ -97,7 +99,7 @@ def _mpint(number: int) -> bytes:
 def _gpg(data: Mapping[str, bytes]) -> Signer:
     key, passphrase = data.get("git.asc", b""), Sensitive(data.get("passphrase", b""))
     if b"PRIVATE KEY BLOCK" not in key or len(key) > MAX_KEY_BYTES:
-        raise Refused("Secret key git.asc: found no OpenPGP private key, expected one in armor")
+        raise RefusedError("Secret key git.asc: found no OpenPGP private key, expected one in armor")
     kept = Sensitive(key)
 
     def signed(message: bytes) -> str:
@@ -118,7 +120,7 @@ def _gpg_sign(key: Sensitive, passphrase: Sensitive, message: bytes) -> str:
         os.write(write, passphrase.reveal()[:4096] + b"\n")
         os.close(write)
         if _run([*common, "--passphrase", "", "--import"], home, key.reveal()).returncode != 0:
-            raise Refused("Secret key git.asc: gpg does not take it, expected an OpenPGP private key")
+            raise RefusedError("Secret key git.asc: gpg does not take it, expected an OpenPGP private key")
         done = _run([*common, "--passphrase-fd", str(read), "--armor", "--detach-sign"], home, message, keep=(read,))
     finally:
         os.close(read)
@@ -126,7 +128,9 @@ def _gpg_sign(key: Sensitive, passphrase: Sensitive, message: bytes) -> str:
             _run([ender, "--homedir", str(home), "--kill", "all"], home, b"")
         shutil.rmtree(home, ignore_errors=True)
     if done.returncode != 0 or b"BEGIN PGP SIGNATURE" not in done.stdout:
-        raise Refused("Secret keys git.asc and passphrase: the key does not sign (expired, or another passphrase?)")
+        raise RefusedError(
+            "Secret keys git.asc and passphrase: the key does not sign (expired, or another passphrase?)"
+        )
     return done.stdout.decode()
 
 

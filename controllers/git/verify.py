@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from .errors import BrokenRepository, GitError, Refused
-from .gnupg import Keyring
+from .errors import BrokenRepositoryError, GitError, RefusedError
+from .gnupg import GnupgKeys
 
 MAX_SIGNATURE, MAX_KEYS = 64 << 10, 100
 _PGP, _SSH = "-----BEGIN PGP SIGNATURE-----", "-----BEGIN SSH SIGNATURE-----"
@@ -34,7 +34,7 @@ _CURVES: Mapping[bytes, Any] = {
 }  # fmt: skip
 
 
-class Unverified(GitError):
+class UnverifiedError(GitError):
     """A signature that is missing, is of nobody we know, or does not fit."""
 
     reason = "InvalidCommitSignature"
@@ -61,7 +61,7 @@ def signed_commit(content: bytes) -> Signed:
         inside = None
         if line.startswith((b"gpgsig ", b"gpgsig-sha256 ")):
             if line.startswith(b"gpgsig ") and signature:
-                raise BrokenRepository("the commit has two signatures")
+                raise BrokenRepositoryError("the commit has two signatures")
             inside = signature if line.startswith(b"gpgsig ") else []
             inside.append(line.partition(b" ")[2])
             continue
@@ -88,26 +88,26 @@ class Verifier:
             if name.endswith(".sshpub"):
                 self._ssh |= _public_keys(name, value)
         if not self._pgp and not self._ssh:
-            raise Refused("found no public key, expected PGP keys in *.asc or SSH keys in *.sshpub")
+            raise RefusedError("found no public key, expected PGP keys in *.asc or SSH keys in *.sshpub")
 
     def verify(self, signed: Signed) -> str:
         """Which key made the signature: its id (PGP) or fingerprint (SSH). Raises Unverified, GitError. Blocking."""
         text = signed.signature
         if not text:
-            raise Unverified("it is not signed")
+            raise UnverifiedError("it is not signed")
         if len(text) > MAX_SIGNATURE:
-            raise Unverified(f"a signature of {len(text)} bytes, expected at most {MAX_SIGNATURE}")
+            raise UnverifiedError(f"a signature of {len(text)} bytes, expected at most {MAX_SIGNATURE}")
         if text.startswith(_SSH):
             return _verify_ssh(signed, self._ssh)
         if not text.startswith(_PGP):
-            raise Unverified("its signature is neither OpenPGP nor SSH")
+            raise UnverifiedError("its signature is neither OpenPGP nor SSH")
         if not self._pgp:
-            raise Unverified("it is signed with OpenPGP, and there is no PGP key to check it with")
+            raise UnverifiedError("it is signed with OpenPGP, and there is no PGP key to check it with")
         return _verify_pgp(signed, self._pgp)
 
 
 def _verify_pgp(signed: Signed, keys: Sequence[bytes]) -> str:
-    with Keyring(keys) as ring:
+    with GnupgKeys(keys) as ring:
         status = ring.verify(signed.payload, signed.signature.encode())
     words = [line.split() for line in status if line.startswith("[GNUPG:] ")]
     kinds = {line[1]: line[2:] for line in words if len(line) > 2}
@@ -115,10 +115,10 @@ def _verify_pgp(signed: Signed, keys: Sequence[bytes]) -> str:
                       ("EXPSIG", "the signature has expired"), ("BADSIG", "the signature does not fit"),
                       ("NO_PUBKEY", "its key is none of the given ones")):  # fmt: skip
         if bad in kinds:
-            raise Unverified(text)
+            raise UnverifiedError(text)
     valid = kinds.get("VALIDSIG")
     if "GOODSIG" not in kinds or not valid or sum(line[1] == "VALIDSIG" for line in words) != 1:
-        raise Unverified("the signature cannot be checked")
+        raise UnverifiedError("the signature cannot be checked")
     return valid[-1][-16:]  # of the primary key
 
 
@@ -136,16 +136,16 @@ def _verify_ssh(signed: Signed, known: Mapping[bytes, str]) -> str:
         kind, value = raw.string(), raw.string()
         made = _HASHES[algorithm](signed.payload).digest()
     except (ValueError, IndexError, KeyError, binascii.Error, struct.error):
-        raise Unverified("its SSH signature does not parse") from None
+        raise UnverifiedError("its SSH signature does not parse") from None
     if namespace != b"git":
-        raise Unverified("its SSH signature was not made for git")
+        raise UnverifiedError("its SSH signature was not made for git")
     if public not in known:
-        raise Unverified("its key is none of the given ones")
+        raise UnverifiedError("its key is none of the given ones")
     message = b"SSHSIG" + b"".join(map(_string, (namespace, reserved, algorithm, made)))
     try:
         _check(public, kind, value, message, rest=raw.rest())
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, struct.error, IndexError):
-        raise Unverified("the signature does not fit") from None
+        raise UnverifiedError("the signature does not fit") from None
     return known[public]
 
 
@@ -217,9 +217,9 @@ def _public_keys(name: str, value: bytes) -> dict[bytes, str]:
             if _Reader(raw).string() != fields[0].encode():
                 raise ValueError
         except (IndexError, ValueError, binascii.Error):
-            raise Refused(f"Secret key {name}: found a line that is no SSH public key") from None
+            raise RefusedError(f"Secret key {name}: found a line that is no SSH public key") from None
         digest = base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
         found[raw] = f"SHA256:{digest}"
     if len(found) > MAX_KEYS:
-        raise Refused(f"Secret key {name}: found {len(found)} keys, expected at most {MAX_KEYS}")
+        raise RefusedError(f"Secret key {name}: found {len(found)} keys, expected at most {MAX_KEYS}")
     return found

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from controllers.api.base import InvalidSpec, parse
-from controllers.api.core import SECRETS
+from controllers.api.base import InvalidSpecError, parse
+from controllers.api.core import SECRETS, secret_data
 from controllers.api.duration import parse_duration
 from controllers.api.image import IMAGE_POLICIES, CommitSpec, ImageUpdateAutomationSpec
 from controllers.api.resource import Key, Manifest, key_of
@@ -23,6 +23,7 @@ from controllers.api.tenancy import ReadGit, WriteGit
 from controllers.api.unsupported import unsupported
 from controllers.git import GitError, Mirrors, Person, Remote
 from controllers.git.sign import signer
+from controllers.image_automation.commit.job import Job, Outcome
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
 from controllers.runtime.egress import Egress
@@ -33,13 +34,13 @@ from controllers.runtime.store import REQUESTED_AT, Store
 from controllers.sources.remotes import Remotes
 
 from .commit.batches import Batches
-from .commit.message import BadMessage, RemovedTemplateField, push_summary
-from .commit.push_config import BadPushConfig, PolicyView, PushConfig, push_config, select_policies
-from .commit.visit import Job, Outcome, visit
+from .commit.message import InvalidMessageError, RemovedTemplateFieldError, push_summary
+from .commit.push_config import InvalidPushConfigError, PolicyView, PushConfig, push_config, select_policies
+from .commit.visit import update_branch
 from .policy.annotations import HELD, MAX_HELD, held_of, picked_of
 from .policy_reconcile import ref_fields, ref_of, refs_of
 from .tags.reference import Ref
-from .tags.registries import Policies, secret_data
+from .tags.registries import Policies
 
 _SHOWN = 5
 
@@ -80,7 +81,7 @@ class AutomationReconciler:
         draft = self._draft(key)
         manifest = draft.manifest
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
-            draft.written_by_hand = True
+            draft.skip_status = True
             return Result()
         spec = _spec(manifest)
         if not draft.wanted(spec):
@@ -113,7 +114,7 @@ class AutomationReconciler:
             raise Stalled("InvalidSourceConfiguration", f"GitRepository {found}: not served yet: {', '.join(paths)}")
         try:
             return found, parse(GitRepositorySpec, manifest)
-        except InvalidSpec as error:
+        except InvalidSpecError as error:
             raise Stalled("InvalidSourceConfiguration", f"GitRepository {found}: {error}") from None
 
     def _allow_read(self, namespace: str, source: GitRepositorySpec, config: PushConfig) -> None:
@@ -254,7 +255,7 @@ class AutomationReconciler:
 
     async def _visit(self, place: Place, jobs: list[Job]) -> dict[Key, Outcome]:
         return await self._pools.run(
-            "git", visit, self._mirrors, place.remote, place.config, jobs, now=self._clock, writer=place.writer
+            "git", update_branch, self._mirrors, place.remote, place.config, jobs, now=self._clock, writer=place.writer
         )
 
     # --- saying what came of it
@@ -286,9 +287,9 @@ class AutomationReconciler:
     def _judge(self, draft: Draft, outcome: Outcome, held: Mapping[str, str]) -> None:
         """Ready, or why not."""
         match outcome.error:
-            case RemovedTemplateField() as error:
+            case RemovedTemplateFieldError() as error:
                 raise Stalled("RemovedTemplateField", str(error))
-            case BadMessage() as error:
+            case InvalidMessageError() as error:
                 raise Stalled("UpdateFailed", str(error))
             case GitError() as error:
                 raise _unready(error, "UpdateFailed")
@@ -362,7 +363,7 @@ def _commit(spec: ImageUpdateAutomationSpec) -> CommitSpec:
 def _config(spec: ImageUpdateAutomationSpec, source: GitRepositorySpec) -> PushConfig:
     try:
         return push_config(spec, source)
-    except BadPushConfig as error:
+    except InvalidPushConfigError as error:
         raise Stalled("InvalidSourceConfiguration", str(error)) from None
 
 

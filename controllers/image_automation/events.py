@@ -12,11 +12,11 @@ from controllers.api.image import IMAGE_REPOSITORIES
 from controllers.api.resource import Manifest
 from controllers.aws import events as aws_events
 from controllers.aws.ecr import parse_host
-from controllers.aws.sqs import Message, Poison
+from controllers.aws.sqs import Message, UnprocessableMessageError
 from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.store import REQUESTED_AT, Store
 
-from .tags.reference import InvalidReference, parse_repository
+from .tags.reference import InvalidReferenceError, parse_repository
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +25,13 @@ def repository_names(manifest: Manifest) -> list[str]:
     """Index: `account/region/path` of an ImageRepository in ECR, nothing for any other."""
     try:
         repository = parse_repository(str((manifest.get("spec") or {}).get("image") or ""))
-    except InvalidReference:
+    except InvalidReferenceError:
         return []
     registry = parse_host(repository.host)
     return [f"{registry.account}/{registry.region}/{repository.path}"] if registry else []
 
 
-def mark(change: aws_events.Change) -> str:
+def mark(change: aws_events.AwsChange) -> str:
     """The annotation's value: equal for equal events, another for every other."""
     moment = change.time.strftime("%Y-%m-%dT%H:%M:%SZ")
     return " ".join(part for part in (moment, change.action, change.tag, change.digest[:19]) if part)
@@ -47,8 +47,8 @@ class EventHandler:
         """Raises Poison for what is no event, ApiError where the API server does not take the annotation."""
         try:
             change = aws_events.parse(message.body)
-        except aws_events.Malformed as error:
-            raise Poison(str(error)) from None
+        except aws_events.MalformedMessageError as error:
+            raise UnprocessableMessageError(str(error)) from None
         if change is None or change.service != "ecr":
             return
         name = f"{change.account}/{change.region}/{change.name}"

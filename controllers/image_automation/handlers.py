@@ -8,6 +8,7 @@ from pathlib import Path
 
 from controllers.api.core import NAMESPACES
 from controllers.api.image import IMAGE_POLICIES, IMAGE_REPOSITORIES, IMAGE_UPDATE_AUTOMATIONS
+from controllers.api.inhaul import PREFIX
 from controllers.api.resource import Key, Manifest, key_of
 from controllers.aws.identity import OWN, Identities
 from controllers.aws.settings import AwsSettings
@@ -18,7 +19,7 @@ from controllers.runtime.manager import Manager
 
 from .automation_reconcile import AutomationReconciler
 from .events import EventHandler, repository_names
-from .policy.annotations import HELD, PREFIX
+from .policy.annotations import HELD
 from .policy_reconcile import PolicyReconciler
 from .repository_reconcile import RepositoryReconciler
 from .settings import ImageAutomationSettings

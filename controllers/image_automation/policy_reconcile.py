@@ -13,24 +13,26 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from controllers.api.base import InvalidSpec, parse
-from controllers.api.core import SECRETS
+from controllers.api.base import InvalidSpecError, parse
+from controllers.api.core import SECRETS, secret_data
 from controllers.api.duration import parse_duration
 from controllers.api.image import IMAGE_POLICIES, ImagePolicySpec, ImageRepositorySpec
+from controllers.api.inhaul import PREFIX
 from controllers.api.resource import Key, Manifest
 from controllers.aws.errors import AwsError
+from controllers.image_automation.tags.reference import InvalidPolicyError
 from controllers.runtime.conditions import is_true
 from controllers.runtime.draft import Draft
 from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT, Store
 
-from .policy.annotations import FIRST_SEEN, PICKED, PREFIX, Extras, Picked, extras_of
+from .policy.annotations import FIRST_SEEN, PICKED, Picked, PolicyAnnotations, policy_annotations_of
 from .policy.choose import Choice, Chooser, revision_of
 from .policy.digest import Reflection, Refs, needs_lookup, ready_message, requeue_after, resolved
-from .policy.policy import InvalidPolicy, Policy, compile_policy
+from .policy.policy import Policy, compile_policy
 from .tags.reference import Ref
-from .tags.registries import Source, Sources, secret_data
+from .tags.registries import Sources, TagSource
 from .tags.scan import accessible
 from .tags.store import TagStore
 
@@ -61,7 +63,7 @@ class PolicyReconciler:
         draft = self._draft(key)
         manifest = draft.manifest
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
-            draft.written_by_hand = True
+            draft.skip_status = True
             return Result()
         spec = parse(ImagePolicySpec, manifest)
         if not draft.wanted(spec):
@@ -71,14 +73,14 @@ class PolicyReconciler:
         image = self._image(key, repository)
         packed = self._tags.get(repository)
         if packed is None and _settled(manifest):
-            draft.written_by_hand = True  # this process has not scanned yet: what was picked stays, and stays ready
+            draft.skip_status = True  # this process has not scanned yet: what was picked stays, and stays ready
             return Result(_WAIT_FOR_SCAN)
         if packed is None or not packed.count:
             message = f"no tags of ImageRepository {repository} are known: it was not scanned yet, or has none"
             raise NotReady("DependencyNotReady", message, retry_after=_WAIT_FOR_SCAN)
         before = refs_of(manifest.get("status") or {})
 
-        async def source() -> Source:
+        async def source() -> TagSource:
             return await self._sources.open(repository.namespace, image)
 
         present = before.latest if before.latest is not None and before.latest.name == image.image else None
@@ -105,7 +107,7 @@ class PolicyReconciler:
         name: str,
         choice: Choice,
         before: Refs,
-        source: Callable[[], Awaitable[Source]],
+        source: Callable[[], Awaitable[TagSource]],
     ) -> Refs:
         looked_up = choice.digest
         if not looked_up and needs_lookup(reflection, name=name, tag=choice.tag, latest=before.latest):
@@ -113,7 +115,7 @@ class PolicyReconciler:
         return resolved(reflection, name=name, tag=choice.tag, before=before, looked_up=looked_up)
 
     async def _picked(
-        self, refs: Refs, choice: Choice, extras: Extras, source: Callable[[], Awaitable[Source]]
+        self, refs: Refs, choice: Choice, extras: PolicyAnnotations, source: Callable[[], Awaitable[TagSource]]
     ) -> Picked:
         """What is noted of the image: looked up once per digest."""
         latest = refs.latest
@@ -125,7 +127,7 @@ class PolicyReconciler:
         revision = await revision_of(await source(), latest.digest) if latest.digest else ""
         return Picked(ref, revision, choice.pushed)
 
-    async def _remember(self, manifest: Manifest, extras: Extras, choice: Choice, picked: Picked) -> None:
+    async def _remember(self, manifest: Manifest, extras: PolicyAnnotations, choice: Choice, picked: Picked) -> None:
         """Writes what must outlive a restart, before the status that others act upon."""
         wanted: dict[str, str | None] = {}
         seen = choice.found.first_seen if choice.found is not None else {}
@@ -163,7 +165,7 @@ class PolicyReconciler:
             raise NotReady("DependencyNotReady", f"ImageRepository {repository} not found")
         try:
             spec = parse(ImageRepositorySpec, found)
-        except InvalidSpec as error:
+        except InvalidSpecError as error:
             raise NotReady("DependencyNotReady", f"ImageRepository {repository}: {error}") from None
         selectors = None
         if spec.access_from is not None and self._cross_namespace:
@@ -197,16 +199,16 @@ class PolicyReconciler:
         draft.ready("Succeeded", text)
 
 
-def _compiled(manifest: Manifest, spec: ImagePolicySpec) -> tuple[Extras, Policy]:
+def _compiled(manifest: Manifest, spec: ImagePolicySpec) -> tuple[PolicyAnnotations, Policy]:
     """Raises Stalled."""
     try:
-        extras = extras_of(manifest["metadata"].get("annotations") or {})
+        extras = policy_annotations_of(manifest["metadata"].get("annotations") or {})
         return extras, compile_policy(spec.policy, spec.filter_tags)
-    except InvalidPolicy as error:
+    except InvalidPolicyError as error:
         raise Stalled("InvalidPolicy", str(error)) from None
 
 
-def _reflection(spec: ImagePolicySpec, extras: Extras) -> Reflection:
+def _reflection(spec: ImagePolicySpec, extras: PolicyAnnotations) -> Reflection:
     """A tracked tag is its digest; a verified image is the digest that was verified."""
     if extras.track:
         return "Always"

@@ -20,9 +20,9 @@ from controllers.runtime.draft import Draft
 from controllers.runtime.result import Result, Stalled
 from controllers.runtime.store import REQUESTED_AT
 
-from .tags.reference import InvalidReference, parse_repository
-from .tags.registries import Source, Sources
-from .tags.scan import REQUESTED, BadExclusion, Decision, Observed, Scan, scanned, should_scan
+from .tags.reference import InvalidReferenceError, parse_repository
+from .tags.registries import Sources, TagSource
+from .tags.scan import REQUESTED, Decision, InvalidExclusionError, Observed, Scan, scanned, should_scan
 from .tags.store import TagStore, pack
 
 
@@ -45,7 +45,7 @@ class RepositoryReconciler:
         manifest = draft.manifest
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self._tags.drop(key)
-            draft.written_by_hand = True
+            draft.skip_status = True
             return Result()
         spec = parse(ImageRepositorySpec, manifest)
         if not draft.wanted(spec):
@@ -67,7 +67,7 @@ class RepositoryReconciler:
     def _decide(self, key: Key, manifest: Manifest, spec: ImageRepositorySpec) -> Decision:
         try:
             name = parse_repository(spec.image).name
-        except InvalidReference as error:
+        except InvalidReferenceError as error:
             raise Stalled("ImageURLInvalid", str(error)) from None
         status = manifest.get("status") or {}
         return should_scan(
@@ -93,10 +93,10 @@ class RepositoryReconciler:
     async def _kept(self, found: Mapping[str, int], spec: ImageRepositorySpec) -> Scan:
         try:
             return await asyncio.to_thread(scanned, found, spec.exclusion_list)
-        except BadExclusion as error:
+        except InvalidExclusionError as error:
             raise Stalled("ReadOperationFailed", str(error)) from None
 
-    async def _shared(self, source: Source) -> Mapping[str, int]:
+    async def _shared(self, source: TagSource) -> Mapping[str, int]:
         """The repository's tags, from a scan that is shared with whoever asks for the same now."""
         name = (source.repository.name, source.identity)
         task = self._running.get(name)
@@ -108,7 +108,7 @@ class RepositoryReconciler:
     def _store(
         self,
         draft: Draft,
-        source: Source,
+        source: TagSource,
         spec: ImageRepositorySpec,
         scan: Scan,
         times: Mapping[str, int],

@@ -14,6 +14,9 @@ from controllers.api.kustomize import KustomizationSpec
 from controllers.api.resource import Key, Manifest
 from controllers.api.source import GitRepositorySpec
 from controllers.git.errors import GitError
+from controllers.kustomization.build.cache import RenderCache
+from controllers.kustomization.objects.references import source_of
+from controllers.kustomization.settings import KustomizationSettings
 from controllers.runtime.kube import KubeClient
 from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady, Stalled
@@ -22,16 +25,13 @@ from controllers.sops.errors import DecryptionError
 from controllers.sources.contents import included_of
 from controllers.sources.reconcile import GitReconciler
 from controllers.sources.repositories import artifact_of
-from controllers.sources.tree import BadPath, Tree
+from controllers.sources.tree import InvalidPathError, Tree
 
 from .build import inputs
-from .build.kustomization_file import BadSource
-from .build.kustomize import KustomizeFailed
-from .build.postbuild import BadSubstitution
-from .build.render import Rendered, Source, Variables, find_source, render, render_key
-from .dependencies import source_of
-from .state import RenderCache
-from .tenant import KustomizationSettings
+from .build.kustomization_file import InvalidSourceError
+from .build.kustomize import KustomizeError
+from .build.postbuild import InvalidSubstitutionError
+from .build.render import BuildSource, Rendered, Variables, find_source, render, render_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Built:
     revision: str
     metadata: dict[str, str]
     tree: Tree
-    source: Source
+    source: BuildSource
     spec: Mapping[str, Any]
     variables: Variables
     keys: inputs.Keys
@@ -137,9 +137,9 @@ def _told(error: BaseException) -> BaseException:
     match error:
         case GitError():
             return NotReady("ArtifactFailed", error.message)
-        case BadSource() if "kustomization path not found" in str(error):
+        case InvalidSourceError() if "kustomization path not found" in str(error):
             return NotReady("ArtifactFailed", str(error))
-        case BadSource() | BadPath() | BadSubstitution() | KustomizeFailed():
+        case InvalidSourceError() | InvalidPathError() | InvalidSubstitutionError() | KustomizeError():
             return NotReady("BuildFailed", str(error))
         case DecryptionError():
             return NotReady("BuildFailed", f"decryption failed: {error}")

@@ -17,16 +17,17 @@ from prometheus_client.registry import Collector
 
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Key, Manifest
+from controllers.kustomization.objects.labels import Identity
 from controllers.runtime import conditions
 from controllers.runtime.draft import Draft
 from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.result import Result
 
-from .apply.apply import Applied, Identity
-from .drift.annotations import DRIFTED, HELD, IN_SYNC, MAX_HELD, RELEASE, HeldField, after_release, write_held
+from .apply.apply import Applied
+from .drift.annotations import DRIFTED, HELD, IN_SYNC, MAX_HELD, RELEASE, RetainedField, after_release, write_held
 from .drift.policy import Drift, Mode, Policy, summary
 from .objects.inventory import parse_id
-from .state import Memory
+from .state import KustomizationState
 
 FOREIGN = "ForeignFields"
 _SHOWN = 64
@@ -41,7 +42,7 @@ class DriftState:
     draft: Draft
     manifest: Manifest
     policy: Policy
-    memory: Memory
+    memory: KustomizationState
     clock: Callable[[], datetime]
 
 
@@ -59,7 +60,7 @@ class DriftMetrics(Collector):
         self.detected = Counter(
             "inhaul_drift_detected", "Fields that a hand changed", ["namespace", "name", "action"], registry=registry
         )
-        self.held: dict[Key, tuple[HeldField, ...]] = {}
+        self.held: dict[Key, tuple[RetainedField, ...]] = {}
         registry.register(self)
 
     def collect(self) -> list[Metric]:
@@ -72,7 +73,7 @@ class DriftMetrics(Collector):
         return [family]
 
 
-class DriftBook:
+class DriftReport:
     """Takes what applies found, and ends runs."""
 
     def __init__(self, kube: KubeClient, metrics: DriftMetrics | None = None) -> None:
@@ -152,9 +153,9 @@ class DriftBook:
         run.draft.status = conditions.remove_condition(status, "Reconciling")
         run.draft.spoken = False
         await run.draft.write()
-        run.draft.written_by_hand = True
+        run.draft.skip_status = True
 
-    async def _store(self, run: DriftState, held: Sequence[HeldField]) -> None:
+    async def _store(self, run: DriftState, held: Sequence[RetainedField]) -> None:
         """`held` and the end of `release` in one patch; nothing is written where nothing changed."""
         manifest = run.draft.manifest or run.manifest
         marks = manifest["metadata"].get("annotations") or {}
@@ -181,7 +182,7 @@ class DriftBook:
         run.draft.condition(FOREIGN, "True", "OthersAdded", "; ".join(sorted(lines)[:10]) + more)
 
 
-def _held_now(run: DriftState) -> tuple[HeldField, ...]:
+def _held_now(run: DriftState) -> tuple[RetainedField, ...]:
     """What this process knows to be held, or else what the annotation tells, releases taken off."""
     held = run.memory.held if run.memory.held is not None else run.policy.held
     return tuple(after_release(held, run.policy.releases))

@@ -14,16 +14,16 @@ from time import monotonic
 from controllers.api.core import CRDS, NAMESPACES
 from controllers.api.duration import parse_duration
 from controllers.api.kustomize import KUSTOMIZATIONS
+from controllers.api.meta import annotations_of
 from controllers.api.resource import Manifest, key_of
 from controllers.runtime.draft import Draft
+from controllers.runtime.finalizers import FLUX, drop_finalizer
 from controllers.runtime.kube import ApiError, KubeClient, NotFound
 from controllers.runtime.result import NotReady, Result, Stalled
-from controllers.sources.reconcile import FINALIZER, drop_finalizer
 
 from .apply.prune import prune, wait_gone
 from .objects import inventory
 from .objects.inventory import Entry
-from .objects.labels import annotations_of
 
 CONFIRM = "kustomize.inhaul.dev/confirm-deletion"
 WINDOW, LEAST, SHARE = 60.0, 5, 0.2
@@ -44,8 +44,8 @@ class Finalizer:
 
     async def run(self, draft: Draft, manifest: Manifest) -> Result:
         """Ends with the finalizer off. Raises NotReady or Stalled while the Kustomization has to stay."""
-        if FINALIZER not in (manifest["metadata"].get("finalizers") or ()):
-            draft.written_by_hand = True
+        if FLUX not in (manifest["metadata"].get("finalizers") or ()):
+            draft.skip_status = True
             return Result()
         entries = self._entries(manifest)
         spec = manifest.get("spec") or {}
@@ -53,15 +53,15 @@ class Finalizer:
         if entries and wanted.delete and not spec.get("suspend") and not await self._definition_goes():
             await self._hold(draft, manifest)
             await self._delete(draft, manifest, entries, wait=wanted.wait)
-        await drop_finalizer(self._kube, manifest)
-        draft.written_by_hand = True
+        await drop_finalizer(self._kube, KUSTOMIZATIONS, manifest)
+        draft.skip_status = True
         return Result()
 
     @staticmethod
     def _entries(manifest: Manifest) -> list[Entry]:
         try:
             return inventory.read(manifest.get("status"))
-        except inventory.BadInventoryId as error:
+        except inventory.InvalidInventoryIdError as error:
             raise Stalled("PruneFailed", f"status.inventory: {error}") from None
 
     async def _definition_goes(self) -> bool:

@@ -13,7 +13,9 @@ from controllers.api.source import GIT_REPOSITORIES
 from controllers.aws.settings import AwsSettings
 from controllers.git.github_app import GithubApps
 from controllers.git.mirrors import Mirrors
-from controllers.git.process import Git, Limits
+from controllers.git.process import Git, ProcessLimits
+from controllers.kustomization.objects.references import configs_of, dependencies_of, source_of
+from controllers.kustomization.settings import KustomizationSettings
 from controllers.runtime.conditions import find
 from controllers.runtime.controller import Controller
 from controllers.runtime.kube import WatchEvent
@@ -26,12 +28,10 @@ from controllers.sources.repositories import GitSources, artifact_of
 
 from .build.inputs import Decryption
 from .builder import Builder
-from .dependencies import configs_of, dependencies_of, source_of
-from .drift_status import DriftBook, DriftMetrics
+from .drift_status import DriftMetrics, DriftReport
 from .health.cel_evaluator import Evaluator
 from .metrics import Meters
 from .reconcile import Reconciler
-from .tenant import KustomizationSettings
 from .watch.owned import OwnedObjects
 from .watch.source_changes import SourceWaker
 
@@ -48,7 +48,7 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
     """`git` and `decryption` are given by whoever composes the process: allowed protocols, a KMS, an audit."""
     settings = manager.settings.group(KustomizationSettings)
     directory = Path(settings.mirrors) if settings.mirrors else Path(tempfile.mkdtemp(prefix="inhaul-mirrors-"))
-    git = git or Git(limits=Limits(file_size=settings.repository_size << 20))
+    git = git or Git(limits=ProcessLimits(file_size=settings.repository_size << 20))
     sources = GitSources(Mirrors(directory, git=git, max_bytes=settings.mirror_bytes << 20))
     git_reconciler = GitReconciler(
         manager.kube,
@@ -82,7 +82,7 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
         evaluator=Evaluator(manager.heavy),
         draft=lambda key: kustomizations.draft(key),
         meters=Meters(manager.metrics.registry),
-        drift=DriftBook(manager.kube, DriftMetrics(manager.metrics.registry)),
+        drift=DriftReport(manager.kube, DriftMetrics(manager.metrics.registry)),
         store=lambda: kustomizations.store,
     )
     kustomizations = manager.controller(KUSTOMIZATIONS, reconciler.reconcile, max_concurrent=settings.concurrent)

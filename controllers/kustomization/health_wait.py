@@ -11,10 +11,10 @@ from datetime import datetime
 
 from controllers.api.duration import parse_duration
 from controllers.api.resource import Manifest
+from controllers.kustomization.objects.labels import Identity
 from controllers.runtime import conditions
 from controllers.runtime.result import NotReady, Result
 
-from .apply.apply import Identity
 from .health import check as wait
 from .health.aggregate import aggregate, failures
 from .health.cel_evaluator import Evaluator
@@ -22,7 +22,7 @@ from .health.kstatus import State
 from .metrics import Meters
 from .objects.inventory import Entry, difference, entry_of
 from .objects.labels import identity
-from .run import Run
+from .run import ReconcileRun
 from .watch.owned import OwnedObjects
 
 HEALTHY, PRUNE_HELD = "Healthy", "PruneHeld"
@@ -37,7 +37,7 @@ class HealthWait:
         evaluator: Evaluator,
         meters: Meters,
         *,
-        inventory: Callable[[Run], list[Entry]],
+        inventory: Callable[[ReconcileRun], list[Entry]],
         poll: float,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -47,13 +47,13 @@ class HealthWait:
         self._inventory, self._poll = inventory, poll
         self._clock, self._monotonic = clock, monotonic
 
-    def begin(self, run: Run, applied: Mapping[Identity, Manifest]) -> None:
+    def begin(self, run: ReconcileRun, applied: Mapping[Identity, Manifest]) -> None:
         """Events count from here on: the first look may come after the one that said it all."""
         run.memory.current = frozenset(key for key, live in applied.items() if wait.is_current_for_good(live))
         run.fresh = True
         self._objects.wait(run.key, run.spec.wait or bool(run.spec.health_checks))
 
-    async def pending(self, run: Run) -> Result | None:
+    async def pending(self, run: ReconcileRun) -> Result | None:
         """None where all is well, or nothing is waited for; else when to look again. Raises NotReady where it failed or
         took too long."""
         objects = [each for each in run.objects if identity(each) not in run.memory.skipped]
@@ -76,7 +76,7 @@ class HealthWait:
             return None
         return await self._open(run, state, failures(observed))
 
-    def _current(self, run: Run) -> frozenset[Identity]:
+    def _current(self, run: ReconcileRun) -> frozenset[Identity]:
         """What need not be asked for: it was current, and nothing was heard of it since."""
         moved = self._objects.take_moved(run.key)
         if run.fresh:
@@ -85,7 +85,7 @@ class HealthWait:
             return frozenset()
         return frozenset(each for each in run.memory.current - moved if self._objects.hears(run.key, each))
 
-    async def _open(self, run: Run, state: State, text: str) -> Result:
+    async def _open(self, run: ReconcileRun, state: State, text: str) -> Result:
         """Not healthy, or not yet."""
         self._objects.wait(run.key, True)
         waited = self._monotonic() - run.memory.waiting_since
@@ -103,15 +103,15 @@ class HealthWait:
             retry_after=run.retry_interval or parse_duration(run.spec.interval),
         )
 
-    async def _progressing(self, run: Run, message: str) -> None:
+    async def _progressing(self, run: ReconcileRun, message: str) -> None:
         run.draft.status = conditions.ready(
             run.manifest, status="Unknown", reason="Progressing", message=message,
             now=conditions.timestamp(self._clock()), base=run.draft.status,
         )  # fmt: skip
         await run.draft.write()
-        run.draft.written_by_hand = True
+        run.draft.skip_status = True
 
-    def _hold_prune(self, run: Run) -> None:
+    def _hold_prune(self, run: ReconcileRun) -> None:
         """Says which objects wait to be deleted until the new ones are healthy."""
         stale = difference(self._inventory(run), [entry_of(each) for each in run.objects])
         if stale and run.spec.prune:

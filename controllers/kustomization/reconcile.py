@@ -17,25 +17,30 @@ from time import monotonic
 
 from controllers.api.base import parse
 from controllers.api.duration import parse_duration
-from controllers.api.kustomize import KustomizationSpec
+from controllers.api.kustomize import KUSTOMIZATIONS, KustomizationSpec
+from controllers.api.meta import annotations_of
 from controllers.api.resource import Key, Manifest
+from controllers.kustomization.objects.labels import Identity
+from controllers.kustomization.settings import KustomizationSettings
 from controllers.runtime import conditions
 from controllers.runtime.draft import Draft
+from controllers.runtime.finalizers import add_finalizer
 from controllers.runtime.kube import KubeClient
+from controllers.runtime.policies import Policies
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT, Store
-from controllers.sources.reconcile import Policies, add_finalizer
+from controllers.sources.tree import Reads
 
 from . import dependencies
-from .apply.apply import Applied, Applier, ApplyFailed, Identity
+from .apply.apply import Applied, Applier, ApplyError
 from .apply.preflight import check_deletions, check_objects, check_spec
 from .apply.prune import prune
 from .build.render import Rendered
 from .builder import Builder, Built
-from .drift.annotations import MODE, RULES, BadAnnotation
+from .drift.annotations import MODE, RULES, InvalidAnnotationError
 from .drift.detect import CONFIGURED, CREATED, HELD, rules_of
 from .drift.policy import policy_of
-from .drift_status import DriftBook, DriftState, released
+from .drift_status import DriftReport, DriftState, released
 from .finalize import Finalizer
 from .health.cel_evaluator import Evaluator
 from .health_wait import PRUNE_HELD, HealthWait
@@ -43,11 +48,11 @@ from .history import recorded
 from .metrics import Meters, lead_times
 from .objects import inventory
 from .objects.inventory import Entry, entry_of
-from .objects.labels import annotations_of, identity, owner_labels, with_metadata
-from .run import Run
-from .state import Memory
-from .tenant import KustomizationSettings, account, view
-from .watch.affected import Reads, reads_of
+from .objects.labels import identity, owner_labels, with_metadata
+from .run import ReconcileRun
+from .state import KustomizationState
+from .tenant import account, view
+from .watch.affected import reads_of
 from .watch.coverage import Coverage
 from .watch.owned import OwnedObjects
 
@@ -66,7 +71,7 @@ class Reconciler:
         draft: Callable[[Key], Draft],
         store: Callable[[], Store],
         meters: Meters,
-        drift: DriftBook | None = None,
+        drift: DriftReport | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = monotonic,
     ) -> None:
@@ -78,9 +83,9 @@ class Reconciler:
             monotonic=monotonic,
         )  # fmt: skip
         self._draft, self._store, self._clock, self._monotonic = draft, store, clock, monotonic
-        self._memories: dict[Key, Memory] = {}
+        self._memories: dict[Key, KustomizationState] = {}
         self._meters = meters
-        self._drift, self._coverage = drift or DriftBook(kube), Coverage(kube, objects)
+        self._drift, self._coverage = drift or DriftReport(kube), Coverage(kube, objects)
         self._finalizer = Finalizer(kube, tenant=self.tenant, total=lambda: len(store()))
 
     async def reconcile(self, key: Key) -> Result:
@@ -92,7 +97,7 @@ class Reconciler:
             self._drift.forget(key)
             self._meters.forget(key)
             return Result() if manifest is None else await self._finalizer.run(draft, manifest)
-        if (marked := await add_finalizer(self._kube, manifest)) is not None:
+        if (marked := await add_finalizer(self._kube, KUSTOMIZATIONS, manifest)) is not None:
             self._store().put(marked)  # the next run may come before the event of this write
         spec = parse(KustomizationSpec, manifest)
         if requested := annotations_of(manifest).get(REQUESTED_AT):
@@ -100,12 +105,12 @@ class Reconciler:
         if not draft.wanted(spec):
             return Result()
         check_spec(manifest, spec)
-        memory = self._memories.setdefault(key, Memory())
+        memory = self._memories.setdefault(key, KustomizationState())
         try:
             policy = policy_of(manifest)
-        except BadAnnotation as error:
+        except InvalidAnnotationError as error:
             raise Stalled("InvalidDriftPolicy", str(error)) from None
-        run = Run(key, draft, manifest, spec, memory, self.tenant(manifest), policy=policy)
+        run = ReconcileRun(key, draft, manifest, spec, memory, self.tenant(manifest), policy=policy)
         try:
             return await self._carry_out(run)
         finally:
@@ -122,7 +127,7 @@ class Reconciler:
         name = str((manifest.get("spec") or {}).get("serviceAccountName") or "")
         return view(self._kube, account(self._own, namespace, name, default=self._settings.default_service_account))
 
-    async def _carry_out(self, run: Run) -> Result:
+    async def _carry_out(self, run: ReconcileRun) -> Result:
         memory = run.memory
         memory.started = self._monotonic()
         source = self._builder.source(run.key, run.manifest)
@@ -140,7 +145,7 @@ class Reconciler:
         finally:
             built.close()
 
-    async def _advance(self, run: Run, built: Built, dirty: set[Identity]) -> Result:
+    async def _advance(self, run: ReconcileRun, built: Built, dirty: set[Identity]) -> Result:
         memory, token = run.memory, self._token(run, built)
         due = self._monotonic() >= memory.due
         if token == memory.done and not due and not dirty:
@@ -156,7 +161,7 @@ class Reconciler:
         try:
             labelled = [with_metadata(manifest, owner_labels(run.key)) for manifest in rendered.objects]
             run.objects = await applier.scoped(labelled)
-        except ApplyFailed as error:
+        except ApplyError as error:
             raise NotReady("ReconciliationFailed", str(error), retry_after=run.retry_interval) from None
         if token == memory.applied and not dirty:
             return await self._finish(run, rendered, token)
@@ -167,7 +172,7 @@ class Reconciler:
         return await self._finish(run, rendered, token)
 
     @staticmethod
-    def _token(run: Run, built: Built) -> str:
+    def _token(run: ReconcileRun, built: Built) -> str:
         meta = run.manifest["metadata"]
         marks = annotations_of(run.manifest)
         parts = (
@@ -176,7 +181,7 @@ class Reconciler:
         )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
-    async def _dependencies_ready(self, run: Run, revision: str) -> None:
+    async def _dependencies_ready(self, run: ReconcileRun, revision: str) -> None:
         for dependency in run.spec.depends_on:
             key = Key(dependency.namespace or run.key.namespace, dependency.name)
             if self._settings.no_cross_namespace_refs and key.namespace != run.key.namespace:
@@ -189,7 +194,7 @@ class Reconciler:
                     raise Stalled("DependencyCycle", f"dependsOn goes in a circle: {' -> '.join(map(str, circle))}")
                 raise NotReady("DependencyNotReady", problem, retry_after=30.0)
 
-    async def _unchanged(self, run: Run, built: Built) -> Result:
+    async def _unchanged(self, run: ReconcileRun, built: Built) -> Result:
         """A new revision that does not touch what we render, or an event that was none of ours."""
         run.draft.status |= {"lastAppliedRevision": built.revision, "lastAttemptedRevision": built.revision}
         run.draft.ready("ReconciliationSucceeded", f"Applied revision: {built.revision}")
@@ -197,7 +202,7 @@ class Reconciler:
 
     # Apply
 
-    async def _apply(self, run: Run, rendered: Rendered, applier: Applier, *, only: set[Identity]) -> None:
+    async def _apply(self, run: ReconcileRun, rendered: Rendered, applier: Applier, *, only: set[Identity]) -> None:
         objects = run.objects
         check_objects(objects, run.key.namespace, self._policies)
         deletes = run.spec.prune and not rendered.refused
@@ -213,7 +218,7 @@ class Reconciler:
                 left = {each.identity: each.live for each in applier.applied if each.live and each.action != "skipped"}
                 self._health.begin(run, left)
                 self._objects.end(run.key, left, whole=not only)
-        except ApplyFailed as error:
+        except ApplyError as error:
             self._objects.wait(run.key, False)
             self._remember(run, rendered, "ReconciliationFailed")
             done = [f"{each.subject} {each.action}" for each in applier.applied if each.action in _WRITTEN]
@@ -227,7 +232,7 @@ class Reconciler:
                                 if each.identity in run.memory.known}  # fmt: skip
         self._tell(run, applier.applied, drifted=bool(only))
 
-    def _applier(self, run: Run, rendered: Rendered) -> Applier:
+    def _applier(self, run: ReconcileRun, rendered: Rendered) -> Applier:
         raw = run.manifest.get("spec") or {}
         return Applier(
             run.tenant,
@@ -242,7 +247,7 @@ class Reconciler:
             stage_timeout=self._settings.stage_timeout,
         )
 
-    async def _record(self, run: Run, objects: list[Manifest]) -> None:
+    async def _record(self, run: ReconcileRun, objects: list[Manifest]) -> None:
         """The inventory of all that is owned and all that will be, written before anything is applied."""
         old, new = self._inventory(run), [entry_of(each) for each in objects]
         run.draft.status["lastAttemptedRevision"] = _built(run).revision
@@ -252,25 +257,25 @@ class Reconciler:
             await run.draft.write()
 
     @staticmethod
-    def _inventory(run: Run) -> list[Entry]:
+    def _inventory(run: ReconcileRun) -> list[Entry]:
         try:
             return inventory.read(run.draft.status)
-        except inventory.BadInventoryId as error:
+        except inventory.InvalidInventoryIdError as error:
             raise Stalled("ReconciliationFailed", f"status.inventory: {error}") from None
 
-    def _tell(self, run: Run, applied: list[Applied], *, drifted: bool) -> None:
+    def _tell(self, run: ReconcileRun, applied: list[Applied], *, drifted: bool) -> None:
         lines = [f"{each.subject} {each.action}" for each in applied if each.action in _WRITTEN]
         run.memory.changed = lines
         self._drift.take(self._state(run), applied, whole=not drifted)
         if lines and not drifted:
             run.draft.event("Progressing", "\n".join(lines)[:1000])
 
-    def _state(self, run: Run) -> DriftState:
+    def _state(self, run: ReconcileRun) -> DriftState:
         return DriftState(run.key, run.draft, run.manifest, run.policy, run.memory, self._clock)
 
     # Health, prune, end
 
-    async def _finish(self, run: Run, rendered: Rendered, token: str) -> Result:
+    async def _finish(self, run: ReconcileRun, rendered: Rendered, token: str) -> Result:
         if rendered.refused:  # nothing is pruned, for what a refused file holds is not known
             self._remember(run, rendered, "BuildFailed")
             text = "; ".join(rendered.refused[:5])
@@ -291,7 +296,7 @@ class Reconciler:
         memory.done, memory.applied, memory.due = token, "", self._monotonic() + interval
         return await self._drift.end(self._state(run), interval)
 
-    def _deliver(self, run: Run, built: Built) -> None:
+    def _deliver(self, run: ReconcileRun, built: Built) -> None:
         """Tells how long it took from the commit, once for a revision that changed what is rendered."""
         now = self._clock()
         times = lead_times(built.artifact, built.metadata, applied=run.memory.applied_at or now, healthy=now)
@@ -301,7 +306,7 @@ class Reconciler:
         run.draft.event("Delivered", f"{built.revision}{by}: {times}")
         self._meters.delivered(run.key.namespace, times)
 
-    async def _prune(self, run: Run) -> None:
+    async def _prune(self, run: ReconcileRun) -> None:
         """Deletes what is no longer rendered, and leaves the exact inventory."""
         new = [entry_of(each) for each in run.objects]
         stale = inventory.difference(self._inventory(run), new)
@@ -319,7 +324,7 @@ class Reconciler:
         if problems:
             raise NotReady("PruneFailed", "; ".join(problems[:10]))
 
-    def _remember(self, run: Run, rendered: Rendered, outcome: str) -> None:
+    def _remember(self, run: ReconcileRun, rendered: Rendered, outcome: str) -> None:
         run.draft.status["history"] = recorded(
             run.draft.status.get("history"),
             digest=rendered.digest,
@@ -333,13 +338,13 @@ class Reconciler:
 _WRITTEN = frozenset({CREATED, CONFIGURED, "recreated"})
 
 
-def _same_render(run: Run, rendered: Rendered) -> bool:
+def _same_render(run: ReconcileRun, rendered: Rendered) -> bool:
     """Was exactly this applied to its end before, as the status tells? True also after a restart."""
     last: Manifest = next(iter(run.draft.status.get("history") or ()), {})
     return last.get("digest") == rendered.digest and last.get("lastReconciledStatus") == "ReconciliationSucceeded"
 
 
-def _built(run: Run) -> Built:
+def _built(run: ReconcileRun) -> Built:
     if run.built is None:
         raise RuntimeError("asked for a build that has not run")
     return run.built

@@ -12,18 +12,18 @@ from controllers.runtime.kube import KubeClient
 
 from .builder import Built
 from .drift.policy import Policy
-from .state import Memory
+from .state import KustomizationState
 
 
 @dataclass(slots=True)
-class Run:
+class ReconcileRun:
     """One reconcile's own values."""
 
     key: Key
     draft: Draft
     manifest: Manifest
     spec: KustomizationSpec
-    memory: Memory
+    memory: KustomizationState
     tenant: KubeClient
     built: Built | None = None
     policy: Policy = field(default_factory=Policy)

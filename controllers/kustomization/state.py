@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from .apply.apply import Identity, Known
-from .build.render import Rendered
-from .drift.annotations import HeldField
-from .watch.affected import Reads
+from controllers.kustomization.objects.labels import Identity
+from controllers.sources.tree import Reads
+
+from .apply.apply import Known
+from .drift.annotations import RetainedField
 
 
 @dataclass(slots=True)
-class Memory:
+class KustomizationState:
     """`done` is what the last whole run was made of: equal again and not yet due, nothing needs to be done."""
 
     done: str = ""
@@ -31,32 +31,9 @@ class Memory:
     was_healthy: bool = True
     started: float = 0.0
     skipped: frozenset[Identity] = frozenset()
-    held: tuple[HeldField, ...] | None = None
+    held: tuple[RetainedField, ...] | None = None
     """Fields that are left to humans; None: as the annotation tells."""
     reads: Reads | None = None
     """What the last render read; None before the first."""
     foreign: dict[Identity, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     """Subject and paths of what other managers added."""
-
-
-class RenderCache:
-    """Rendered objects by render key, the least recently used dropped beyond `limit` bytes (estimated)."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._size = limit, 0
-        self._entries: OrderedDict[str, tuple[Rendered, int]] = OrderedDict()
-
-    def get(self, key: str) -> Rendered | None:
-        if key not in self._entries:
-            return None
-        self._entries.move_to_end(key)
-        return self._entries[key][0]
-
-    def put(self, key: str, rendered: Rendered, size: int) -> None:
-        if key in self._entries or size > self._limit:
-            return
-        self._entries[key] = rendered, size
-        self._size += size
-        while self._size > self._limit:
-            _, (_, dropped) = self._entries.popitem(last=False)
-            self._size -= dropped

@@ -7,31 +7,12 @@ through the view made here, so the API server decides by the tenant's own rights
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import ClassVar
 
 from controllers.api.resource import Key
 from controllers.runtime.kube import KubeClient
 from controllers.runtime.result import Stalled
-from controllers.runtime.settings import knob
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-
-
-@dataclass(frozen=True, slots=True)
-class KustomizationSettings:
-    prefix: ClassVar[str] = "kustomization"
-    default_service_account: str = knob("default", "service account of Kustomizations that name none")
-    no_cross_namespace_refs: bool = knob(False, "refuse sources and dependencies in other namespaces")
-    concurrent: int = knob(8, "Kustomizations reconciled at once; a health check holds none of these")
-    apply_concurrent: int = knob(8, "dry runs of one Kustomization at once")
-    stage_timeout: float = knob(60.0, "seconds for definitions and namespaces to settle between two stages")
-    health_poll: float = knob(5.0, "seconds between two looks at objects that no watch of ours covers")
-    render_cache: int = knob(64, "MiB of rendered manifests kept, so that an unchanged source is not built again")
-    mirrors: str = knob("", "directory of the Git mirrors; empty: below the system's place for temporary files")
-    repository_size: int = knob(1024, "MiB that one fetch of a repository may bring; more is refused")
-    submodule_hosts: str = knob("", "hosts, by comma, that may hold submodules beside a repository's own host")
-    mirror_bytes: int = knob(4096, "MiB of all mirrors together")
 
 
 def account(own: str, namespace: str, name: str, *, default: str = "default") -> str:

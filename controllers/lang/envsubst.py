@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .glob import BadPattern, Glob
+from .glob import Glob, InvalidPatternError
 
 MAX_DEPTH = 16
 """Expressions within arguments of expressions."""
@@ -280,7 +280,7 @@ def _slice(value: str, args: Sequence[str]) -> str:
 def _remove(operator: str, value: str, pattern: str) -> str:
     try:
         glob = Glob.parse(pattern)
-    except BadPattern:
+    except InvalidPatternError:
         return value
     from_end = operator[0] == "%"
     lengths = glob.reversed().prefixes(value[::-1]) if from_end else glob.prefixes(value)

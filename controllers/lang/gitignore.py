@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from .glob import BadPattern, Glob
+from .glob import Glob, InvalidPatternError
 
 FILE = ".sourceignore"
 MAX_PATTERNS, MAX_PATTERN_LENGTH = 2_000, 1_024
@@ -36,7 +36,7 @@ class Match(Enum):
     INCLUDE = "Include"
 
 
-class TooManyPatterns(ValueError):
+class TooManyPatternsError(ValueError):
     """More or longer patterns than we are willing to match."""
 
 
@@ -111,23 +111,23 @@ def parse_pattern(line: str, domain: Sequence[str] = ()) -> Pattern:
     names = text.removeprefix("/").split("/")
     try:
         parts = tuple(None if name == "**" and anchored else _glob(name) for name in names)
-    except BadPattern:
+    except InvalidPatternError:
         parts = ()
     return Pattern(line, tuple(domain), include, directories_only, anchored, parts)
 
 
 def _glob(name: str) -> Glob:
     if "**" in name and name.strip("*"):
-        raise BadPattern("`**` stands alone between slashes")
+        raise InvalidPatternError("`**` stands alone between slashes")
     return Glob.parse(name)
 
 
 def parse_file(text: str, domain: Sequence[str] = ()) -> list[Pattern]:
-    """The patterns of one ignore file; comments and empty lines are left out. Raises TooManyPatterns."""
+    """The patterns of one ignore file; comments and empty lines are left out. Raises TooManyPatternsError."""
     lines = [line.rstrip("\r") for line in text.split("\n")]
     wanted = [line for line in lines if line.strip() and not line.startswith("#")]
     if len(wanted) > MAX_PATTERNS or any(len(line) > MAX_PATTERN_LENGTH for line in wanted):
-        raise TooManyPatterns(
+        raise TooManyPatternsError(
             f"{'/'.join((*domain, FILE))}: found {len(wanted)} patterns, "
             f"expected at most {MAX_PATTERNS} of at most {MAX_PATTERN_LENGTH} characters"
         )

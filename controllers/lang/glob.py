@@ -12,7 +12,7 @@ from dataclasses import dataclass
 STAR = None
 
 
-class BadPattern(ValueError):
+class InvalidPatternError(ValueError):
     """A glob that cannot be read: an open bracket, an empty class, a trailing backslash."""
 
 
@@ -40,7 +40,7 @@ class Glob:
 
     @classmethod
     def parse(cls, text: str) -> Glob:
-        """Raises BadPattern."""
+        """Raises InvalidPatternError."""
         tokens: list[One | None] = []
         position = 0
         while position < len(text):
@@ -57,7 +57,7 @@ class Glob:
             else:
                 if character == "\\":
                     if position == len(text):
-                        raise BadPattern("a backslash at the end")
+                        raise InvalidPatternError("a backslash at the end")
                     character = text[position]
                     position += 1
                 tokens.append(One(((character, character),)))
@@ -139,7 +139,7 @@ def _member(text: str, position: int) -> tuple[str, int]:
     if text[position : position + 1] == "\\":
         position += 1
     elif text[position : position + 1] in ("-", "]"):
-        raise BadPattern("a character class with a loose `-` or `]`")
+        raise InvalidPatternError("a character class with a loose `-` or `]`")
     if position >= len(text):
-        raise BadPattern("a character class that is not closed")
+        raise InvalidPatternError("a character class that is not closed")
     return text[position], position + 1

@@ -30,11 +30,11 @@ _FIND = re2.compile(rf"({_OPS})\s*(v?({_PART})(\.{_PART})?(\.{_PART})?(-{_IDS})?
 _RANGE = re2.compile(rf"\s*({_CV})\s+-\s+({_CV})\s*")
 
 
-class InvalidVersion(ValueError):
+class InvalidVersionError(ValueError):
     """A text that is no version."""
 
 
-class InvalidConstraint(ValueError):
+class InvalidConstraintError(ValueError):
     """A text that is no range of versions."""
 
 
@@ -98,16 +98,16 @@ def order_key(version: Version) -> tuple[Precedence, tuple[Identifier, ...], str
 
 
 def parse_version(text: str) -> Version:
-    """A version, read loosely (`1`, `v1.2`, `01.2.3`). Raises InvalidVersion."""
+    """A version, read loosely (`1`, `v1.2`, `01.2.3`). Raises InvalidVersionError."""
     found = _LOOSE.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if found is None:
-        raise InvalidVersion(f"found {text[:80]!r}, expected a version such as 1.2.3")
+        raise InvalidVersionError(f"found {text[:80]!r}, expected a version such as 1.2.3")
     first, second, third, prerelease, metadata = found.groups("")
     major, minor, patch = int(first), int(second[1:] or 0), int(third[1:] or 0)
     if max(major, minor, patch) >= _SEGMENT_MAX:
-        raise InvalidVersion(f"found {text[:80]!r}, expected numbers below 2^64")
+        raise InvalidVersionError(f"found {text[:80]!r}, expected numbers below 2^64")
     if "0" in prerelease and any(len(part) > 1 and part[0] == "0" and part.isdigit() for part in prerelease.split(".")):
-        raise InvalidVersion(f"found {text[:80]!r}, expected no leading zeros in the prerelease")
+        raise InvalidVersionError(f"found {text[:80]!r}, expected no leading zeros in the prerelease")
     precedence = (major, minor, patch, 0 if prerelease else 1, _identifiers(prerelease))
     return Version(precedence, prerelease, metadata, text)
 
@@ -118,7 +118,7 @@ def parse_tag(text: str) -> Version | None:
         return None
     try:
         return parse_version(text)
-    except InvalidVersion:
+    except InvalidVersionError:
         return None
 
 
@@ -146,9 +146,9 @@ class Constraint:
 
     @classmethod
     def parse(cls, text: str) -> Constraint:
-        """Raises InvalidConstraint."""
+        """Raises InvalidConstraintError."""
         if len(text) > _MAX_CONSTRAINT:
-            raise InvalidConstraint(f"found a range of {len(text)} characters, expected at most {_MAX_CONSTRAINT}")
+            raise InvalidConstraintError(f"found a range of {len(text)} characters, expected at most {_MAX_CONSTRAINT}")
         groups = []
         for alternative in rewrite_ranges(text).split("||"):
             if not _VALID.fullmatch(alternative):
@@ -169,8 +169,8 @@ def rewrite_ranges(text: str) -> str:
     return out
 
 
-def _improper(text: str) -> InvalidConstraint:
-    return InvalidConstraint(f"found {text[:200]!r}, expected a range of versions such as '>=1.2.0 <2.0.0'")
+def _improper(text: str) -> InvalidConstraintError:
+    return InvalidConstraintError(f"found {text[:200]!r}, expected a range of versions such as '>=1.2.0 <2.0.0'")
 
 
 def _rule(groups: tuple[str | None, ...], text: str) -> Rule:
@@ -186,7 +186,7 @@ def _rule(groups: tuple[str | None, ...], text: str) -> Rule:
         whole = f"{major}{minor}.0{prerelease}"
     try:
         return Rule(operator, parse_version(whole), major_open, minor_open, patch_open)
-    except InvalidVersion:
+    except InvalidVersionError:
         raise _improper(text) from None
 
 

@@ -27,7 +27,7 @@ _INFINITIES = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.In
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class YamlLimits:
     """What one text may cost."""
 
     bytes: int = 4 * 1024 * 1024
@@ -37,10 +37,10 @@ class Limits:
     documents: int = 10_000
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = YamlLimits()
 
 
-class BadYaml(ValueError):
+class InvalidYamlError(ValueError):
     """Text that is no YAML, or more of it than the limits allow. `line` counts from 1; the message shows no content."""
 
     def __init__(self, problem: str, *, line: int = 0) -> None:
@@ -49,33 +49,33 @@ class BadYaml(ValueError):
         self.line = line
 
 
-def load_all(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> list[Any]:
-    """All documents of a text; empty ones are left out. Raises BadYaml."""
+def load_all(text: str | bytes, *, limits: YamlLimits = DEFAULT_LIMITS) -> list[Any]:
+    """All documents of a text; empty ones are left out. Raises InvalidYamlError."""
     return [value for value in iter_documents(text, limits=limits) if value is not None]
 
 
-def load(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Any:
-    """The first document, None for an empty text. Raises BadYaml."""
+def load(text: str | bytes, *, limits: YamlLimits = DEFAULT_LIMITS) -> Any:
+    """The first document, None for an empty text. Raises InvalidYamlError."""
     return next(iter(load_all(text, limits=limits)), None)
 
 
-def iter_documents(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[Any]:
+def iter_documents(text: str | bytes, *, limits: YamlLimits = DEFAULT_LIMITS) -> Iterator[Any]:
     """The documents as they are parsed, None for an empty one."""
     raw = text.encode() if isinstance(text, str) else text
     if len(raw) > limits.bytes:
-        raise BadYaml(f"found {len(raw)} bytes, expected at most {limits.bytes}")
+        raise InvalidYamlError(f"found {len(raw)} bytes, expected at most {limits.bytes}")
     try:
         decoded = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadYaml(f"byte {error.start} is not UTF-8") from None
+        raise InvalidYamlError(f"byte {error.start} is not UTF-8") from None
     loader = yaml.CLoader(decoded)
     try:
         yield from _Builder(loader, limits).documents()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise BadYaml(_harmless(error.problem or error.context), line=mark.line + 1 if mark else 0) from None
+        raise InvalidYamlError(_harmless(error.problem or error.context), line=mark.line + 1 if mark else 0) from None
     except yaml.YAMLError:
-        raise BadYaml("a character that YAML does not allow") from None
+        raise InvalidYamlError("a character that YAML does not allow") from None
     finally:
         loader.dispose()
 
@@ -86,7 +86,7 @@ def _harmless(problem: str | None) -> str:
 
 
 class _Builder:
-    def __init__(self, loader: yaml.CLoader, limits: Limits) -> None:
+    def __init__(self, loader: yaml.CLoader, limits: YamlLimits) -> None:
         self.loader = loader
         self.limits = limits
         self.nodes = 0
@@ -102,7 +102,7 @@ class _Builder:
             yield self.value(self.next(), 0)
             self.loader.get_event()  # the document's end
         if not self.loader.check_event(yaml.StreamEndEvent):
-            raise BadYaml(f"expected at most {self.limits.documents} documents")
+            raise InvalidYamlError(f"expected at most {self.limits.documents} documents")
 
     def next(self) -> Any:
         """The next event; libyaml's types are looser than what it gives."""
@@ -112,7 +112,7 @@ class _Builder:
         line = event.start_mark.line + 1
         self.count(1, line)
         if depth > self.limits.depth:
-            raise BadYaml(f"expected at most {self.limits.depth} levels", line=line)
+            raise InvalidYamlError(f"expected at most {self.limits.depth} levels", line=line)
         if isinstance(event, yaml.AliasEvent):
             return self.alias(str(event.anchor), line)
         before = self.nodes
@@ -143,18 +143,18 @@ class _Builder:
             if is_merge:
                 for source in value if isinstance(value, list) else [value]:
                     if not isinstance(source, dict):
-                        raise BadYaml("a merge key (<<) takes a mapping", line=line)
+                        raise InvalidYamlError("a merge key (<<) takes a mapping", line=line)
                     merged = source | merged
                 continue
             name = _key(key, line)
             if name in found:
-                raise BadYaml(f"the key {name[:60]!r} stands twice in one mapping", line=line)
+                raise InvalidYamlError(f"the key {name[:60]!r} stands twice in one mapping", line=line)
             found[name] = value
         return merged | found if merged else found
 
     def alias(self, anchor: str, line: int) -> Any:
         if anchor not in self.anchors:
-            raise BadYaml("an alias of an anchor that is not there, or of what it stands in", line=line)
+            raise InvalidYamlError("an alias of an anchor that is not there, or of what it stands in", line=line)
         value, size = self.anchors[anchor]
         self.count(size, line)
         return _copy(value)
@@ -162,7 +162,7 @@ class _Builder:
     def count(self, more: int, line: int) -> None:
         self.nodes += more
         if self.nodes > self.limits.nodes:
-            raise BadYaml(f"expected at most {self.limits.nodes} values after aliases are expanded", line=line)
+            raise InvalidYamlError(f"expected at most {self.limits.nodes} values after aliases are expanded", line=line)
 
 
 def _copy(value: Any) -> Any:
@@ -178,7 +178,7 @@ def _key(key: Any, line: int) -> str:
         return "true" if key else "false"
     if isinstance(key, int | float):
         return str(key)
-    raise BadYaml("a key that is no text", line=line)
+    raise InvalidYamlError("a key that is no text", line=line)
 
 
 def _scalar(event: yaml.ScalarEvent, line: int) -> Any:
@@ -196,17 +196,17 @@ def _tagged(tag: str, text: str, line: int) -> Any:
         case "int" | "float" | "bool" | "null":
             value = resolve(text, line)
             if isinstance(value, str):
-                raise BadYaml(f"text that is no {tag.removeprefix(_TAG)}", line=line)
+                raise InvalidYamlError(f"text that is no {tag.removeprefix(_TAG)}", line=line)
             return float(value) if tag.endswith("float") and isinstance(value, int) else value
         case "binary":
             try:
                 return base64.b64decode("".join(text.split()), validate=True).decode()
             except (binascii.Error, UnicodeDecodeError):
-                raise BadYaml("!!binary that is no base64 of text", line=line) from None
+                raise InvalidYamlError("!!binary that is no base64 of text", line=line) from None
         case "timestamp":
             return text
         case _:
-            raise BadYaml("a tag that JSON has nothing for", line=line)
+            raise InvalidYamlError("a tag that JSON has nothing for", line=line)
 
 
 def resolve(text: str, line: int = 0) -> Any:
@@ -216,7 +216,7 @@ def resolve(text: str, line: int = 0) -> Any:
     if text in _BOOLEANS:
         return _BOOLEANS[text]
     if text in _INFINITIES:
-        raise BadYaml("a number that JSON has nothing for (infinity, NaN)", line=line)
+        raise InvalidYamlError("a number that JSON has nothing for (infinity, NaN)", line=line)
     if text[0] not in "-+.0123456789":
         return text
     if _INTEGER.match(text):
@@ -225,7 +225,7 @@ def resolve(text: str, line: int = 0) -> Any:
     elif _FLOAT.match(text):
         number = float(text.replace("_", ""))
         if math.isinf(number):
-            raise BadYaml("a number that is too large", line=line)
+            raise InvalidYamlError("a number that is too large", line=line)
         return number
     return text
 

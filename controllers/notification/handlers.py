@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from controllers.api.notification import RECEIVERS
 from controllers.runtime.manager import Manager
-from controllers.runtime.settings import knob
+from controllers.runtime.settings import setting
 
 from .hooks import BY_PATH, Hooks, paths_of
 from .reconcile import ReceiverReconciler
@@ -16,7 +16,7 @@ from .reconcile import ReceiverReconciler
 @dataclass(frozen=True, slots=True)
 class NotificationSettings:
     prefix: ClassVar[str] = "notification"
-    cross_namespace: bool = knob(True, "let Receivers name objects of other namespaces")
+    cross_namespace: bool = setting(True, "let Receivers name objects of other namespaces")
 
 
 SETTINGS = (NotificationSettings,)

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from controllers.api.resource import Manifest
-from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKind
+from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKindError
 from controllers.runtime.store import REQUESTED_AT, Store
 
-from .receive import MAX_BODY, Call, Refused, Target, check, filtered, webhook_path
+from .receive import MAX_BODY, Call, ReceiverTarget, RequestRefusedError, check, filtered, webhook_path
 from .reconcile import token_data
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Hooks:
         try:
             call = await _call(request)
             count = sum([await self._follow(receiver, request.path, call) for receiver in found])
-        except Refused as error:
+        except RequestRefusedError as error:
             names = ", ".join(f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in found)
             log.warning("receiver %s: answered %d: %s", names, error.status, error.message)
             text = error.message if error.status < 500 else "the receiver cannot follow the call; see its log"
@@ -65,7 +65,7 @@ class Hooks:
         token = (secret or {}).get("token", b"").decode(errors="surrogateescape")
         present = webhook_path(token, meta["name"], meta["namespace"])
         if not hmac.compare_digest(present, path):
-            raise Refused(404, "no such hook")  # the token was exchanged a moment ago
+            raise RequestRefusedError(404, "no such hook")  # the token was exchanged a moment ago
         wanted = check(receiver, secret, call, cross_namespace=self._cross_namespace)
         objects = [one for target in wanted for one in await self._objects(target)]
         expression = str((receiver.get("spec") or {}).get("resourceFilter") or "")
@@ -75,7 +75,7 @@ class Hooks:
             await self._request(one, moment)
         return len(chosen)
 
-    async def _objects(self, target: Target) -> list[Manifest]:
+    async def _objects(self, target: ReceiverTarget) -> list[Manifest]:
         """Metadata of the objects that a target names. Raises Refused where a named one is not there."""
         try:
             resource = await self._kube.resource_for(target.api_version, target.kind)
@@ -85,10 +85,10 @@ class Hooks:
                 found = listed.items
             else:
                 found = [await self._kube.get(resource, target.name, target.namespace, metadata_only=True)]
-        except UnknownKind:
-            raise Refused(500, f"{target.kind} of {target.api_version} is not served here") from None
+        except UnknownKindError:
+            raise RequestRefusedError(500, f"{target.kind} of {target.api_version} is not served here") from None
         except NotFound:
-            raise Refused(500, f"{target.kind} {target.namespace}/{target.name} not found") from None
+            raise RequestRefusedError(500, f"{target.kind} {target.namespace}/{target.name} not found") from None
         return [{**one, "apiVersion": target.api_version, "kind": target.kind} for one in found]
 
     async def _request(self, manifest: Manifest, moment: str) -> None:
@@ -103,13 +103,13 @@ class Hooks:
 
 async def _call(request: web.Request) -> Call:
     if (request.content_length or 0) > MAX_BODY:
-        raise Refused(413, "the body is too large")
+        raise RequestRefusedError(413, "the body is too large")
     try:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge:
-        raise Refused(413, "the body is too large") from None
+        raise RequestRefusedError(413, "the body is too large") from None
     if len(body) > MAX_BODY:
-        raise Refused(413, "the body is too large")
+        raise RequestRefusedError(413, "the body is too large")
     return Call({name.lower(): value for name, value in request.headers.items()}, body)
 
 

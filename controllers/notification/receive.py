@@ -41,7 +41,7 @@ _HASHES: Mapping[str, Callable[..., Any]] = {
 }
 
 
-class Refused(Exception):
+class RequestRefusedError(Exception):
     """The answer to a call that is not followed. `status` is HTTP's."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -61,11 +61,11 @@ class Call:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
-            raise Refused(400, "the body is not JSON") from None
+            raise RequestRefusedError(400, "the body is not JSON") from None
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ReceiverTarget:
     """Objects that a Receiver names: one, or (name `*`) all with these labels."""
 
     api_version: str
@@ -86,14 +86,14 @@ def webhook_path(token: str, name: str, namespace: str) -> str:
 
 def check(
     receiver: Manifest, secret: Mapping[str, bytes] | None, call: Call, *, cross_namespace: bool = True
-) -> list[Target]:
+) -> list[ReceiverTarget]:
     """What the call asks for. Raises Refused: 503 not in service, 400 not its sender, 500 not served as written."""
     spec: Mapping[str, Any] = receiver.get("spec") or {}
     if spec.get("suspend") or not is_true(receiver.get("status") or {}, "Ready"):
-        raise Refused(503, "the receiver is suspended or not ready")
+        raise RequestRefusedError(503, "the receiver is suspended or not ready")
     token = (secret or {}).get("token", b"")
     if not token:
-        raise Refused(400, "the receiver has no token")
+        raise RequestRefusedError(400, "the receiver has no token")
     authenticate(str(spec.get("type") or ""), token, call, spec.get("events") or ())
     return targets(receiver, cross_namespace=cross_namespace)
 
@@ -126,35 +126,35 @@ def authenticate(kind: str, token: bytes, call: Call, events: Sequence[str] = ()
         case "acr":
             _holds(call, "action", "target")
         case _:
-            raise Refused(400, "this type of receiver is not served")
+            raise RequestRefusedError(400, "this type of receiver is not served")
 
 
 def _signed(call: Call, token: bytes, *names: str) -> None:
     given = next((call.headers[name] for name in names if call.headers.get(name)), "")
     algorithm, _, signature = given.partition("=")
     if algorithm not in _HASHES or not signature:
-        raise Refused(400, "the call is not signed")
+        raise RequestRefusedError(400, "the call is not signed")
     _same(signature.lower(), hmac.new(token, call.body, _HASHES[algorithm]).hexdigest().encode())
 
 
 def _same(given: str, wanted: bytes) -> None:
     if not hmac.compare_digest(given.encode(errors="surrogateescape"), wanted):
-        raise Refused(400, "the call's token or signature is not the receiver's")
+        raise RequestRefusedError(400, "the call's token or signature is not the receiver's")
 
 
 def _event(call: Call, header: str, events: Sequence[str]) -> None:
     event = call.headers.get(header, "")
     if events and event.lower() not in {one.lower() for one in events}:
-        raise Refused(400, "the event is not one of the receiver's")
+        raise RequestRefusedError(400, "the event is not one of the receiver's")
 
 
 def _holds(call: Call, *keys: str) -> None:
     document = call.json()
     if not isinstance(document, dict) or any(key not in document for key in keys):
-        raise Refused(400, "the body is not what this sender sends")
+        raise RequestRefusedError(400, "the body is not what this sender sends")
 
 
-def targets(receiver: Manifest, *, cross_namespace: bool = True) -> list[Target]:
+def targets(receiver: Manifest, *, cross_namespace: bool = True) -> list[ReceiverTarget]:
     """Raises Refused for a reference that names nothing."""
     own = str(receiver["metadata"].get("namespace") or "")
     found = []
@@ -162,20 +162,26 @@ def targets(receiver: Manifest, *, cross_namespace: bool = True) -> list[Target]
         kind, name = str(one.get("kind") or ""), str(one.get("name") or "")
         api_version = str(one.get("apiVersion") or API_VERSIONS.get(kind, ""))
         if not api_version or not kind:
-            raise Refused(500, f"spec.resources[{number}].apiVersion: found nothing, expected the group of {kind}")
+            raise RequestRefusedError(
+                500, f"spec.resources[{number}].apiVersion: found nothing, expected the group of {kind}"
+            )
         labels = {str(key): str(value) for key, value in (one.get("matchLabels") or {}).items()}
         if name == "*" and not labels:
-            raise Refused(500, f"spec.resources[{number}].matchLabels: found nothing, expected labels beside *")
+            raise RequestRefusedError(
+                500, f"spec.resources[{number}].matchLabels: found nothing, expected labels beside *"
+            )
         if not name:
-            raise Refused(500, f"spec.resources[{number}].name: found nothing, expected a name or *")
+            raise RequestRefusedError(500, f"spec.resources[{number}].name: found nothing, expected a name or *")
         namespace = str(one.get("namespace") or own)
         if namespace != own and not cross_namespace:
-            raise Refused(500, f"spec.resources[{number}].namespace: other namespaces are not open to receivers")
-        found.append(Target(api_version, kind, name, namespace, labels))
+            raise RequestRefusedError(
+                500, f"spec.resources[{number}].namespace: other namespaces are not open to receivers"
+            )
+        found.append(ReceiverTarget(api_version, kind, name, namespace, labels))
     return found
 
 
-def matching(target: Target, objects: Iterable[Manifest]) -> list[Manifest]:
+def matching(target: ReceiverTarget, objects: Iterable[Manifest]) -> list[Manifest]:
     """Of given objects, those that a target names."""
     found = []
     for one in objects:
@@ -199,7 +205,7 @@ def filtered(objects: Sequence[Manifest], expression: str, call: Call) -> list[M
         request = call.json()
         return [one for one in objects if program.holds({"res": one, "req": request})]
     except CelError as error:
-        raise Refused(500, f"spec.resourceFilter: {error}") from None
+        raise RequestRefusedError(500, f"spec.resourceFilter: {error}") from None
 
 
 def concerned(

@@ -27,7 +27,7 @@ class ReceiverReconciler:
         draft = self._draft(key)
         manifest = draft.manifest
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
-            draft.written_by_hand = True
+            draft.skip_status = True
             return Result()
         spec = parse(ReceiverSpec, manifest)
         if not draft.wanted(spec):

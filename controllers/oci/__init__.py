@@ -2,28 +2,28 @@
 
 from .credentials import ANONYMOUS, Login, Tls, login_from_configs
 from .errors import (
-    BadAnswer,
+    InvalidResponseError,
     NotFound,
     RateLimited,
-    Refused,
+    RefusedError,
     RegistryError,
     TooLarge,
     Unauthorized,
     Unreachable,
 )
-from .registry import Limits, Manifest, Registry
+from .registry import Manifest, Registry, RegistryLimits
 
 __all__ = [
     "ANONYMOUS",
-    "BadAnswer",
-    "Limits",
+    "InvalidResponseError",
     "Login",
     "Manifest",
     "NotFound",
     "RateLimited",
-    "Refused",
+    "RefusedError",
     "Registry",
     "RegistryError",
+    "RegistryLimits",
     "Tls",
     "TooLarge",
     "Unauthorized",

@@ -19,7 +19,7 @@ from typing import Any
 
 from controllers.runtime.sensitive import Sensitive
 
-from .errors import Refused
+from .errors import RefusedError
 
 _DOCKER_HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 MAX_CONFIG = 1 << 20
@@ -62,14 +62,14 @@ def login_from_configs(configs: Iterable[bytes], host: str, path: str) -> Login:
 
 def _auths(content: bytes) -> Mapping[str, Any]:
     if len(content) > MAX_CONFIG:
-        raise Refused(f"Secret key .dockerconfigjson: found {len(content)} bytes, expected at most {MAX_CONFIG}")
+        raise RefusedError(f"Secret key .dockerconfigjson: found {len(content)} bytes, expected at most {MAX_CONFIG}")
     try:
         document = json.loads(content)
         auths = document.get("auths") or {}
     except (ValueError, AttributeError, RecursionError):
-        raise Refused("Secret key .dockerconfigjson: found no JSON object, expected one with `auths`") from None
+        raise RefusedError("Secret key .dockerconfigjson: found no JSON object, expected one with `auths`") from None
     if not isinstance(auths, dict):
-        raise Refused("Secret key .dockerconfigjson: auths: found no object, expected one")
+        raise RefusedError("Secret key .dockerconfigjson: auths: found no object, expected one")
     return auths
 
 
@@ -88,7 +88,7 @@ def _covers(key: str, host: str, path: str) -> int:
 def _login(key: str, entry: Any) -> Login:
     where = f"Secret key .dockerconfigjson: auths[{key[:100]}]"
     if not isinstance(entry, dict):
-        raise Refused(f"{where}: found no object, expected one")
+        raise RefusedError(f"{where}: found no object, expected one")
     username, password = entry.get("username") or "", entry.get("password") or ""
     if auth := entry.get("auth"):
         try:
@@ -96,12 +96,12 @@ def _login(key: str, entry: Any) -> Login:
         except (TypeError, binascii.Error, UnicodeDecodeError, ValueError):
             colon = ""
         if not colon:
-            raise Refused(f"{where}.auth: found text that is not base64 of user:password")
+            raise RefusedError(f"{where}.auth: found text that is not base64 of user:password")
     token = entry.get("identitytoken") or ""
     if not all(isinstance(value, str) for value in (username, password, token)):
-        raise Refused(f"{where}: found a value that is no text")
+        raise RefusedError(f"{where}: found a value that is no text")
     if any(ord(character) < 0x20 for character in f"{username}{password}{token}"):
-        raise Refused(f"{where}: found control characters")
+        raise RefusedError(f"{where}: found control characters")
     return Login(username, Sensitive(password) if password else None, Sensitive(token) if token else None)
 
 
@@ -120,9 +120,9 @@ class Tls:
         certificate = data.get("tls.crt") or data.get("certFile") or b""
         key = data.get("tls.key") or data.get("keyFile") or b""
         if bool(certificate) != bool(key):
-            raise Refused("Secret keys tls.crt and tls.key: found one of them, expected both or none")
+            raise RefusedError("Secret keys tls.crt and tls.key: found one of them, expected both or none")
         if not ca and not certificate:
-            raise Refused("Secret of spec.certSecretRef: found neither ca.crt nor tls.crt")
+            raise RefusedError("Secret of spec.certSecretRef: found neither ca.crt nor tls.crt")
         return cls(ca, certificate, Sensitive(key) if key else None)
 
     def context(self) -> ssl.SSLContext:
@@ -134,7 +134,7 @@ class Tls:
             if self.certificate and self.key is not None:
                 _load_pair(context, self.certificate, self.key)
         except (ssl.SSLError, ValueError):
-            raise Refused("Secret of spec.certSecretRef: found certificates that do not load") from None
+            raise RefusedError("Secret of spec.certSecretRef: found certificates that do not load") from None
         return context
 
 

@@ -5,7 +5,7 @@
     ├── NotFound       no such repository, tag or digest
     ├── RateLimited    too many requests, also after retries
     ├── Unreachable    name resolution, connection, TLS, time limit, 5xx: time may mend it
-    ├── BadAnswer      not what the specification says: JSON, headers, digests
+    ├── InvalidResponseError      not what the specification says: JSON, headers, digests
     ├── TooLarge       more tags or bytes than the limits
     └── Refused        we refuse: an address, a redirect, a realm or link to another host, a Secret that does not parse
 
@@ -41,7 +41,7 @@ class Unreachable(RegistryError):
     pass
 
 
-class BadAnswer(RegistryError):
+class InvalidResponseError(RegistryError):
     pass
 
 
@@ -49,5 +49,5 @@ class TooLarge(RegistryError):
     pass
 
 
-class Refused(RegistryError):
+class RefusedError(RegistryError):
     pass

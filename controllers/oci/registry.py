@@ -20,10 +20,19 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from controllers.runtime.egress import EgressDenied
+from controllers.runtime.egress import EgressDeniedError
 
 from .credentials import ANONYMOUS, Login
-from .errors import BadAnswer, NotFound, RateLimited, Refused, RegistryError, TooLarge, Unauthorized, Unreachable
+from .errors import (
+    InvalidResponseError,
+    NotFound,
+    RateLimited,
+    RefusedError,
+    RegistryError,
+    TooLarge,
+    Unauthorized,
+    Unreachable,
+)
 
 PAGE = 1000
 MANIFESTS = ", ".join(
@@ -41,7 +50,7 @@ _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RegistryLimits:
     """Of one client."""
 
     tags: int = 200_000
@@ -78,13 +87,13 @@ class Registry:
         login: Login = ANONYMOUS,
         insecure: bool = False,
         timeout: float = 60.0,
-        limits: Limits | None = None,
+        limits: RegistryLimits | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.host = host
         self._base = f"{'http' if insecure else 'https'}://{host}"
         self._login, self._insecure, self._timeout = login, insecure, timeout
-        self._limits = limits or Limits()
+        self._limits = limits or RegistryLimits()
         self._sleep = sleep
         self._http = httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False, follow_redirects=False)
         self._authorization: dict[str, str] = {}
@@ -103,7 +112,7 @@ class Registry:
         url, found, seen = f"{self._base}{path}?n={PAGE}", [], set()
         while url:
             if url in seen:
-                raise BadAnswer(f"{self.host}/{repository}: the list of tags links to itself")
+                raise InvalidResponseError(f"{self.host}/{repository}: the list of tags links to itself")
             seen.add(url)
             if len(seen) > self._limits.pages:
                 raise TooLarge(f"{self.host}/{repository}: more than {self._limits.pages} pages of tags")
@@ -122,7 +131,7 @@ class Registry:
         if not digest:
             return (await self.manifest(repository, tag)).digest
         if not _DIGEST.fullmatch(digest):
-            raise BadAnswer(f"{self.host}/{repository}:{tag}: the registry's digest is none")
+            raise InvalidResponseError(f"{self.host}/{repository}:{tag}: the registry's digest is none")
         return str(digest)
 
     async def manifest(self, repository: str, reference: str) -> Manifest:
@@ -132,7 +141,7 @@ class Registry:
         digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
         named = reference if ":" in reference else answer.headers.get("Docker-Content-Digest", digest)
         if named != digest:
-            raise BadAnswer(f"{self.host}/{repository}: a manifest is not what its digest says")
+            raise InvalidResponseError(f"{self.host}/{repository}: a manifest is not what its digest says")
         return Manifest(answer.headers.get("Content-Type", ""), digest, answer.content)
 
     async def blob(self, repository: str, digest: str, *, limit: int) -> bytes:
@@ -141,19 +150,19 @@ class Registry:
         Registries keep blobs elsewhere (ECR in S3): one redirect to another https URL is followed, without credentials.
         """
         if not _DIGEST.fullmatch(digest):
-            raise BadAnswer(f"{self.host}/{repository}: a digest that is none")
+            raise InvalidResponseError(f"{self.host}/{repository}: a digest that is none")
         url = f"{self._base}/v2/{repository}/blobs/{digest}"
         answer = await self._ask(url, repository, accept="*/*")
         if answer.status in (301, 302, 303, 307, 308):
             there = urljoin(url, answer.headers.get("Location", ""))
             if urlsplit(there).scheme != "https" and not self._insecure:
-                raise Refused(f"{self.host}/{repository}: a blob is said to be at a place that is not https")
+                raise RefusedError(f"{self.host}/{repository}: a blob is said to be at a place that is not https")
             answer = await self._retried("GET", there, {"Accept": "*/*"})
         content = self._checked(answer, repository).content
         if len(content) > limit:
             raise TooLarge(f"{self.host}/{repository}: a blob of more than {limit} bytes")
         if f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
-            raise BadAnswer(f"{self.host}/{repository}: a blob is not what its digest says")
+            raise InvalidResponseError(f"{self.host}/{repository}: a blob is not what its digest says")
         return content
 
     # --- pages
@@ -163,9 +172,11 @@ class Registry:
             document = json.loads(answer.content)
             tags = document["tags"] or []
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise BadAnswer(f"{self.host}/{repository}: the list of tags is not the JSON it should be") from None
+            raise InvalidResponseError(
+                f"{self.host}/{repository}: the list of tags is not the JSON it should be"
+            ) from None
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-            raise BadAnswer(f"{self.host}/{repository}: the list of tags holds what is no text")
+            raise InvalidResponseError(f"{self.host}/{repository}: the list of tags holds what is no text")
         return tags
 
     def _next(self, url: str, path: str, link: str, repository: str) -> str:
@@ -175,7 +186,7 @@ class Registry:
         following = urljoin(url, found[1])
         old, new = urlsplit(url), urlsplit(following)
         if (new.scheme, new.netloc, new.path) != (old.scheme, old.netloc, path):
-            raise Refused(
+            raise RefusedError(
                 f"{self.host}/{repository}: the list of tags goes on at another place; links stay on one host"
             )
         return str(following)
@@ -216,10 +227,10 @@ class Registry:
             case 429:
                 raise RateLimited(f"{where}: too many requests")
             case status if 300 <= status < 400:
-                raise Refused(f"{where}: the registry redirects; redirects are not followed")
+                raise RefusedError(f"{where}: the registry redirects; redirects are not followed")
             case status if status >= 500:
                 raise Unreachable(f"{where}: the registry answers {status}")
-        raise BadAnswer(f"{where}: the registry answers {answer.status}")
+        raise InvalidResponseError(f"{where}: the registry answers {answer.status}")
 
     async def _retried(self, method: str, url: str, headers: Mapping[str, str]) -> _Answer:
         pause = self._limits.pause
@@ -245,19 +256,19 @@ class Registry:
             plain = {**headers, "Accept-Encoding": "identity"}  # a compressed answer may be a thousand times its size
             async with asyncio.timeout(self._timeout), self._http.stream(method, url, headers=plain) as response:
                 if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                    raise BadAnswer(f"{self.host}: a compressed answer, which was not asked for")
+                    raise InvalidResponseError(f"{self.host}: a compressed answer, which was not asked for")
                 content = bytearray()
                 async for chunk in response.aiter_bytes():
                     content += chunk
                     if len(content) > self._limits.answer:
                         raise TooLarge(f"{self.host}: an answer of more than {self._limits.answer} bytes")
                 return _Answer(response.status_code, response.headers, bytes(content))
-        except EgressDenied as error:
-            raise Refused(f"{self.host}: {error}") from None
+        except EgressDeniedError as error:
+            raise RefusedError(f"{self.host}: {error}") from None
         except TimeoutError:
             raise Unreachable(f"{self.host}: no answer within {self._timeout:g} s") from None
         except httpx.InvalidURL:
-            raise Refused(f"{self.host}: a URL that is none") from None
+            raise RefusedError(f"{self.host}: a URL that is none") from None
         except httpx.HTTPError as error:
             text = (
                 "TLS: the certificate was not accepted" if "CERTIFICATE" in str(error).upper() else "cannot be reached"
@@ -285,9 +296,9 @@ class Registry:
         realm = challenge.get("realm", "")
         parts = urlsplit(realm)
         if parts.scheme != "https" and not (self._insecure and parts.scheme == "http"):
-            raise Refused(f"{self.host}: the token realm is not https")
+            raise RefusedError(f"{self.host}: the token realm is not https")
         if not parts.hostname or parts.username is not None:
-            raise Refused(f"{self.host}: the token realm is no URL of a host")
+            raise RefusedError(f"{self.host}: the token realm is no URL of a host")
         headers = {"Accept": "application/json"}
         own = parts.netloc == self.host
         if self._login.basic and (own or not self._login.pinned):
@@ -310,8 +321,8 @@ class Registry:
         except (ValueError, AttributeError, RecursionError):
             token = None
         if not isinstance(token, str) or not token or any(ord(character) <= 0x20 for character in token):
-            raise BadAnswer(f"{self.host}: the token service's answer holds no token")
+            raise InvalidResponseError(f"{self.host}: the token service's answer holds no token")
         return token
 
 
-__all__ = ["Limits", "Manifest", "Registry", "RegistryError"]
+__all__ = ["Manifest", "Registry", "RegistryError", "RegistryLimits"]

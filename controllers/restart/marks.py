@@ -18,9 +18,8 @@ import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from controllers.api.core import SECRETS
+from controllers.api.core import SECRETS, secret_data
 from controllers.api.resource import Key, Manifest
-from controllers.external_secrets.target.desired import data_of
 from controllers.runtime.kube import AlreadyExists, KubeClient, NotFound
 from controllers.runtime.sensitive import Sensitive
 
@@ -34,7 +33,7 @@ _KEY_BYTES = 32
 _MARK_BYTES = 12
 
 
-class BadKey(Exception):
+class InvalidMarkKeyError(Exception):
     """The Secret with our key holds none; the text says what was found."""
 
 
@@ -54,7 +53,7 @@ class Marker:
 
     def digests(self, secret: Manifest) -> Digests:
         """Of a whole Secret."""
-        meta, data = secret["metadata"], data_of(secret)
+        meta, data = secret["metadata"], secret_data(secret)
         place = (b"data", meta["namespace"].encode(), meta["name"].encode())
         found = {name: self._hmac(*place, name.encode(), value) for name, value in data.items()}
         parts = [part for name in sorted(data) for part in (name.encode(), data[name])]
@@ -103,9 +102,9 @@ async def load_key(kube: KubeClient, namespace: str, random: Callable[[int], byt
             found = await kube.create(SECRETS, body, namespace)
         except AlreadyExists:  # another process was first
             found = await kube.get(SECRETS, KEY_SECRET, namespace)
-    key = data_of(found).get(KEY_FIELD, b"")
+    key = secret_data(found).get(KEY_FIELD, b"")
     if len(key) < _KEY_BYTES:
-        raise BadKey(
+        raise InvalidMarkKeyError(
             f"Secret {namespace}/{KEY_SECRET}: data.{KEY_FIELD}: found {len(key)} bytes, expected {_KEY_BYTES} random"
             " ones; delete it, and a new one is made"
         )

@@ -70,7 +70,7 @@ class Asked:
         return any(not plain(name) for name in self.names)
 
 
-class BadPattern(ValueError):
+class InvalidPatternError(ValueError):
     """An annotation that names Secrets by what is no regular expression; the text says which."""
 
 
@@ -166,7 +166,8 @@ def uses_of(workload: Manifest) -> dict[str, Use]:
 
 
 def choose(wish: Asked, uses: Mapping[str, Use], known: Mapping[str, Tags]) -> dict[str, Use]:
-    """The Secrets whose change restarts the workload. `known`: the Secrets of its namespace. Raises BadPattern.
+    """The Secrets whose change restarts the workload. `known`: the Secrets of its namespace. Raises
+    InvalidPatternError.
 
     A Secret that is named counts whole, whatever of it is used. One that does not exist (yet) is chosen too where its
     name alone decides, and under `search` (its annotation went with it): what is known of it is that it is absent, and
@@ -196,10 +197,10 @@ def _named(patterns: Iterable[str], known: Mapping[str, Tags]) -> list[str]:
             out[pattern] = None
             continue
         if len(pattern) > _MAX_PATTERN:
-            raise BadPattern(f"found a name of {len(pattern)} characters, expected at most {_MAX_PATTERN}")
+            raise InvalidPatternError(f"found a name of {len(pattern)} characters, expected at most {_MAX_PATTERN}")
         try:
             compiled = re2.compile(pattern, options=options)
         except re2.error:
-            raise BadPattern(f"found {pattern!r}, expected a name or a regular expression (RE2)") from None
+            raise InvalidPatternError(f"found {pattern!r}, expected a name or a regular expression (RE2)") from None
         out |= dict.fromkeys(name for name in known if compiled.fullmatch(name))
     return list(out)

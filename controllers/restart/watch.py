@@ -26,13 +26,13 @@ from controllers.api.resource import Key, Manifest, Resource, key_of
 from controllers.runtime.kube import ApiError, Conflict, NotFound, WatchEvent
 from controllers.runtime.manager import Manager
 from controllers.runtime.queue import Verdict, WorkQueue
-from controllers.runtime.settings import knob
+from controllers.runtime.settings import setting
 
 from . import decide as restart
 from .decide import Decision, Marks, Record
-from .marks import BadKey, Marker, load_key
+from .marks import InvalidMarkKeyError, Marker, load_key
 from .secrets import SecretBook
-from .uses import MAX_SECRETS, ON_CHANGE, OPTING_IN, Asked, BadPattern, Use, asked, choose, uses_of
+from .uses import MAX_SECRETS, ON_CHANGE, OPTING_IN, Asked, InvalidPatternError, Use, asked, choose, uses_of
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +46,13 @@ _CONFLICT = 0.2  # seconds until a workload that changed under our hands is read
 @dataclass(frozen=True, slots=True)
 class RestartSettings:
     prefix: ClassVar[str] = "restart"
-    enabled: bool = knob(False, f"restart workloads whose Secrets changed, where they ask for it; needs {COMPONENT}")
-    window: float = knob(2.0, "seconds for which changes of a workload's Secrets are gathered into one rollout")
-    pause: float = knob(30.0, "seconds between two rollouts of one workload; what changes meanwhile shares the next")
-    spacing: float = knob(
+    enabled: bool = setting(False, f"restart workloads whose Secrets changed, where they ask for it; needs {COMPONENT}")
+    window: float = setting(2.0, "seconds for which changes of a workload's Secrets are gathered into one rollout")
+    pause: float = setting(30.0, "seconds between two rollouts of one workload; what changes meanwhile shares the next")
+    spacing: float = setting(
         0.2, "seconds between two rollouts of any; a Secret that hundreds use must not roll all at once"
     )
-    reloader: bool = knob(True, "also take the annotations of stakater's Reloader, where it does not run itself")
+    reloader: bool = setting(True, "also take the annotations of stakater's Reloader, where it does not run itself")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Restarter:
                 for deployment in await self._labelled_reloaders():
                     self._note_reloader(deployment)
                 break
-            except (ApiError, BadKey) as error:
+            except (ApiError, InvalidMarkKeyError) as error:
                 log.warning("restart on change cannot begin: %s; again in %.0f s", error, pause)
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
@@ -250,7 +250,7 @@ class Restarter:
         self._remember(kind, key, _Interest(frozenset((*uses, *wish.names)), wish.by_pattern))
         try:
             chosen = choose(wish, uses, self._book.known(key.namespace))
-        except BadPattern as error:
+        except InvalidPatternError as error:
             self._warn(kind, workload, f"annotation with names of Secrets: {error}")
             return None
         if len(chosen) > MAX_SECRETS:

@@ -6,10 +6,10 @@ on a change of readiness, metrics, and the queue's verdict:
 | ending                  | Ready                    | looked at again                          |
 |-------------------------|--------------------------|------------------------------------------|
 | Result                  | True                     | after `requeue_after`                    |
-| Stalled, InvalidSpec    | False, Stalled=True      | on a change, or after `retry_after`      |
+| Stalled, InvalidSpecError    | False, Stalled=True      | on a change, or after `retry_after`      |
 | NotReady                | False, Reconciling=True  | backoff, or after `retry_after`          |
 | Conflict of a write     | left as it was           | backoff from 1 s                         |
-| ApiError, UnknownKind   | False, Reconciling=True  | backoff                                  |
+| ApiError, UnknownKindError   | False, Reconciling=True  | backoff                                  |
 | anything else: a bug    | False, Reconciling=True  | backoff; traceback in the log            |
 
 A reconcile that wrote its status itself (StatusWriter) and returns a Result is left at its word.
@@ -23,19 +23,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
-from controllers.api.base import InvalidSpec
+from controllers.api.base import InvalidSpecError
 from controllers.api.resource import Key, Manifest, Resource, key_of
 
 from . import conditions
 from .conditions import Style
 from .draft import Draft
 from .events import EventRecorder
-from .kube import ApiError, Conflict, NotFound, UnknownKind
+from .kube import ApiError, Conflict, NotFound, UnknownKindError
 from .metrics import Metrics
 from .queue import Verdict, WorkQueue
 from .result import NotReady, Result, Stalled
 from .status import StatusWriter, contended
-from .store import Change, Store
+from .store import Store, StoreChange
 
 log = logging.getLogger(__name__)
 
@@ -101,20 +101,20 @@ class Controller:
         self._note_contention(key, manifest)
         met = self.store.get(key) is not None
         change = self.store.put(manifest)
-        if change == Change.SPEC and not met and _settled(manifest):
+        if change == StoreChange.SPEC and not met and _settled(manifest):
             self.queue.add(key, urgent=False)  # a start: what is in order lets by what is not
-        elif change == Change.SPEC:
+        elif change == StoreChange.SPEC:
             self.queue.changed(key)
-        elif change == Change.METADATA:
+        elif change == StoreChange.METADATA:
             self.queue.add(key)
 
     def on_written(self, manifest: Manifest) -> None:
         """Our own status write was answered: the store knows it before its event comes."""
         key = key_of(manifest)
         if draft := self._drafts.get(key):
-            draft.written_by_hand = True
+            draft.skip_status = True
             draft.manifest = manifest
-        if self.store.get(key) is not None and self.store.put(dict(manifest)) == Change.SPEC:
+        if self.store.get(key) is not None and self.store.put(dict(manifest)) == StoreChange.SPEC:
             self.queue.changed(key)
 
     def _note_contention(self, key: Key, manifest: Manifest) -> None:
@@ -160,13 +160,13 @@ class Controller:
             return Outcome(
                 "stalled", Verdict(after=error.retry_after), False, error.reason, error.message, stalled=True
             )
-        except InvalidSpec as error:
+        except InvalidSpecError as error:
             return Outcome("stalled", Verdict(), False, "InvalidSpec", str(error), stalled=True)
         except NotReady as error:
             return Outcome("not_ready", _failed(error.retry_after), False, error.reason, error.message)
         except Conflict:
             return Outcome("conflict", _failed(), None)
-        except UnknownKind as error:
+        except UnknownKindError as error:
             return Outcome("not_ready", _failed(), False, "UnknownKind", str(error))
         except ApiError as error:
             log.warning("%s %s: %s", self.resource.kind, key, error.message, extra={"reason": error.reason})
@@ -181,7 +181,7 @@ class Controller:
     async def _exit(self, draft: Draft, outcome: Outcome) -> Verdict:
         if draft.manifest is None or outcome.ready is None:
             return outcome.verdict
-        left_alone = outcome.ready and draft.written_by_hand and not draft.spoken
+        left_alone = outcome.ready and draft.skip_status and not draft.spoken
         try:
             if not left_alone:
                 await self._write_status(draft, outcome)
@@ -202,7 +202,7 @@ class Controller:
         ok = bool(outcome.ready)
         reason = draft.reason if ok else outcome.reason
         message = draft.message if ok else outcome.message
-        wrote_last = draft.written_by_hand and not draft.spoken
+        wrote_last = draft.skip_status and not draft.spoken
         status = conditions.ready(
             manifest,
             status="True" if ok else "False",
@@ -224,9 +224,9 @@ class Controller:
         """`draft.write()`: the status so far. What the reconcile says later still goes through the exit."""
         if draft.manifest is None:
             return
-        by_hand = draft.written_by_hand
+        by_hand = draft.skip_status
         draft.manifest = await self._writer.write(self.resource, draft.manifest, draft.status)
-        draft.written_by_hand = by_hand
+        draft.skip_status = by_hand
 
     def _now(self) -> str:
         return conditions.timestamp(self._clock())

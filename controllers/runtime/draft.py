@@ -61,7 +61,7 @@ class Draft:
         self.events: list[DraftEvent] = []
         self.spoken = False
         """Whether the reconcile used this draft for its Ready text."""
-        self.written_by_hand = False
+        self.skip_status = False
         """Whether the reconcile wrote its status itself, by a StatusWriter."""
         self._style, self._now, self._write = style, now, write
 
@@ -97,7 +97,7 @@ class Draft:
         Raises Stalled where the spec sets a field that is not served.
         """
         if spec.suspend:
-            self.written_by_hand = True
+            self.skip_status = True
             return False
         if paths := unsupported(self.manifest or {}):
             raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")

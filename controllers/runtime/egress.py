@@ -38,7 +38,7 @@ _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-d
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
-class EgressDenied(Exception):
+class EgressDeniedError(Exception):
     """A host that outward calls may not reach. The text names host and rule, not the URL (it may hold secrets)."""
 
 
@@ -70,36 +70,36 @@ def _unwrapped(address: Address) -> Address:
 
 
 async def resolve(host: str, port: int, settings: EgressSettings) -> list[str]:
-    """All addresses of a host, each allowed. Raises EgressDenied if any is not: a mixed answer is an attack."""
+    """All addresses of a host, each allowed. Raises EgressDeniedError if any is not: a mixed answer is an attack."""
     name = host.strip("[]").rstrip(".").lower()
     if name in _METADATA_NAMES:
-        raise EgressDenied(f"{name} is a metadata service: outward calls may not reach it")
+        raise EgressDeniedError(f"{name} is a metadata service: outward calls may not reach it")
     try:
         found: Iterable[Any] = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise EgressDenied(f"{name} does not resolve") from None
+        raise EgressDeniedError(f"{name} does not resolve") from None
     addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
     for text in addresses:
         if why := check_address(ipaddress.ip_address(text.partition("%")[0]), settings):
-            raise EgressDenied(f"{name} resolves to {why}: outward calls may not reach it")
+            raise EgressDeniedError(f"{name} resolves to {why}: outward calls may not reach it")
     if not addresses:
-        raise EgressDenied(f"{name} does not resolve")
+        raise EgressDeniedError(f"{name} does not resolve")
     return addresses
 
 
 async def check_url(
     url: str, settings: EgressSettings | None = None, *, schemes: tuple[str, ...] = ("https", "ssh")
 ) -> None:
-    """Raises EgressDenied for a scheme, a host or an address that is not allowed."""
+    """Raises EgressDeniedError for a scheme, a host or an address that is not allowed."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 0
     except ValueError:
-        raise EgressDenied("not a URL") from None
+        raise EgressDeniedError("not a URL") from None
     if parts.scheme not in schemes:
-        raise EgressDenied(f"scheme {parts.scheme!r}: expected {' or '.join(schemes)}")
+        raise EgressDeniedError(f"scheme {parts.scheme!r}: expected {' or '.join(schemes)}")
     if not host:
-        raise EgressDenied("a URL without a host")
+        raise EgressDeniedError("a URL without a host")
     await resolve(host, port, settings or EgressSettings())
 
 
@@ -113,13 +113,15 @@ class Egress:
         await check_url(url, self.settings, schemes=schemes)
 
     async def addresses(self, url: str, *, schemes: tuple[str, ...] = ("https", "ssh")) -> tuple[str, ...]:
-        """The addresses of a URL's host, each allowed: for a child process to be bound to. Raises EgressDenied."""
+        """The addresses of a URL's host, each allowed: for a child process to be bound to. Raises EgressDeniedError."""
         await check_url(url, self.settings, schemes=schemes)
         parts = urlsplit(url)
         return tuple(await resolve(parts.hostname or "", parts.port or 0, self.settings))
 
     def transport(self, *, verify: Any = True, limit: int = 20) -> httpx.AsyncBaseTransport:
-        """For `httpx.AsyncClient(transport=…)`; `verify` is an SSLContext or as httpx takes it. Raises EgressDenied."""
+        """For `httpx.AsyncClient(transport=…)`; `verify` is an SSLContext or as httpx takes it. Raises
+        EgressDeniedError.
+        """
         transport = httpx.AsyncHTTPTransport(verify=verify, trust_env=False)
         context = httpx.create_ssl_context(verify=verify, trust_env=False)
         transport._pool = httpcore.AsyncConnectionPool(
@@ -156,7 +158,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         raise error or httpcore.ConnectError(f"{host} cannot be reached")
 
     async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
-        raise EgressDenied("a socket file is no outward address")
+        raise EgressDeniedError("a socket file is no outward address")
 
     async def sleep(self, seconds: float) -> None:
         await self._real.sleep(seconds)

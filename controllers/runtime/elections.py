@@ -20,7 +20,7 @@ from .settings import LeaseSettings
 _EXIT_CODE = 70
 
 
-class LeadershipLost(Exception):
+class LeadershipLostError(Exception):
     """A Lease was not renewed in time: another process may lead by now, so this one must end."""
 
 

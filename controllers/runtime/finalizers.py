@@ -1,4 +1,4 @@
-"""Takes a finalizer off an object that is being deleted."""
+"""Finalizers are put on and taken off exactly the object that was read."""
 
 from __future__ import annotations
 
@@ -6,14 +6,34 @@ from controllers.api.resource import Manifest, Resource
 
 from .kube import KubeClient, NotFound
 
+FLUX = "finalizers.fluxcd.io"
+"""The finalizer of Flux's kinds; ours is the same, so that either controller can end what the other began."""
 
-async def release(kube: KubeClient, resource: Resource, manifest: Manifest, finalizer: str) -> None:
-    """Only from the object as it was read: raises Conflict where it changed meanwhile. One that is gone is well."""
+
+async def add_finalizer(
+    kube: KubeClient, resource: Resource, manifest: Manifest, finalizer: str = FLUX
+) -> Manifest | None:
+    """The object as it is then; None where nothing was written. Raises Conflict where it changed since it was read."""
+    known = _finalizers(manifest)
+    return None if finalizer in known else await _write(kube, resource, manifest, [*known, finalizer])
+
+
+async def drop_finalizer(kube: KubeClient, resource: Resource, manifest: Manifest, finalizer: str = FLUX) -> None:
+    """Raises Conflict where the object changed since it was read. One that is gone is fine."""
+    known = _finalizers(manifest)
+    if finalizer in known:
+        await _write(kube, resource, manifest, [each for each in known if each != finalizer])
+
+
+def _finalizers(manifest: Manifest) -> list[str]:
+    return list(manifest["metadata"].get("finalizers") or ())
+
+
+async def _write(kube: KubeClient, resource: Resource, manifest: Manifest, wanted: list[str]) -> Manifest | None:
+    """A merge patch with uid and resourceVersion: a server-side apply would re-create a deleted object."""
     meta = manifest["metadata"]
-    precise = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
-    left = [name for name in meta.get("finalizers") or [] if name != finalizer]
+    body = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"], "finalizers": wanted}}
     try:
-        body = {"metadata": {**precise, "finalizers": left}}
-        await kube.patch(resource, meta["name"], meta.get("namespace") or "", body=body)
+        return await kube.patch(resource, meta["name"], meta.get("namespace") or "", body=body)
     except NotFound:
-        return
+        return None

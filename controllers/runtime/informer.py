@@ -36,7 +36,7 @@ _QUIET = 0.25  # seconds without an event, once the watch is open, after which t
 
 
 @dataclass(slots=True)
-class Wanted:
+class WatchedKind:
     """One kind that kopf watches for us; `on_event` gets ADDED, MODIFIED or DELETED with the object."""
 
     resource: Resource
@@ -78,7 +78,7 @@ class Informer:
     def __init__(self, settings: Settings, config: KubeConfig, observe: Observe | None = None) -> None:
         """`observe` hears of each of kopf's requests, as of the kube client's."""
         self._settings, self._config, self._observer = settings, config, observe
-        self._wanted: dict[Resource, Wanted] = {}
+        self._wanted: dict[Resource, WatchedKind] = {}
         self._credentials = Credentials(config)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.started = asyncio.Event()
@@ -86,10 +86,10 @@ class Informer:
 
     def add(self, resource: Resource, on_event: OnEvent, *, label_selector: str = "") -> None:
         """`on_event` is called on the loop of `run`, in order for each object."""
-        self._wanted[resource] = Wanted(resource, on_event, label_selector)
+        self._wanted[resource] = WatchedKind(resource, on_event, label_selector)
 
     @property
-    def wanted(self) -> Iterable[Wanted]:
+    def wanted(self) -> Iterable[WatchedKind]:
         return self._wanted.values()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -185,7 +185,7 @@ class Informer:
     async def _on_startup(self, **_: Any) -> None:
         self._tell(self.started.set)
 
-    def _handler(self, wanted: Wanted) -> Callable[..., Any]:
+    def _handler(self, wanted: WatchedKind) -> Callable[..., Any]:
         async def see(type: str | None, event: Any, **_: Any) -> None:
             wanted.heard = time.monotonic()
             self._tell(wanted.on_event, type or "ADDED", event["object"])

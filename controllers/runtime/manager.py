@@ -27,7 +27,7 @@ from . import ownership as claim
 from .conditions import FLUX, Style
 from .controller import Controller, Reconcile
 from .egress import Egress
-from .elections import Elections, LeadershipLost
+from .elections import Elections, LeadershipLostError
 from .events import EventRecorder
 from .health import RuntimeHealth
 from .informer import Informer
@@ -217,7 +217,7 @@ class Manager:
         self._stop.set()
 
     async def run(self) -> None:
-        """Until `stop`, SIGTERM or SIGINT. Raises LeadershipLost, startup.Rivals, OSError (port taken)."""
+        """Until `stop`, SIGTERM or SIGINT. Raises LeadershipLostError, startup.Rivals, OSError (port taken)."""
         self._alive = True
         kopf_stop = asyncio.Event()
         informer: asyncio.Task[None] | None = None
@@ -238,7 +238,7 @@ class Manager:
         finally:
             await self._shut_down(informer, kopf_stop)
         if self._elections.lost:
-            raise LeadershipLost(f"the Lease {self._elections.lost} was not renewed in time")
+            raise LeadershipLostError(f"the Lease {self._elections.lost} was not renewed in time")
 
     async def _until(self, wanted: Coroutine[Any, Any, Any], *others: asyncio.Task[None]) -> None:
         """Waits for what is wanted, a stop, or the end of a task that should not end (its exception is ours)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Protocol
 
 from controllers.api.core import NAMESPACES
 from controllers.api.inhaul import TENANT_POLICIES
@@ -78,3 +79,7 @@ class PolicyBook:
             self.names.drop(key_of(event.object))
         else:
             self.names.put(event.object)
+
+
+class Policies(Protocol):
+    def allowed(self, namespace: str, request: Request) -> Decision: ...

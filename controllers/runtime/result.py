@@ -18,7 +18,7 @@ class Result:
     requeue_after: float | None = None
 
 
-class Unready(Exception):
+class ReconcileError(Exception):
     """The object cannot be made ready now; `reason` is CamelCase, `message` is for a human."""
 
     def __init__(self, reason: str, message: str, *, retry_after: float | None = None) -> None:
@@ -28,9 +28,9 @@ class Unready(Exception):
         self.retry_after = retry_after
 
 
-class Stalled(Unready):
+class Stalled(ReconcileError):  # noqa: N818 - a result, told apart by what mends it
     """Only an edit can mend this: not retried before something it depends on changes (or `retry_after` seconds)."""
 
 
-class NotReady(Unready):
+class NotReady(ReconcileError):  # noqa: N818 - a result, told apart by what mends it
     """Time can mend this: retried with backoff, or after `retry_after` seconds."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -123,3 +125,9 @@ def popen(
     if failed:
         raise failed[0]
     return started[0]
+
+
+def no_core_dumps() -> None:
+    """A core of this process would hold data keys. The limit is for good: no right brings it back."""
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -23,7 +23,7 @@ class SettingsError(Exception):
     """A flag or variable that cannot be used: which, what was found, what was expected."""
 
 
-def knob(default: Any, help: str, *, choices: tuple[str, ...] = ()) -> Any:
+def setting(default: Any, help: str, *, choices: tuple[str, ...] = ()) -> Any:
     """A field of a group: its default, and its unit and reason as help text."""
     return field(default=default, metadata={"help": help, "choices": choices})
 
@@ -31,87 +31,91 @@ def knob(default: Any, help: str, *, choices: tuple[str, ...] = ()) -> Any:
 @dataclass(frozen=True, slots=True)
 class KubeSettings:
     prefix: ClassVar[str] = "kube"
-    config: str = knob("", "kubeconfig file; empty: $KUBECONFIG, the Pod's service account, ~/.kube/config")
-    context: str = knob("", "context of the kubeconfig; empty: its current one")
-    connections: int = knob(32, "connections for calls; more only moves the queue into the API server")
-    connect: float = knob(5.0, "seconds to a connection; a dead address should fail before its caller does")
-    request: float = knob(30.0, "seconds for one call; the API server itself gives up at 60")
-    silence: float = knob(90.0, "seconds of nothing after which a watch is dead; bookmarks come each 60")
+    config: str = setting("", "kubeconfig file; empty: $KUBECONFIG, the Pod's service account, ~/.kube/config")
+    context: str = setting("", "context of the kubeconfig; empty: its current one")
+    connections: int = setting(32, "connections for calls; more only moves the queue into the API server")
+    connect: float = setting(5.0, "seconds to a connection; a dead address should fail before its caller does")
+    request: float = setting(30.0, "seconds for one call; the API server itself gives up at 60")
+    silence: float = setting(90.0, "seconds of nothing after which a watch is dead; bookmarks come each 60")
 
 
 @dataclass(frozen=True, slots=True)
 class WatchSettings:
     prefix: ClassVar[str] = "watch"
-    timeout: float = knob(300.0, "seconds a watch lives on the server; the API server's own usual bound is 300 to 600")
-    page: int = knob(500, "objects per page of a list; what kubectl uses too")
-    resync: float = knob(600.0, "seconds between two lists of metadata that look for lost events")
-    stale: float = knob(180.0, "seconds without event or bookmark of a wanted kind after which liveness fails")
-    namespace: str = knob("", "watch this namespace alone; empty: the whole cluster")
+    timeout: float = setting(
+        300.0, "seconds a watch lives on the server; the API server's own usual bound is 300 to 600"
+    )
+    page: int = setting(500, "objects per page of a list; what kubectl uses too")
+    resync: float = setting(600.0, "seconds between two lists of metadata that look for lost events")
+    stale: float = setting(180.0, "seconds without event or bookmark of a wanted kind after which liveness fails")
+    namespace: str = setting("", "watch this namespace alone; empty: the whole cluster")
 
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
     prefix: ClassVar[str] = "queue"
-    concurrent: int = knob(0, "reconciles per kind at once; 0: what each controller asks for")
-    backoff: float = knob(1.0, "seconds before the first retry; doubles with each failure")
-    backoff_cap: float = knob(600.0, "seconds between retries at most")
+    concurrent: int = setting(0, "reconciles per kind at once; 0: what each controller asks for")
+    backoff: float = setting(1.0, "seconds before the first retry; doubles with each failure")
+    backoff_cap: float = setting(600.0, "seconds between retries at most")
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseSettings:
     prefix: ClassVar[str] = "lease"
-    enabled: bool = knob(True, "elect a leader; without it two replicas would both write")
-    namespace: str = knob("", "namespace of the Leases; empty: our own")
-    identity: str = knob("", "holder's name; empty: the host's name, which is the Pod's")
-    duration: float = knob(8.0, "seconds a Lease is valid without renewal: the longest gap at a failover")
-    deadline: float = knob(5.0, "seconds within which a leader must have renewed, or it exits")
-    retry: float = knob(1.0, "seconds between renewals, and between a standby's tries")
+    enabled: bool = setting(True, "elect a leader; without it two replicas would both write")
+    namespace: str = setting("", "namespace of the Leases; empty: our own")
+    identity: str = setting("", "holder's name; empty: the host's name, which is the Pod's")
+    duration: float = setting(8.0, "seconds a Lease is valid without renewal: the longest gap at a failover")
+    deadline: float = setting(5.0, "seconds within which a leader must have renewed, or it exits")
+    retry: float = setting(1.0, "seconds between renewals, and between a standby's tries")
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
     prefix: ClassVar[str] = "web"
-    host: str = knob("0.0.0.0", "address of health, metrics and hooks; the kubelet calls the Pod's own")  # noqa: S104
-    port: int = knob(8080, "port of it; 0 lets the system choose, -1 serves nothing")
+    host: str = setting("0.0.0.0", "address of health, metrics and hooks; the kubelet calls the Pod's own")  # noqa: S104
+    port: int = setting(8080, "port of it; 0 lets the system choose, -1 serves nothing")
 
 
 @dataclass(frozen=True, slots=True)
 class EgressSettings:
     prefix: ClassVar[str] = "egress"
-    allow_loopback: bool = knob(False, "let outward calls reach this machine; for tests and the demo alone")
-    allow_private: bool = knob(True, "let outward calls reach private addresses; in-house registries live there")
+    allow_loopback: bool = setting(False, "let outward calls reach this machine; for tests and the demo alone")
+    allow_private: bool = setting(True, "let outward calls reach private addresses; in-house registries live there")
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
     prefix: ClassVar[str] = "pool"
-    aws: int = knob(16, "threads for AWS calls; they wait rather than work")
-    git: int = knob(4, "threads for Git; each may run a git process")
-    crypto: int = knob(2, "threads for decryption; more than the cores gain nothing")
-    other: int = knob(4, "threads of any further outside system")
+    aws: int = setting(16, "threads for AWS calls; they wait rather than work")
+    git: int = setting(4, "threads for Git; each may run a git process")
+    crypto: int = setting(2, "threads for decryption; more than the cores gain nothing")
+    other: int = setting(4, "threads of any further outside system")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
     prefix: ClassVar[str] = "worker"
-    processes: int = knob(2, "worker processes for heavy work, each about 40 MiB when idle")
-    memory: int = knob(512, "MiB of address space one may use beyond what it starts with")
-    timeout: float = knob(10.0, "seconds one piece of work may take before its process is killed")
+    processes: int = setting(2, "worker processes for heavy work, each about 40 MiB when idle")
+    memory: int = setting(512, "MiB of address space one may use beyond what it starts with")
+    timeout: float = setting(10.0, "seconds one piece of work may take before its process is killed")
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     prefix: ClassVar[str] = "log"
-    level: str = knob("info", "least level that is written", choices=("debug", "info", "warning", "error"))
-    format: str = knob("json", "one JSON object a line, or text for a terminal", choices=("json", "text"))
+    level: str = setting("info", "least level that is written", choices=("debug", "info", "warning", "error"))
+    format: str = setting("json", "one JSON object a line, or text for a terminal", choices=("json", "text"))
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimSettings:
     prefix: ClassVar[str] = "claim"
-    mode: str = knob("all", "which objects are ours: all, or those labelled for us", choices=("all", "labelled"))
-    name: str = knob("inhaul", "our name in upstream's switches (sharding.fluxcd.io/key, spec.controller)")
-    sources: str = knob("own", "serve GitRepositories, or read those of a running controller", choices=("own", "read"))
+    mode: str = setting("all", "which objects are ours: all, or those labelled for us", choices=("all", "labelled"))
+    name: str = setting("inhaul", "our name in upstream's switches (sharding.fluxcd.io/key, spec.controller)")
+    sources: str = setting(
+        "own", "serve GitRepositories, or read those of a running controller", choices=("own", "read")
+    )
 
 
 _GROUPS: dict[str, type] = {

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE, _REMIND = 0.25, 5.0, 30.0
 
 
-class Rivals(Exception):
+class UpstreamRunningError(Exception):
     """Upstream controllers run for the same kinds; the text says how to resolve it."""
 
 
@@ -42,7 +42,7 @@ async def refuse_rivals(kube: KubeClient, settings: ClaimSettings, resources: Se
             log.warning("cannot see whether an upstream controller runs beside us: %s", error.message)
             return
     if found := rivals(settings, resources, deployments):
-        raise Rivals("; ".join(found))
+        raise UpstreamRunningError("; ".join(found))
 
 
 async def wait_until_served(kube: KubeClient, resources: Sequence[Resource], waiting: set[str]) -> None:

@@ -24,7 +24,7 @@ REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
 _REQUESTS = (REQUESTED_AT, "force-sync", "external-secrets.io/force-sync")
 
 
-class Change:
+class StoreChange:
     """What an event changed, from the point of view of a reconcile."""
 
     NONE: Literal["none"] = "none"  # the same object again, or only its status
@@ -74,11 +74,11 @@ class Store:
         return [self._objects[key] for key in sorted(self._indexes[name].keys.get(value, ()))]
 
     def put(self, manifest: Manifest) -> str:
-        """Takes an object in and says what changed (`Change`). An older version than the known one is dropped."""
+        """Takes an object in and says what changed (`StoreChange`). An older version than the known one is dropped."""
         key = key_of(manifest)
         before = self._objects.get(key)
         if before is not None and _older(manifest, before):
-            return Change.NONE
+            return StoreChange.NONE
         if not self._keep_managed:
             meta = {name: value for name, value in manifest["metadata"].items() if name != "managedFields"}
             manifest = {**manifest, "metadata": meta}
@@ -122,20 +122,20 @@ def version_of(manifest: Manifest) -> tuple[str, str]:
 def change(before: Manifest | None, after: Manifest) -> str:
     """Pure: what an event changed for a reconcile. Status and managedFields are nothing."""
     if before is None:
-        return Change.SPEC
+        return StoreChange.SPEC
     old, new = before["metadata"], after["metadata"]
     if old.get("uid") != new.get("uid") or old.get("deletionTimestamp") != new.get("deletionTimestamp"):
-        return Change.SPEC
+        return StoreChange.SPEC
     if _generation(before) != _generation(after):
-        return Change.SPEC
+        return StoreChange.SPEC
     annotations = old.get("annotations") or {}, new.get("annotations") or {}
     if any(annotations[0].get(name) != annotations[1].get(name) for name in _REQUESTS):
-        return Change.SPEC
+        return StoreChange.SPEC
     if annotations[0] != annotations[1]:
-        return Change.METADATA
+        return StoreChange.METADATA
     if any((old.get(name) or None) != (new.get(name) or None) for name in ("labels", "ownerReferences", "finalizers")):
-        return Change.METADATA
-    return Change.NONE
+        return StoreChange.METADATA
+    return StoreChange.NONE
 
 
 def _generation(manifest: Manifest) -> Any:

@@ -22,11 +22,11 @@ _PIECES = 500
 _START_TIMEOUT = 30.0  # seconds for a new interpreter; only the first piece of a worker waits for it
 
 
-class WorkTimeout(Exception):
+class WorkTimeoutError(Exception):
     """The piece did not end in time (or its process died of its memory limit); its worker was killed."""
 
 
-class WorkFailed(Exception):
+class WorkFailedError(Exception):
     """The function raised. `kind` is the exception's class name; the text is the exception's."""
 
     def __init__(self, kind: str, message: str) -> None:
@@ -49,19 +49,19 @@ class _Worker:
         self.pipe.close()
 
     def call(self, function: str, argument: Any, timeout: float) -> Any:
-        """On a thread. Raises WorkTimeout, WorkFailed."""
+        """On a thread. Raises WorkTimeoutError, WorkFailedError."""
         try:
             if self.pieces == 0 and (not self.pipe.poll(_START_TIMEOUT) or self.pipe.recv() != "ready"):
-                raise WorkTimeout("a worker process did not start")
+                raise WorkTimeoutError("a worker process did not start")
             self.pieces += 1
             self.pipe.send((function, argument))
             if not self.pipe.poll(timeout):
-                raise WorkTimeout(f"{function} took more than {timeout:g} s")
+                raise WorkTimeoutError(f"{function} took more than {timeout:g} s")
             fine, value = self.pipe.recv()
         except (EOFError, OSError):
-            raise WorkTimeout(f"{function} ended its process: too much memory?") from None
+            raise WorkTimeoutError(f"{function} ended its process: too much memory?") from None
         if not fine:
-            raise WorkFailed(*value)
+            raise WorkFailedError(*value)
         return value
 
 
@@ -76,10 +76,12 @@ class HeavyWorker:
         self._closed = False
 
     async def run(self, function: str, argument: Any, timeout: float | None = None) -> Any:
-        """The function's result. Raises WorkTimeout, WorkFailed. `timeout` in seconds; None is the settings' own."""
+        """The function's result. Raises WorkTimeoutError, WorkFailedError. `timeout` in seconds; None is the
+        settings' own.
+        """
         async with self._slots:
             if self._closed:
-                raise WorkTimeout("the workers are closed")
+                raise WorkTimeoutError("the workers are closed")
             worker = self._free.pop() if self._free else await asyncio.to_thread(self._start)
             limit = timeout if timeout is not None else self._settings.timeout
             keep = False
@@ -87,7 +89,7 @@ class HeavyWorker:
                 result = await asyncio.to_thread(worker.call, function, argument, limit)
                 keep = True
                 return result
-            except WorkFailed:
+            except WorkFailedError:
                 keep = True
                 raise
             finally:

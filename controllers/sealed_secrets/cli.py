@@ -16,12 +16,13 @@ from typing import Any
 import yaml
 
 from controllers.api.resource import Manifest
-from controllers.sops.cli import files_below, reported
-from controllers.sops.errors import SealedError, SyntaxRefused
+from controllers.runtime.cli.files import files_below
+from controllers.sops.cli import reported
+from controllers.sops.errors import RefusedSyntaxError, SealedError
 
 from .ciphertext import Scope, scope_of, seal_item
 from .files import Document, edited, reseal_text
-from .keys import Ring, SealingKey, newest
+from .keys import SealingKey, SealingKeys, newest
 from .seal import parse_backup, public_key_of, seal_secret, secret_values
 from .templates import render
 from .unseal import unseal
@@ -126,7 +127,7 @@ def _with_new_items(text: str, values: dict[str, bytes], key: Any) -> str:
 
 
 def _unseal(given: argparse.Namespace) -> int:
-    ring = Ring(_backup(given.keys))
+    ring = SealingKeys(_backup(given.keys))
     sealed = _objects(_read(given.sealed_secret_file), "SealedSecret")
     secrets = [unseal(each, ring, render).secret for each in sealed]
     for secret in secrets:
@@ -136,7 +137,7 @@ def _unseal(given: argparse.Namespace) -> int:
 
 
 def _reseal(given: argparse.Namespace) -> int:
-    ring = Ring(_backup(given.keys))
+    ring = SealingKeys(_backup(given.keys))
     key = newest(ring.keys)
     if key is None:
         raise SealedError("KeyInvalid", "the backup holds no active sealing key")
@@ -149,7 +150,7 @@ def _reseal(given: argparse.Namespace) -> int:
             after, count = reseal_text(before, ring, key) if "SealedSecret" in before else (before, 0)
         except UnicodeDecodeError:
             continue
-        except SyntaxRefused as error:
+        except RefusedSyntaxError as error:
             print(f"skipped  {path}  {error.message}", file=sys.stderr)
             continue
         except SealedError as error:

@@ -20,7 +20,7 @@ from controllers.api.resource import Manifest
 from controllers.runtime.pools import Pools
 from controllers.sops.errors import SealedError
 
-from .key_manager import KeyBook
+from .key_manager import SealingKeyManager
 from .metrics import SealedMeters
 from .unseal import check, reseal
 
@@ -56,7 +56,7 @@ class Rates:
 class SealedDoors:
     """Three handlers; `add` puts them on a server."""
 
-    def __init__(self, keys: KeyBook, pools: Pools, rates: Rates, meters: SealedMeters) -> None:
+    def __init__(self, keys: SealingKeyManager, pools: Pools, rates: Rates, meters: SealedMeters) -> None:
         self._keys, self._pools, self._rates, self._meters = keys, pools, rates, meters
 
     def add(self, route: Callable[[str, str, Handler], None]) -> None:

@@ -14,13 +14,13 @@ from typing import Any
 import yaml
 
 from controllers.api.resource import Manifest
-from controllers.sops.errors import SealedError, SyntaxRefused
-from controllers.sops.limits import Limits
+from controllers.sops.errors import RefusedSyntaxError, SealedError
+from controllers.sops.limits import SopsLimits
 
-from .keys import Ring, SealingKey
+from .keys import SealingKey, SealingKeys
 from .unseal import reseal
 
-_LIMITS = Limits()
+_LIMITS = SopsLimits()
 _BLOCK = re.compile(r"([|>][^\n]*\n\s*)\S.*?(\s*)\Z", re.S)
 
 
@@ -33,7 +33,7 @@ class Document:
 
 
 def documents_of(text: str) -> list[Document]:
-    """The SealedSecrets of a file. Raises SyntaxRefused; other kinds are passed over."""
+    """The SealedSecrets of a file. Raises RefusedSyntaxError; other kinds are passed over."""
     _LIMITS.check_size(text.encode())
     found = []
     try:
@@ -44,7 +44,7 @@ def documents_of(text: str) -> list[Document]:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        raise SyntaxRefused("SyntaxError", f"{line}not valid YAML") from None
+        raise RefusedSyntaxError("SyntaxError", f"{line}not valid YAML") from None
     for node, value in zip(nodes, values, strict=True):
         if isinstance(value, dict) and value.get("kind") == "SealedSecret" and _is_whole(value):
             found.append(Document(value, _items(node)))
@@ -86,7 +86,7 @@ def replaced(text: str, edits: list[tuple[tuple[int, int, str], str]]) -> str:
     return text
 
 
-def reseal_text(text: str, ring: Ring, key: SealingKey) -> tuple[str, int]:
+def reseal_text(text: str, ring: SealingKeys, key: SealingKey) -> tuple[str, int]:
     """The file with every item under `key`, and how many changed. Raises SealedError naming object and item."""
 
     def anew(document: Document) -> Mapping[str, str]:

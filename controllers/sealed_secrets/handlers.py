@@ -13,12 +13,12 @@ from controllers.runtime.conditions import SEALED_SECRETS as SEALED_STYLE
 from controllers.runtime.controller import Controller
 from controllers.runtime.kube import WatchEvent
 from controllers.runtime.manager import Manager
+from controllers.runtime.sandbox import no_core_dumps
 from controllers.sops.errors import SealedError
-from controllers.sops.service import no_core_dumps
 from controllers.sops.settings import DecryptionSettings, parse_cutoff
 
 from .endpoints import Rates, SealedDoors
-from .key_manager import KeyBook
+from .key_manager import SealingKeyManager
 from .metrics import KeyMeters, SealedMeters
 from .reconcile import SealedSecretReconciler
 from .target import LABEL, keys_of
@@ -31,14 +31,14 @@ def register(manager: Manager) -> None:
         _register(manager, manager.settings.group(DecryptionSettings))
 
 
-def _key_book(manager: Manager, knobs: DecryptionSettings, on_change: Callable[[], None]) -> KeyBook:
+def _key_book(manager: Manager, knobs: DecryptionSettings, on_change: Callable[[], None]) -> SealingKeyManager:
     def told(secret: Manifest, reason: str, message: str, warning: bool) -> None:
         manager.events.record(SECRETS, secret, reason=reason, message=message, warning=warning)
 
     def bad_key(secret: Manifest, error: SealedError) -> None:
         told(secret, "KeyInvalid", error.message, True)
 
-    return KeyBook(
+    return SealingKeyManager(
         manager.kube,
         manager.pools,
         knobs.key_namespace or manager.namespace,
@@ -82,7 +82,9 @@ def _register(manager: Manager, knobs: DecryptionSettings) -> None:
             controller.queue.add(key)
 
     manager.watch(SECRETS, on_secret, label_selector=f"{LABEL}=true")
-    manager.watch(SECRETS, lambda _: keys.changed(), label_selector=KeyBook.selector, namespace=keys.namespace)
+    manager.watch(
+        SECRETS, lambda _: keys.changed(), label_selector=SealingKeyManager.selector, namespace=keys.namespace
+    )
     manager.task("sealing keys", keys.follow, leader_only=False)
     manager.task("sealing key renewal", keys.renew)
 

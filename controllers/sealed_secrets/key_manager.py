@@ -26,8 +26,8 @@ from .keys import (
     KEY_PREFIX,
     TLS_TYPE,
     Learned,
-    Ring,
     SealingKey,
+    SealingKeys,
     generate_key,
     is_active,
     newest,
@@ -41,7 +41,7 @@ _CHECK = 3600.0
 _EXPIRES_SOON = timedelta(days=30)
 
 
-class KeyBook:
+class SealingKeyManager:
     """`ring` is the present ring (empty until the first read). `on_change` hears when it became another."""
 
     selector: ClassVar[str] = KEY_LABEL
@@ -62,7 +62,7 @@ class KeyBook:
         self._known: dict[tuple[str, str | None, str | None], SealingKey] = {}
         self.malformed = 0
         """Key Secrets that are no keys."""
-        self.ring = Ring([], learned=self._learned)
+        self.ring = SealingKeys([], learned=self._learned)
         self.loaded = asyncio.Event()
 
     def changed(self) -> None:
@@ -115,7 +115,7 @@ class KeyBook:
             if is_active(secret) and key.not_after - self._clock() < _EXPIRES_SOON:
                 self._on_told(secret, "KeyExpires", f"the sealing key expires at {key.not_after:%Y-%m-%d %H:%M}Z", True)
         before = self._picture()
-        self.ring, self.malformed = Ring(keys, learned=self._learned, retired=retired), malformed
+        self.ring, self.malformed = SealingKeys(keys, learned=self._learned, retired=retired), malformed
         first = not self.loaded.is_set()
         self.loaded.set()
         if first or before != self._picture():

@@ -159,7 +159,7 @@ class Opened:
     key: SealingKey
 
 
-class Ring:
+class SealingKeys:
     """The active keys, newest first, with what was learned of ciphertexts."""
 
     def __init__(

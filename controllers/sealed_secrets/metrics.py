@@ -10,7 +10,7 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from .key_manager import KeyBook
+from .key_manager import SealingKeyManager
 
 _UPSTREAM = "sealed_secrets_controller"
 
@@ -42,7 +42,7 @@ class KeyMeters(Collector):
     """
 
     def __init__(
-        self, keys: KeyBook, uses: Callable[[], Mapping[object, frozenset[str]]],
+        self, keys: SealingKeyManager, uses: Callable[[], Mapping[object, frozenset[str]]],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:  # fmt: skip
         self._keys, self._uses, self._clock = keys, uses, clock

@@ -19,7 +19,7 @@ from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.sops.errors import SealedError
 
-from .key_manager import KeyBook
+from .key_manager import SealingKeyManager
 from .metrics import SealedMeters
 from .target import FIELD_MANAGER, Refusal, decide, keys_of, marked, source_digest, untouched
 from .templates import render
@@ -41,7 +41,7 @@ class SealedSecretReconciler:
     """`known` gives the metadata of a Secret that our watch has seen; `refuse`: why a type may not be written."""
 
     def __init__(
-        self, kube: KubeClient, pools: Pools, keys: KeyBook, *, drafts: Callable[[], Drafts],
+        self, kube: KubeClient, pools: Pools, keys: SealingKeyManager, *, drafts: Callable[[], Drafts],
         known: Callable[[Key], Manifest | None], refuse: Callable[[str, str], str], meters: SealedMeters,
     ) -> None:  # fmt: skip
         self._meters = meters

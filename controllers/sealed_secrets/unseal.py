@@ -16,7 +16,7 @@ from controllers.api.resource import Manifest
 from controllers.sops.errors import SealedError
 
 from .ciphertext import ANNOTATION, Scope, scope_of, seal_item
-from .keys import Ring, SealingKey
+from .keys import SealingKey, SealingKeys
 
 MANAGED = f"{ANNOTATION}managed"
 PATCH = f"{ANNOTATION}patch"
@@ -34,7 +34,7 @@ class Unsealed:
     keys: Mapping[str, str]
 
 
-def unseal(sealed: Manifest, ring: Ring, render: Render, *, accept_v1_data: bool = True) -> Unsealed:
+def unseal(sealed: Manifest, ring: SealingKeys, render: Render, *, accept_v1_data: bool = True) -> Unsealed:
     """Raises SealedError whose message names each item that failed and why."""
     meta = sealed["metadata"]
     spec = sealed.get("spec") or {}
@@ -50,7 +50,7 @@ def unseal(sealed: Manifest, ring: Ring, render: Render, *, accept_v1_data: bool
     return Unsealed(_secret(sealed, template, data), keys)
 
 
-def check(sealed: Manifest, ring: Ring) -> Mapping[str, str]:
+def check(sealed: Manifest, ring: SealingKeys) -> Mapping[str, str]:
     """Do all items open? The fingerprints of the keys, by item. Raises SealedError as `unseal` does."""
     meta, spec = sealed["metadata"], sealed.get("spec") or {}
     label = scope_of(meta.get("annotations")).label(meta.get("namespace", ""), meta["name"])
@@ -61,7 +61,7 @@ def check(sealed: Manifest, ring: Ring) -> Mapping[str, str]:
 
 
 def _open_items(
-    sealed: Manifest, items: Mapping[str, Any], ring: Ring, label: bytes
+    sealed: Manifest, items: Mapping[str, Any], ring: SealingKeys, label: bytes
 ) -> tuple[dict[str, bytes], dict[str, str]]:
     opened: dict[str, bytes] = {}
     keys: dict[str, str] = {}
@@ -84,7 +84,7 @@ def _open_items(
     return opened, keys
 
 
-def diagnose(sealed: Manifest, text: str, ring: Ring) -> SealedError:
+def diagnose(sealed: Manifest, text: str, ring: SealingKeys) -> SealedError:
     """Why no key opens an item under its own label, found by trying what it may have been sealed for."""
     if not ring.keys:
         return SealedError("NoKey", "there is no active sealing key")
@@ -164,7 +164,7 @@ def owner_reference(sealed: Manifest) -> Manifest:
     }  # fmt: skip
 
 
-def _unseal_v1(sealed: Manifest, ring: Ring, label: bytes) -> Unsealed:
+def _unseal_v1(sealed: Manifest, ring: SealingKeys, label: bytes) -> Unsealed:
     """spec.data: one item that holds a whole Secret as JSON. Its name and namespace are not believed."""
     text = sealed["spec"]["data"]
     found = ring.open(text, label)
@@ -179,7 +179,7 @@ def _unseal_v1(sealed: Manifest, ring: Ring, label: bytes) -> Unsealed:
     return Unsealed(_secret(sealed, template, data), {"data": found.key.fingerprint})
 
 
-def reseal(sealed: Manifest, ring: Ring, key: SealingKey) -> Manifest:
+def reseal(sealed: Manifest, ring: SealingKeys, key: SealingKey) -> Manifest:
     """The SealedSecret with every item sealed anew under `key`; scope, template and all else as they were.
 
     Items that `key` opens already stay byte for byte: a re-seal of what is current is no change.

@@ -20,10 +20,10 @@ from pathlib import Path
 from controllers.runtime.sandbox import LIBRARIES, NETWORK, command
 
 from .decrypt import Decrypted, KeyPolicy, allow_every_key, decrypt
-from .errors import MetadataError, NeedsTool, SopsError, SyntaxRefused, ToolError
+from .errors import MetadataError, NeedsBinaryError, RefusedSyntaxError, SopsError, ToolError
 from .formats import read
-from .keys import Keyring
-from .limits import Limits
+from .keys import SopsKeys
+from .limits import SopsLimits
 from .metadata import Metadata, parse_metadata
 from .tree import Report
 
@@ -58,20 +58,20 @@ def find_sops(explicit: str = "") -> str:
 
 
 def decrypt_any(
-    data: bytes, form: str, keys: Keyring, *, policy: KeyPolicy = allow_every_key, limits: Limits | None = None,
+    data: bytes, form: str, keys: SopsKeys, *, policy: KeyPolicy = allow_every_key, limits: SopsLimits | None = None,
     sops: str | None = None, environment: Mapping[str, str] | None = None,
 ) -> Decrypted:  # fmt: skip
     """Our reader first; the binary for what it leaves. `sops` is the binary's path (None: look for it)."""
-    limits = limits or Limits()
+    limits = limits or SopsLimits()
     try:
         return decrypt(data, form, keys, policy=policy, limits=limits)
-    except NeedsTool as need:
+    except NeedsBinaryError as need:
         binary = find_sops() if sops is None else sops
         if not binary:
             raise ToolError("ToolMissing", f"{need.message}; it is not installed") from None
     try:
         metadata = parse_metadata(read(data, form, limits).section)
-    except NeedsTool:
+    except NeedsBinaryError:
         metadata = _odd_ini_metadata(data)
     for key in metadata.keys:
         # each must be allowed, for the binary tries them all by itself
@@ -86,7 +86,9 @@ def decrypt_any(
     }  # fmt: skip
     plain = run_sops(binary, data, form, env)
     if len(plain) > 4 * limits.size:
-        raise SyntaxRefused("TooLarge", f"the plaintext has {len(plain)} bytes; at most {4 * limits.size} are taken")
+        raise RefusedSyntaxError(
+            "TooLarge", f"the plaintext has {len(plain)} bytes; at most {4 * limits.size} are taken"
+        )
     used = tuple(f"{key.kind}:{key.identifier}" for key in metadata.keys)
     return Decrypted(plain, [], Report(fields=["(by the sops binary)"]), used, metadata)
 
@@ -99,7 +101,7 @@ def _odd_ini_metadata(data: bytes) -> Metadata:
     if _NETWORK_KEYS.search(data):
         raise MetadataError("UnsupportedFormat", "an INI file of this form is read with age and PGP keys only")
     _, _, tail = data.partition(b"[sops]")
-    return parse_metadata(read(b"[sops]" + tail, "ini", Limits()).section)
+    return parse_metadata(read(b"[sops]" + tail, "ini", SopsLimits()).section)
 
 
 def run_sops(binary: str, data: bytes, form: str, environment: Mapping[str, str]) -> bytes:

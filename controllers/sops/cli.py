@@ -15,13 +15,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from controllers.runtime.cli.files import files_below
+
 from .binary import decrypt_any
 from .creation_rules import CONFIG, CreationRule, drift, parse_rules, relative, rule_for
 from .decrypt import Decrypted
 from .errors import DecryptionError, SopsError
 from .formats import format_for_path, is_encrypted, read
-from .keys import Keyring
-from .limits import Limits
+from .keys import SopsKeys
+from .limits import SopsLimits
 from .local_keys import local_keyring
 from .metadata import MasterKey, Metadata, parse_metadata
 from .plaintext_scan import plaintext_secrets
@@ -67,36 +69,11 @@ def reported(name: str, work: Callable[[argparse.Namespace], int]) -> Callable[[
     return run
 
 
-def files_below(paths: Sequence[str]) -> Iterator[str]:
-    """Files named, and those below directories named, each once, in order. Raises OSError for a path that is none."""
-    seen: set[str] = set()
-    for path in paths:
-        if Path(path).is_file():
-            found: Iterator[str] = iter([path])
-        elif Path(path).is_dir():
-            found = _walk(path)
-        else:
-            raise FileNotFoundError(2, "no such file or directory", path)
-        for name in found:
-            if name not in seen:
-                seen.add(name)
-                yield name
-
-
-def _walk(top: str) -> Iterator[str]:
-    for directory, below, names in os.walk(top):
-        below[:] = sorted(name for name in below if name not in (".git", ".venv", "node_modules"))
-        for name in sorted(names):
-            path = os.path.join(directory, name)  # noqa: PTH118 - paths are printed as they were given
-            if not Path(path).is_symlink():
-                yield path
-
-
 @dataclass
 class Tree:
     """Reads files within the limits, and the nearest `.sops.yaml` of each."""
 
-    limits: Limits = field(default_factory=Limits)
+    limits: SopsLimits = field(default_factory=SopsLimits)
     _rules: dict[Path, tuple[Path, tuple[CreationRule, ...]] | None] = field(default_factory=dict)
 
     def data(self, path: str) -> bytes:
@@ -148,7 +125,7 @@ def _verify(given: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def verify_file(tree: Tree, path: str, data: bytes, form: str, keys: Keyring) -> dict[str, Any]:
+def verify_file(tree: Tree, path: str, data: bytes, form: str, keys: SopsKeys) -> dict[str, Any]:
     """The verdict on one file; no value is in it."""
     try:
         opened: Decrypted = decrypt_any(data, form, keys, limits=tree.limits)
@@ -234,5 +211,5 @@ def _guard(given: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
-def _keyring(given: argparse.Namespace) -> Keyring:
+def _keyring(given: argparse.Namespace) -> SopsKeys:
     return local_keyring(given.age_key_file, given.pgp_key_file, environ=os.environ)

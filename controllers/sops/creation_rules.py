@@ -16,7 +16,7 @@ import re2
 import yaml
 
 from .errors import MetadataError
-from .limits import Limits
+from .limits import SopsLimits
 from .metadata import RULES, Metadata
 from .yaml_tree import load_documents
 
@@ -37,7 +37,7 @@ class CreationRule:
 def parse_rules(data: bytes) -> tuple[CreationRule, ...]:
     """Raises MetadataError, SyntaxRefused."""
     try:
-        root = load_documents(data, Limits(size=1 << 20))[0]
+        root = load_documents(data, SopsLimits(size=1 << 20))[0]
     except yaml.YAMLError:
         raise MetadataError("MetadataInvalid", f"{CONFIG}: not valid YAML") from None
     listed = root.get("creation_rules")

@@ -3,8 +3,8 @@
     read the file → typed metadata → data key from the key groups → values → MAC → plaintext
 
 Native for YAML, JSON, dotenv, INI and binary files. What needs more (comment rules, INI's odd forms, key services that
-we do not speak) raises `NeedsTool`; `controllers.sops.binary` then runs the sops binary, if there is one. A failed
-MAC is final: there is no reading without it.
+we do not speak) raises `NeedsBinaryError`; `controllers.sops.binary` then runs the sops binary, if there is one. A
+failed MAC is final: there is no reading without it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .ciphertext import Timestamp
-from .errors import DataKeyError, NeedsTool, TreeError
+from .errors import DataKeyError, NeedsBinaryError, TreeError
 from .formats import Encrypted, read, write
-from .limits import Limits
+from .limits import SopsLimits
 from .metadata import MasterKey, Metadata, parse_metadata
 from .shamir import combine
 from .tree import Report, decrypt_documents
@@ -24,7 +24,7 @@ from .tree import Report, decrypt_documents
 DATA_KEY_BYTES = 32
 
 
-class KeyUnavailable(Exception):
+class KeyUnavailableError(Exception):
     """This key is not ours to use; the next one may be. The message names key and cause, no secret."""
 
 
@@ -32,7 +32,7 @@ class KeyService(Protocol):
     """Opens data keys. Blocking; called from a worker thread."""
 
     def open(self, key: MasterKey) -> bytes:
-        """The data key (or Shamir part) that `key.enc` holds. Raises KeyUnavailable."""
+        """The data key (or Shamir part) that `key.enc` holds. Raises KeyUnavailableError."""
 
     def native(self, kind: str) -> bool:
         """Is a key of this kind opened here (True), or only by the sops binary?"""
@@ -58,17 +58,17 @@ def allow_every_key(key: MasterKey) -> str:
 
 
 def decrypt(
-    data: bytes, form: str, keys: KeyService, *, policy: KeyPolicy = allow_every_key, limits: Limits | None = None
+    data: bytes, form: str, keys: KeyService, *, policy: KeyPolicy = allow_every_key, limits: SopsLimits | None = None
 ) -> Decrypted:
     """Decrypts and verifies a whole file of the format. Raises SopsError, its reason fit for a condition."""
-    encrypted = read(data, form, limits or Limits())
+    encrypted = read(data, form, limits or SopsLimits())
     return decrypt_read(encrypted, keys, policy=policy)
 
 
 def decrypt_read(encrypted: Encrypted, keys: KeyService, *, policy: KeyPolicy = allow_every_key) -> Decrypted:
     metadata = parse_metadata(encrypted.section)
     if metadata.needs_comments:
-        raise NeedsTool(f"sops.{metadata.rule}: rules on comments are read by the sops binary")
+        raise NeedsBinaryError(f"sops.{metadata.rule}: rules on comments are read by the sops binary")
     data_key, used = data_key_of(metadata, keys, policy)
     selector = (lambda path: True) if encrypted.form == "binary" else None
     documents, report = decrypt_documents(encrypted.documents, metadata, data_key, selector=selector)
@@ -104,7 +104,7 @@ def data_key_of(metadata: Metadata, keys: KeyService, policy: KeyPolicy) -> tupl
                 continue
             try:
                 parts.append(keys.open(key))
-            except KeyUnavailable as why:
+            except KeyUnavailableError as why:
                 refusals.append(f"{key.kind} {_label(key)}: {why}")
                 continue
             used.append(f"{key.kind}:{key.identifier}")
@@ -113,7 +113,9 @@ def data_key_of(metadata: Metadata, keys: KeyService, policy: KeyPolicy) -> tupl
             break
     if len(parts) < wanted:
         if foreign:
-            raise NeedsTool("no key of a kind that is read natively opens the data key: " + "; ".join(refusals[:8]))
+            raise NeedsBinaryError(
+                "no key of a kind that is read natively opens the data key: " + "; ".join(refusals[:8])
+            )
         raise DataKeyError("NoDataKey", "no key at hand opens the data key: " + "; ".join(refusals[:8]))
     data_key = combine(parts) if len(metadata.groups) > 1 else parts[0]
     if len(data_key) != DATA_KEY_BYTES:

@@ -22,8 +22,8 @@ from .binary import decrypt_any
 from .decrypt import Decrypted, KeyPolicy, allow_every_key, decrypt_object
 from .errors import SopsError
 from .formats import format_for_path, is_encrypted, read, write
-from .keys import Keyring
-from .limits import Limits
+from .keys import SopsKeys
+from .limits import SopsLimits
 from .plaintext_scan import plaintext_secrets
 
 SKIP_ANNOTATION = "kustomize.toolkit.fluxcd.io/decrypt"
@@ -73,11 +73,17 @@ class Decryptor:
     """
 
     def __init__(
-        self, keys: Keyring | None, *, policy: KeyPolicy = allow_every_key,
-        audit: Callable[[Audit], None] = lambda _: None, limits: Limits | None = None, sops: str | None = None,
+        self, keys: SopsKeys | None, *, policy: KeyPolicy = allow_every_key,
+        audit: Callable[[Audit], None] = lambda _: None, limits: SopsLimits | None = None, sops: str | None = None,
         owner: str = "", revision: str = "", plaintext: str = "allow",
     ) -> None:  # fmt: skip
-        self._keys, self._policy, self._audit, self._limits, self._sops = keys, policy, audit, limits or Limits(), sops
+        self._keys, self._policy, self._audit, self._limits, self._sops = (
+            keys,
+            policy,
+            audit,
+            limits or SopsLimits(),
+            sops,
+        )
         self._owner, self._revision, self._plaintext = owner, revision, plaintext
         self.warnings: list[str] = []
 

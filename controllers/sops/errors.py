@@ -1,7 +1,7 @@
 """What can go wrong when a file is decrypted. One tree, and no message of it holds a value or a byte of a key.
 
 SopsError(reason)                 reasons (CamelCase, for conditions):
-  SyntaxRefused                     SyntaxError, AliasRefused, DuplicateKey, TooLarge
+  RefusedSyntaxError                     SyntaxError, AliasRefused, DuplicateKey, TooLarge
   MetadataError                     MetadataInvalid, ConflictingRules, UnsupportedFormat
   DataKeyError                      NoDataKey, KeyRefused, ShamirFailed
   TreeError                         ValueInvalid, NotEncrypted, KeyNotString
@@ -32,7 +32,7 @@ class SopsError(DecryptionError):
         return found
 
 
-class SyntaxRefused(SopsError):
+class RefusedSyntaxError(SopsError):
     """The bytes are no file of the format, or of a form that an encrypted file never has."""
 
 
@@ -40,7 +40,7 @@ class MetadataError(SopsError):
     """The `sops` section is missing, incomplete or contradicts itself."""
 
 
-class NeedsTool(MetadataError):
+class NeedsBinaryError(MetadataError):
     """A sound file that our reader leaves to the sops binary."""
 
     def __init__(self, message: str) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .ciphertext import Comment, Timestamp, go_float
-from .errors import MetadataError, NeedsTool, SyntaxRefused
-from .limits import Limits
+from .errors import MetadataError, NeedsBinaryError, RefusedSyntaxError
+from .limits import SopsLimits
 from .metadata import unflatten
 from .tree import Entries
 from .yaml_tree import dump_documents, load_documents
@@ -52,8 +52,8 @@ class Encrypted:
     section: Any
 
 
-def read(data: bytes, form: str, limits: Limits) -> Encrypted:
-    """Raises SyntaxRefused for bytes that are no such file, MetadataError where the section is missing."""
+def read(data: bytes, form: str, limits: SopsLimits) -> Encrypted:
+    """Raises RefusedSyntaxError for bytes that are no such file, MetadataError where the section is missing."""
     limits.check_size(data)
     match form:
         case "yaml":
@@ -85,7 +85,7 @@ def write(documents: list[Any], form: str) -> bytes:
         case "binary":
             value = documents[0].get("data") if isinstance(documents[0], dict) else None
             if not isinstance(value, str | bytes):
-                raise SyntaxRefused("SyntaxError", "data: expected the text of a binary file, found none")
+                raise RefusedSyntaxError("SyntaxError", "data: expected the text of a binary file, found none")
             return value if isinstance(value, bytes) else value.encode()
         case "dotenv":
             return "".join(_env_line(key, value) for key, value in documents[0]).encode()
@@ -99,32 +99,32 @@ def _plain(value: Any) -> Any:
 # --- JSON ---
 
 
-def _json(data: bytes, limits: Limits) -> dict[str, Any]:
+def _json(data: bytes, limits: SopsLimits) -> dict[str, Any]:
     counter = _Counter(limits)
     try:
         value = json.loads(
             data.decode("utf-8-sig"), object_pairs_hook=counter.mapping, parse_constant=_no_constant, parse_int=_int
         )
     except UnicodeDecodeError:
-        raise SyntaxRefused("SyntaxError", "the file is not UTF-8 text") from None
+        raise RefusedSyntaxError("SyntaxError", "the file is not UTF-8 text") from None
     except json.JSONDecodeError as error:
-        raise SyntaxRefused("SyntaxError", f"line {error.lineno}: not valid JSON") from None
+        raise RefusedSyntaxError("SyntaxError", f"line {error.lineno}: not valid JSON") from None
     except RecursionError:
-        raise SyntaxRefused("TooLarge", "nested too deep") from None
+        raise RefusedSyntaxError("TooLarge", "nested too deep") from None
     if not isinstance(value, dict):
-        raise SyntaxRefused("SyntaxError", "expected an object at the top level")
+        raise RefusedSyntaxError("SyntaxError", "expected an object at the top level")
     counter.check(value)
     return value
 
 
 class _Counter:
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: SopsLimits) -> None:
         self._limits, self._nodes = limits, 0
 
     def mapping(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise SyntaxRefused("DuplicateKey", "a key stands twice in its object")
+            raise RefusedSyntaxError("DuplicateKey", "a key stands twice in its object")
         return found
 
     def check(self, root: Any) -> None:
@@ -133,18 +133,20 @@ class _Counter:
             value, depth = todo.pop()
             self._nodes += 1
             if self._nodes > self._limits.nodes or depth > self._limits.depth:
-                raise SyntaxRefused("TooLarge", f"more than {self._limits.nodes} nodes or {self._limits.depth} levels")
+                raise RefusedSyntaxError(
+                    "TooLarge", f"more than {self._limits.nodes} nodes or {self._limits.depth} levels"
+                )
             inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
             todo.extend((item, depth + 1) for item in inner)
 
 
 def _no_constant(text: str) -> Any:
-    raise SyntaxRefused("SyntaxError", f"{text} is not JSON")
+    raise RefusedSyntaxError("SyntaxError", f"{text} is not JSON")
 
 
 def _int(text: str) -> int | float:
     if len(text) > 400:
-        raise SyntaxRefused("TooLarge", "a number of more than 400 digits")
+        raise RefusedSyntaxError("TooLarge", "a number of more than 400 digits")
     value = int(text)
     return value if -(2**63) <= value < 2**63 else float(value)
 
@@ -162,12 +164,12 @@ def _dotenv(data: bytes) -> Encrypted:
             continue
         key, equals, value = line.partition("=")
         if not equals:
-            raise SyntaxRefused("SyntaxError", f"line {number}: expected KEY=VALUE")
+            raise RefusedSyntaxError("SyntaxError", f"line {number}: expected KEY=VALUE")
         value = value.replace("\\n", "\n")
         if key.startswith("sops_"):
             flat[key.removeprefix("sops_")] = value
         elif any(key == other for other, _ in entries):
-            raise SyntaxRefused("DuplicateKey", f"line {number}: the key stands twice in the file")
+            raise RefusedSyntaxError("DuplicateKey", f"line {number}: the key stands twice in the file")
         else:
             entries.append((key, value))
     return Encrypted("dotenv", [entries], _section(flat))
@@ -188,7 +190,7 @@ def _scalar_text(value: Any) -> str:
         case float():
             return go_float(value)
         case bytes():
-            raise SyntaxRefused("SyntaxError", "a value is not text: the format cannot hold it")
+            raise RefusedSyntaxError("SyntaxError", "a value is not text: the format cannot hold it")
         case Timestamp():
             return value.text
     return str(value)
@@ -198,7 +200,7 @@ def _section(flat: dict[str, str]) -> Any:
     if not flat:
         raise MetadataError("MetadataInvalid", "the file has no sops section: it is not encrypted by sops")
     if len(flat) > 4096:
-        raise SyntaxRefused("TooLarge", "sops: more than 4096 entries")
+        raise RefusedSyntaxError("TooLarge", "sops: more than 4096 entries")
     return unflatten(flat)
 
 
@@ -206,7 +208,7 @@ def _lines(data: bytes) -> list[str]:
     try:
         return data.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError:
-        raise SyntaxRefused("SyntaxError", "the file is not UTF-8 text") from None
+        raise RefusedSyntaxError("SyntaxError", "the file is not UTF-8 text") from None
 
 
 # --- INI ---
@@ -226,7 +228,7 @@ def _ini(data: bytes) -> Encrypted:
         elif line[0] == "[" and line[-1] == "]":
             name = line[1:-1].strip()
             if name in sections and name != "DEFAULT":
-                raise SyntaxRefused("DuplicateKey", f"line {number}: the section stands twice in the file")
+                raise RefusedSyntaxError("DuplicateKey", f"line {number}: the section stands twice in the file")
             current = sections.setdefault(name, Entries())
             current.extend(pending)
             pending = Entries()
@@ -235,7 +237,7 @@ def _ini(data: bytes) -> Encrypted:
             pending = Entries()
             key, value = _ini_entry(line, number, lines)
             if any(key == other for other, _ in current):
-                raise SyntaxRefused("DuplicateKey", f"line {number}: the key stands twice in its section")
+                raise RefusedSyntaxError("DuplicateKey", f"line {number}: the key stands twice in its section")
             current.append((key, value))
     flat = {str(key): str(value).replace("\\n", "\n") for key, value in sections.pop("sops", Entries())}
     tree = Entries((name, entries) for name, entries in sections.items() if entries or name != "DEFAULT")
@@ -246,17 +248,17 @@ def _ini_entry(line: str, number: int, lines: Any) -> tuple[str, str]:
     key, mark, value = re.match(r"([^=:]*)([=:]?)(.*)", line, re.S).groups()  # type: ignore[union-attr]
     key, value = key.strip(), value.strip()
     if not mark or not key or key[0] in "\"`'":
-        raise SyntaxRefused("SyntaxError", f"line {number}: expected key = value")
+        raise RefusedSyntaxError("SyntaxError", f"line {number}: expected key = value")
     if value.startswith('"""'):
         parts = [value[3:]]
         while not parts[-1].rstrip().endswith('"""'):
             following = next(lines, None)
             if following is None:
-                raise SyntaxRefused("SyntaxError", f'line {number}: the """ is never closed')
+                raise RefusedSyntaxError("SyntaxError", f'line {number}: the """ is never closed')
             parts.append(following[1])
         return key, "\n".join(parts).rstrip().removesuffix('"""')
     if value[:1] in "\"`'" or value.endswith("\\") or " #" in value or " ;" in value:
-        raise NeedsTool(f"line {number}: quotes, continuations and inline comments are read by the sops binary")
+        raise NeedsBinaryError(f"line {number}: quotes, continuations and inline comments are read by the sops binary")
     return key, value
 
 

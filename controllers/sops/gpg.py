@@ -16,7 +16,7 @@ from pathlib import Path
 from controllers.runtime.sandbox import LIBRARIES, command
 from controllers.runtime.sensitive import Sensitive
 
-from .decrypt import KeyUnavailable
+from .decrypt import KeyUnavailableError
 from .errors import SopsError
 
 _TIMEOUT = 20.0
@@ -42,10 +42,10 @@ class GpgHome:
             raise
 
     def decrypt(self, message: str) -> bytes:
-        """The data key of an armored message. Raises KeyUnavailable."""
+        """The data key of an armored message. Raises KeyUnavailableError."""
         done = self._run(["--decrypt"], message.encode())
         if done.returncode != 0 or not done.stdout:
-            raise KeyUnavailable("none of the PGP keys at hand opens it")
+            raise KeyUnavailableError("none of the PGP keys at hand opens it")
         return done.stdout
 
     def close(self) -> None:

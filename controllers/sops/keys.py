@@ -28,7 +28,7 @@ import yaml
 
 from controllers.runtime.sensitive import Sensitive
 
-from .decrypt import KeyUnavailable
+from .decrypt import KeyUnavailableError
 from .errors import SopsError
 from .gpg import GpgHome
 from .metadata import MasterKey
@@ -166,16 +166,16 @@ class KmsOpener(Protocol):
 
     @property
     def identity(self) -> str:
-        """Who asks: part of the cache key. Raises KeyUnavailable."""
+        """Who asks: part of the cache key. Raises KeyUnavailableError."""
 
     def with_keys(self, keys: AwsKeys) -> KmsOpener:
         """The same with static credentials, which win."""
 
     def tool_environment(self, arn: str) -> dict[str, str]:
-        """Credentials for the sops binary. Raises KeyUnavailable."""
+        """Credentials for the sops binary. Raises KeyUnavailableError."""
 
     def decrypt(self, *, arn: str, ciphertext: bytes, context: Mapping[str, str], role: str) -> bytes:
-        """Raises KeyUnavailable with the cause."""
+        """Raises KeyUnavailableError with the cause."""
 
 
 class DataKeyCache:
@@ -221,7 +221,7 @@ class DataKeyCache:
         return hashlib.sha256(text.encode()).hexdigest(), identity
 
 
-class Keyring:
+class SopsKeys:
     """A KeyService over key material; close it (or use `with`) to remove the gpg home."""
 
     def __init__(
@@ -240,7 +240,7 @@ class Keyring:
             if item.reveal().startswith(b"AGE-SECRET-KEY-1")
         ]
 
-    def __enter__(self) -> Keyring:
+    def __enter__(self) -> SopsKeys:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -258,7 +258,7 @@ class Keyring:
 
     def open(self, key: MasterKey) -> bytes:
         if len(key.enc) > _MAX_ENC:
-            raise KeyUnavailable(f"the encrypted data key is longer than {_MAX_ENC} characters")
+            raise KeyUnavailableError(f"the encrypted data key is longer than {_MAX_ENC} characters")
         self.last_identity = self.identity(key)
         identity = f"{self._fingerprint}/{self.last_identity}"
         if self._cache is not None and (known := self._cache.get(key, identity)):
@@ -271,42 +271,42 @@ class Keyring:
             case "kms":
                 opened = self._open_kms(key)
             case _:
-                raise KeyUnavailable("opened by the sops binary only")
+                raise KeyUnavailableError("opened by the sops binary only")
         if self._cache is not None:
             self._cache.put(key, identity, opened)
         return opened
 
     def identity(self, key: MasterKey) -> str:
-        """Whose credentials open it, beside the material. Raises KeyUnavailable."""
+        """Whose credentials open it, beside the material. Raises KeyUnavailableError."""
         return self._kms.identity if self._kms is not None and key.kind == "kms" else ""
 
     def _open_age(self, key: MasterKey) -> bytes:
         if not self._age:
-            raise KeyUnavailable("no age identity at hand")
+            raise KeyUnavailableError("no age identity at hand")
         match = _ARMOR.fullmatch(key.enc.strip())
         try:
             if match is None:
                 raise ValueError
             return bytes(pyrage.decrypt(base64.b64decode("".join(match[1].split()), validate=True), self._age))
         except (binascii.Error, ValueError):
-            raise KeyUnavailable("the encrypted data key is not an armored age file") from None
+            raise KeyUnavailableError("the encrypted data key is not an armored age file") from None
         except pyrage.DecryptError:
-            raise KeyUnavailable(f"none of {len(self._age)} identities at hand opens it") from None
+            raise KeyUnavailableError(f"none of {len(self._age)} identities at hand opens it") from None
 
     def _open_pgp(self, key: MasterKey) -> bytes:
         if not self._material.pgp:
-            raise KeyUnavailable("no PGP key at hand")
+            raise KeyUnavailableError("no PGP key at hand")
         if self._gpg is None:
             self._gpg = GpgHome(self._material.pgp, directory=self._directory)
         return self._gpg.decrypt(key.enc)
 
     def _open_kms(self, key: MasterKey) -> bytes:
         if self._kms is None:
-            raise KeyUnavailable("no AWS identity for KMS at hand")
+            raise KeyUnavailableError("no AWS identity for KMS at hand")
         try:
             ciphertext = base64.b64decode(key.enc, validate=True)
         except (binascii.Error, ValueError):
-            raise KeyUnavailable("the encrypted data key is not base64") from None
+            raise KeyUnavailableError("the encrypted data key is not base64") from None
         return self._kms.decrypt(arn=key.identifier, ciphertext=ciphertext, context=dict(key.context), role=key.role)
 
     def tool_environment(self, kinds: Collection[str], kms_arn: str = "") -> dict[str, str]:
@@ -317,7 +317,7 @@ class Keyring:
         if self._material.age:
             env["SOPS_AGE_KEY"] = "\n".join(item.reveal_text() for item in self._material.age)
         if "kms" in kinds and self._kms is not None:
-            with suppress(KeyUnavailable):
+            with suppress(KeyUnavailableError):
                 env |= self._kms.tool_environment(kms_arn)
         if self._material.pgp:
             if self._gpg is None:

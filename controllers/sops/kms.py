@@ -33,7 +33,7 @@ from controllers.aws.kms import Kms
 from controllers.runtime.kube import ApiError, KubeClient, NotFound
 from controllers.runtime.sensitive import Sensitive
 
-from .decrypt import KeyUnavailable
+from .decrypt import KeyUnavailableError
 from .keys import AwsKeys
 
 _ARN = re.compile(r"arn:aws[a-z0-9-]*:kms:([a-z0-9-]{3,40}):\d{12}:(?:key|alias)/[\w/:+=,.@-]{1,256}")
@@ -42,10 +42,10 @@ T = TypeVar("T")
 
 
 def region_of(arn: str) -> str:
-    """The region of a key's or alias's ARN. Raises KeyUnavailable."""
+    """The region of a key's or alias's ARN. Raises KeyUnavailableError."""
     match = _ARN.fullmatch(arn)
     if match is None:
-        raise KeyUnavailable("expected the ARN of a KMS key or alias: arn:aws:kms:REGION:ACCOUNT:key/…")
+        raise KeyUnavailableError("expected the ARN of a KMS key or alias: arn:aws:kms:REGION:ACCOUNT:key/…")
     return match[1]
 
 
@@ -94,7 +94,7 @@ class AwsKms:
         return "static keys" if found.static is not None else "controller"
 
     def decrypt(self, *, arn: str, ciphertext: bytes, context: Mapping[str, str], role: str) -> bytes:
-        """Raises KeyUnavailable with the cause."""
+        """Raises KeyUnavailableError with the cause."""
         region, identity = region_of(arn), self._as(role)
 
         async def call() -> Sensitive:
@@ -103,7 +103,7 @@ class AwsKms:
         try:
             return self._wait(call()).reveal()
         except (AwsError, ApiError) as error:  # ApiError: no token for the service account
-            raise KeyUnavailable(error.message) from None
+            raise KeyUnavailableError(error.message) from None
 
     def tool_environment(self, arn: str) -> dict[str, str]:
         """The same identity for the sops binary, as environment: it assumes a role of the file by itself."""
@@ -126,14 +126,14 @@ class AwsKms:
         try:
             return self._wait(call())
         except (AwsError, ApiError) as error:  # ApiError: no token for the service account
-            raise KeyUnavailable(error.message) from None
+            raise KeyUnavailableError(error.message) from None
 
     def _as(self, role: str) -> Identity:
         identity = self._identity()
         try:
             return replace(identity, chain=(RoleStep(role),)) if role else identity
         except ValueError:
-            raise KeyUnavailable("the file's role: expected arn:aws:iam::<12 digits>:role/<name>") from None
+            raise KeyUnavailableError("the file's role: expected arn:aws:iam::<12 digits>:role/<name>") from None
 
     def _identity(self) -> Identity:
         if self._found is None:
@@ -147,19 +147,19 @@ class AwsKms:
                 SERVICE_ACCOUNTS, self._account, self._namespace, metadata_only=True
             )  # fmt: skip
         except NotFound:
-            raise KeyUnavailable(f"{where} not found (spec.decryption.serviceAccountName)") from None
+            raise KeyUnavailableError(f"{where} not found (spec.decryption.serviceAccountName)") from None
         except ApiError as error:
-            raise KeyUnavailable(f"{where}: {error.message}") from None
+            raise KeyUnavailableError(f"{where}: {error.message}") from None
         role = (manifest["metadata"].get("annotations") or {}).get(ROLE_ANNOTATION) or ""
         if not role:
-            raise KeyUnavailable(f"{where} has no annotation {ROLE_ANNOTATION}")
+            raise KeyUnavailableError(f"{where} has no annotation {ROLE_ANNOTATION}")
         decision = self._access.policies.allowed(self._namespace, UseRole(role))
         if not decision.allowed:
-            raise KeyUnavailable(f"{where}: {decision.reason}")
+            raise KeyUnavailableError(f"{where}: {decision.reason}")
         try:
             return Identity(ServiceAccountIdentity(self._namespace, self._account, role))
         except ValueError as error:
-            raise KeyUnavailable(f"{where}: {error}") from None
+            raise KeyUnavailableError(f"{where}: {error}") from None
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -167,4 +167,4 @@ class AwsKms:
             return future.result(_TIMEOUT)
         except concurrent.futures.TimeoutError:
             future.cancel()
-            raise KeyUnavailable(f"AWS gave no answer within {_TIMEOUT:g} s") from None
+            raise KeyUnavailableError(f"AWS gave no answer within {_TIMEOUT:g} s") from None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .errors import SyntaxRefused
+from .errors import RefusedSyntaxError
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SopsLimits:
     size: int = 5 << 20
     """Bytes of a file (5 MiB, as Flux)."""
     nodes: int = 200_000
@@ -20,4 +20,4 @@ class Limits:
 
     def check_size(self, data: bytes) -> None:
         if len(data) > self.size:
-            raise SyntaxRefused("TooLarge", f"the file has {len(data)} bytes; at most {self.size} are read")
+            raise RefusedSyntaxError("TooLarge", f"the file has {len(data)} bytes; at most {self.size} are read")

@@ -13,9 +13,9 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .decrypt import KeyUnavailable
+from .decrypt import KeyUnavailableError
 from .errors import SopsError
-from .keys import AwsKeys, DataKeyCache, Keyring, parse_key_secret
+from .keys import AwsKeys, DataKeyCache, SopsKeys, parse_key_secret
 from .kms import region_of
 
 
@@ -39,7 +39,7 @@ class LocalKms:
                 CiphertextBlob=ciphertext, KeyId=arn, EncryptionContext=dict(context)
             )
         except (BotoCoreError, ClientError) as error:
-            raise KeyUnavailable(str(error).splitlines()[0][:300]) from None
+            raise KeyUnavailableError(str(error).splitlines()[0][:300]) from None
         return bytes(answer["Plaintext"])
 
     def _client(self, region: str, role: str) -> Any:
@@ -56,7 +56,7 @@ class LocalKms:
         return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
 
-def local_keyring(age_files: Iterable[str], pgp_files: Iterable[str], *, environ: Mapping[str, str]) -> Keyring:
+def local_keyring(age_files: Iterable[str], pgp_files: Iterable[str], *, environ: Mapping[str, str]) -> SopsKeys:
     """Raises SopsError, OSError for a file that was named and cannot be read."""
     data: dict[str, bytes] = {}
     for number, name in enumerate(age_files):
@@ -71,6 +71,6 @@ def local_keyring(age_files: Iterable[str], pgp_files: Iterable[str], *, environ
         if Path(named).is_file():
             data["keys.agekey"] = Path(named).read_bytes()
     try:
-        return Keyring(parse_key_secret(data), kms=LocalKms(), cache=DataKeyCache())
+        return SopsKeys(parse_key_secret(data), kms=LocalKms(), cache=DataKeyCache())
     except SopsError as error:
         raise SopsError(error.reason, error.message.replace("decryption Secret, key", "key file")) from None

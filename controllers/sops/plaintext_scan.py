@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from .ciphertext import is_envelope
-from .limits import Limits
+from .limits import SopsLimits
 
 PLAINTEXT_ANNOTATION = "sops.inhaul.dev/plaintext-secrets"
 """On a Namespace: allow, warn or refuse. On a Kustomization: the same, where it is stricter."""
@@ -45,9 +45,9 @@ def mode_of(setting: str, namespace: Mapping[str, Any], kustomization: Mapping[s
     return max(wanted, given[1] if given[1] in MODES else "allow", key=MODES.index)
 
 
-def plaintext_secrets(path: str, data: bytes, limits: Limits | None = None) -> list[Finding]:
+def plaintext_secrets(path: str, data: bytes, limits: SopsLimits | None = None) -> list[Finding]:
     """Every plaintext Secret of a YAML or JSON file."""
-    limits = limits or Limits()
+    limits = limits or SopsLimits()
     if not _KINDS.search(data) or len(data) > limits.size or not _is_manifest(path):
         return []
     found = []
@@ -66,7 +66,7 @@ def _is_manifest(path: str) -> bool:
     return path.endswith((".yaml", ".yml", ".json")) or path.rpartition("/")[2] in _KUSTOMIZATIONS
 
 
-def _documents(data: bytes, limits: Limits) -> Iterator[Any]:
+def _documents(data: bytes, limits: SopsLimits) -> Iterator[Any]:
     """Documents of a file whose events stay within the limits and hold no alias (a bomb would only be built here)."""
     text = data.decode("utf-8-sig")
     depth = 0

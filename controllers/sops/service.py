@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-import resource
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -19,6 +18,7 @@ from controllers.api.resource import Key
 from controllers.aws.identity import Identities
 from controllers.aws.settings import AwsSettings
 from controllers.runtime.manager import Manager
+from controllers.runtime.sandbox import no_core_dumps
 
 from .decrypt import KeyPolicy
 from .decryptor import Audit
@@ -78,9 +78,3 @@ class SopsService:
         self._count.labels(entry.form, entry.reason or "ok").inc()
         level = logging.WARNING if entry.reason else logging.INFO
         log.log(level, "%s", entry.line(), extra={"audit": entry.fields_of_line()})
-
-
-def no_core_dumps() -> None:
-    """A core of this process would hold data keys. The limit is for good: no right brings it back."""
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

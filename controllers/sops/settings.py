@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import ClassVar
 
-from controllers.runtime.settings import SettingsError, knob
+from controllers.runtime.settings import SettingsError, setting
 
 
 def parse_cutoff(text: str) -> datetime | None:
@@ -25,25 +25,27 @@ def parse_cutoff(text: str) -> datetime | None:
 @dataclass(frozen=True, slots=True)
 class DecryptionSettings:
     prefix: ClassVar[str] = "decryption"
-    key_namespace: str = knob("", "namespace of the sealing keys; empty: our own")
-    key_renew_days: float = knob(30.0, "days after which a new sealing key is made; 0 makes none but the first")
-    key_bits: int = knob(4096, "bits of new sealing keys; upstream's 4096, 2048 is quicker for tests")
-    key_order: str = knob(
+    key_namespace: str = setting("", "namespace of the sealing keys; empty: our own")
+    key_renew_days: float = setting(30.0, "days after which a new sealing key is made; 0 makes none but the first")
+    key_bits: int = setting(4096, "bits of new sealing keys; upstream's 4096, 2048 is quicker for tests")
+    key_order: str = setting(
         "CertNotBefore", "which key is the newest", choices=("CertNotBefore", "SecretCreationTimestamp")
     )
-    key_cutoff_time: str = knob("", "make a new key where the newest is older than this: RFC 1123, or ISO 8601")
-    calls_per_second: float = knob(2.0, "calls a caller may make of each of /v1/verify, /v1/rotate, /v1/cert.pem")
-    old_key_days: float = knob(90.0, "age of a sealing key from which objects that it sealed are told as overdue")
+    key_cutoff_time: str = setting("", "make a new key where the newest is older than this: RFC 1123, or ISO 8601")
+    calls_per_second: float = setting(2.0, "calls a caller may make of each of /v1/verify, /v1/rotate, /v1/cert.pem")
+    old_key_days: float = setting(90.0, "age of a sealing key from which objects that it sealed are told as overdue")
 
 
 @dataclass(frozen=True, slots=True)
 class SopsSettings:
     prefix: ClassVar[str] = "sops"
-    age_secret: str = knob("", "Secret in our own namespace whose *.agekey entries open files without secretRef")
-    service_account: str = knob("", "service account for AWS KMS of Kustomizations that name none; empty: our own role")
-    cache_keys: int = knob(1024, "data keys kept in memory")
-    cache_seconds: float = knob(600.0, "seconds a data key is kept; a revoked KMS grant works on that long")
-    plaintext: str = knob(
+    age_secret: str = setting("", "Secret in our own namespace whose *.agekey entries open files without secretRef")
+    service_account: str = setting(
+        "", "service account for AWS KMS of Kustomizations that name none; empty: our own role"
+    )
+    cache_keys: int = setting(1024, "data keys kept in memory")
+    cache_seconds: float = setting(600.0, "seconds a data key is kept; a revoked KMS grant works on that long")
+    plaintext: str = setting(
         "allow", "plaintext Secrets in Git; a namespace's annotation sops.inhaul.dev/plaintext-secrets wins",
         choices=("allow", "warn", "refuse"),
     )  # fmt: skip

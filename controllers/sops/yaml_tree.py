@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from .ciphertext import Timestamp
-from .errors import SyntaxRefused, TreeError
-from .limits import Limits
+from .errors import RefusedSyntaxError, TreeError
+from .limits import SopsLimits
 
 _SPECIAL: dict[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -52,7 +52,7 @@ def resolve_plain(text: str) -> Any:
 
 def _integer(sign: str, digits: str, text: str) -> Any:
     if len(digits) > _MAX_DIGITS:
-        raise SyntaxRefused("TooLarge", f"a number of more than {_MAX_DIGITS} digits")
+        raise RefusedSyntaxError("TooLarge", f"a number of more than {_MAX_DIGITS} digits")
     low = digits.lower()
     if low.startswith(("0x", "0b", "0o")):
         value = int(low, 0)
@@ -86,29 +86,29 @@ def _timestamp(text: str) -> Timestamp | None:
     return Timestamp(text, moment.strftime("%Y-%m-%dT%H:%M:%S") + nanos + offset)
 
 
-def load_documents(data: bytes, limits: Limits) -> list[Any]:
-    """All documents of a file; each root must be a mapping. Raises SyntaxRefused with line and cause."""
+def load_documents(data: bytes, limits: SopsLimits) -> list[Any]:
+    """All documents of a file; each root must be a mapping. Raises RefusedSyntaxError with line and cause."""
     limits.check_size(data)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise SyntaxRefused("SyntaxError", "the file is not UTF-8 text") from None
+        raise RefusedSyntaxError("SyntaxError", "the file is not UTF-8 text") from None
     try:
         documents = _Builder(limits).read(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        raise SyntaxRefused("SyntaxError", f"{line}not valid YAML") from None
+        raise RefusedSyntaxError("SyntaxError", f"{line}not valid YAML") from None
     except RecursionError:
-        raise SyntaxRefused("TooLarge", "nested too deep") from None
+        raise RefusedSyntaxError("TooLarge", "nested too deep") from None
     for document in documents:
         if not isinstance(document, dict):
-            raise SyntaxRefused("SyntaxError", "expected a mapping at the top level of each document")
+            raise RefusedSyntaxError("SyntaxError", "expected a mapping at the top level of each document")
     return documents
 
 
 class _Builder:
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: SopsLimits) -> None:
         self._limits = limits
         self._nodes = 0
 
@@ -118,7 +118,7 @@ class _Builder:
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if len(documents) >= self._limits.documents:
-                    raise SyntaxRefused("TooLarge", f"more than {self._limits.documents} documents")
+                    raise RefusedSyntaxError("TooLarge", f"more than {self._limits.documents} documents")
                 documents.append(self._node(next(events), events, 0))
         return [document for document in documents if document is not None] or [{}]
 
@@ -126,11 +126,13 @@ class _Builder:
         line = event.start_mark.line + 1
         self._nodes += 1
         if self._nodes > self._limits.nodes or depth > self._limits.depth:
-            raise SyntaxRefused(
+            raise RefusedSyntaxError(
                 "TooLarge", f"line {line}: more than {self._limits.nodes} nodes or {self._limits.depth} levels"
             )
         if isinstance(event, yaml.AliasEvent) or event.anchor:
-            raise SyntaxRefused("AliasRefused", f"line {line}: an encrypted file has no anchors and aliases; refused")
+            raise RefusedSyntaxError(
+                "AliasRefused", f"line {line}: an encrypted file has no anchors and aliases; refused"
+            )
         if isinstance(event, yaml.ScalarEvent):
             return _scalar(event)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -148,7 +150,7 @@ class _Builder:
             if not isinstance(key, str):
                 raise TreeError("KeyNotString", f"line {line}: expected a text as key, found another type")
             if key in mapping:
-                raise SyntaxRefused("DuplicateKey", f"line {line}: the key stands twice in its mapping")
+                raise RefusedSyntaxError("DuplicateKey", f"line {line}: the key stands twice in its mapping")
             mapping[key] = self._node(next(events), events, depth + 1)
         return mapping
 

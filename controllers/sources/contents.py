@@ -18,9 +18,9 @@ from controllers.api.source import GitInclude, GitRepositorySpec
 from controllers.git.objects import clean_path
 from controllers.git.process import Remote
 from controllers.git.refs import HEADS, TAGS, target
-from controllers.kustomization.watch.affected import Reads, changed_directories
 from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady, Stalled
+from controllers.sources.tree import Reads, changed_directories
 
 from . import submodules
 from .listing import Listing, below, mounted, tree_of

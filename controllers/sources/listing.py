@@ -10,8 +10,8 @@ import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from controllers.git.errors import Refused, TooLarge
-from controllers.lang.gitignore import TooManyPatterns, selected
+from controllers.git.errors import RefusedError, TooLarge
+from controllers.lang.gitignore import TooManyPatternsError, selected
 
 from .tree import Node, Tree
 
@@ -46,9 +46,9 @@ def below(listing: Listing, sparse: tuple[str, ...]) -> Listing:
 def mounted(base: Listing, at: str, other: Listing, *, start: str = "", what: str) -> Listing:
     """`base` with the part `start` of `other` at a path of its own. Raises Refused, TooLarge."""
     if at in base.nodes or any(path.startswith(f"{at}/") for path in base.nodes):
-        raise Refused(f"{what}: {at!r} exists in the repository")
+        raise RefusedError(f"{what}: {at!r} exists in the repository")
     if any(at.startswith(f"{path}/") for path in base.nodes):
-        raise Refused(f"{what}: {at!r} is below a file of the repository")
+        raise RefusedError(f"{what}: {at!r} is below a file of the repository")
 
     def moved(path: str) -> str | None:
         if not start:
@@ -59,7 +59,7 @@ def mounted(base: Listing, at: str, other: Listing, *, start: str = "", what: st
 
     origin = {new: path for path in other.nodes if (new := moved(path)) is not None}
     if start and not origin:
-        raise Refused(f"{what}: {start!r} is not in the included repository")
+        raise RefusedError(f"{what}: {start!r} is not in the included repository")
     nodes = {**base.nodes, **{new: other.nodes[path] for new, path in origin.items()}}
     if len(nodes) > MAX_NODES:
         raise TooLarge(f"{what}: more than {MAX_NODES} files together")
@@ -83,7 +83,7 @@ def tree_of(listing: Listing, ignore: str | None) -> Tree:
     """What belongs to the source. Raises TooLarge for patterns without end."""
     try:
         matcher = selected(listing.ignores, ignore)
-    except TooManyPatterns as error:
+    except TooManyPatternsError as error:
         raise TooLarge(str(error)) from None
     nodes = {path: node for path, node in listing.nodes.items() if not matcher.ignores(path)}
     return Tree(nodes, listing.reader, {path: text for path, text in listing.known.items() if path in nodes})

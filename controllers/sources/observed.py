@@ -15,7 +15,7 @@ DEFAULT_BRANCH = "master"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RequestedRef:
     """What to look up: `kind` is commit, name, semver, tag or branch. `branch` goes with a commit and may be ""."""
 
     kind: str
@@ -38,13 +38,13 @@ class Wanted:
                 return ""
 
 
-def wanted(ref: Mapping[str, Any] | None) -> Wanted:
+def wanted(ref: Mapping[str, Any] | None) -> RequestedRef:
     """The reference that wins: commit, then name, semver, tag, branch; the default branch where nothing is said."""
     ref = ref or {}
     for kind in ("commit", "name", "semver", "tag", "branch"):
         if value := str(ref.get(kind) or ""):
-            return Wanted(kind, value, str(ref.get("branch") or "") if kind == "commit" else "")
-    return Wanted("branch", DEFAULT_BRANCH)
+            return RequestedRef(kind, value, str(ref.get("branch") or "") if kind == "commit" else "")
+    return RequestedRef("branch", DEFAULT_BRANCH)
 
 
 def content_changed(manifest: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]] = ()) -> bool:

@@ -14,25 +14,25 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from controllers.api.base import parse
-from controllers.api.core import SECRETS
+from controllers.api.core import SECRETS, secret_data
 from controllers.api.duration import parse_duration
-from controllers.api.kustomize import KUSTOMIZATIONS
+from controllers.api.meta import annotations_of
 from controllers.api.resource import Key, Manifest
 from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
-from controllers.api.tenancy import Decision, ReadGit, Request
+from controllers.api.tenancy import ReadGit
 from controllers.git.auth import ANONYMOUS, GitAuth
-from controllers.git.errors import GitError, Refused
+from controllers.git.errors import GitError, RefusedError
 from controllers.git.github_app import GithubApps, is_app
 from controllers.git.objects import CommitInfo
 from controllers.git.process import Remote, check_url
-from controllers.git.refs import Found, Target, target
-from controllers.git.verify import Unverified, Verifier
-from controllers.kustomization.build.inputs import secret_bytes
-from controllers.kustomization.objects.labels import annotations_of
+from controllers.git.refs import Found, RefTarget, target
+from controllers.git.verify import UnverifiedError, Verifier
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
-from controllers.runtime.egress import EgressDenied
+from controllers.runtime.egress import EgressDeniedError
+from controllers.runtime.finalizers import drop_finalizer
 from controllers.runtime.kube import ApiError, KubeClient, NotFound
+from controllers.runtime.policies import Policies
 from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT
@@ -42,19 +42,17 @@ from . import submodules
 from .contents import UNAVAILABLE, Contents
 from .repositories import GitSources, artifact_of, is_address, proxy_of, remote_of
 from .revision import short_message
-from .verification import BadMode, BadTag, check_mode
+from .verification import InvalidModeError, InvalidTagError, check_mode
 
-FINALIZER = "finalizers.fluxcd.io"
 VERIFIED = "SourceVerified"
 _CONDITIONS = {
-    Unverified.reason: VERIFIED, BadTag.reason: VERIFIED, "VerificationError": VERIFIED, BadMode.reason: VERIFIED,
+    UnverifiedError.reason: VERIFIED,
+    InvalidTagError.reason: VERIFIED,
+    InvalidModeError.reason: VERIFIED,
+    "VerificationError": VERIFIED,
     UNAVAILABLE: UNAVAILABLE,
-}  # fmt: skip
+}
 """Condition that says what failed, by reason; FetchFailed for all others."""
-
-
-class Policies(Protocol):
-    def allowed(self, namespace: str, request: Request) -> Decision: ...
 
 
 class Egress(Protocol):
@@ -166,7 +164,7 @@ class GitReconciler:
             return ()
         try:
             return await self._egress.addresses(url, schemes=schemes)
-        except EgressDenied as error:  # a name that does not resolve may do so later
+        except EgressDeniedError as error:  # a name that does not resolve may do so later
             raise NotReady("URLInvalid", f"{field}: {error}") from None
 
     def _app(self, secret: Mapping[str, bytes] | None, spec: GitRepositorySpec) -> GitAuth:
@@ -220,7 +218,7 @@ class GitReconciler:
             verifier = Verifier(data)
         except NotReady as error:
             raise NotReady("VerificationError", error.message) from None
-        except Refused as error:
+        except RefusedError as error:
             raise NotReady("VerificationError", f"spec.verify.secretRef: {error.message}") from None
         said = await self._pools.run("git", self._sources.verify, remote, found, verifier, spec.verify.mode)
         draft.condition(VERIFIED, "True", "Succeeded", said)
@@ -272,7 +270,7 @@ class GitReconciler:
         namespace = manifest["metadata"].get("namespace") or ""
         where = f"{field}: Secret {namespace}/{name}"
         try:
-            return secret_bytes(await self._kube.get(SECRETS, name, namespace))
+            return secret_data(await self._kube.get(SECRETS, name, namespace))
         except NotFound:
             raise NotReady("AuthenticationFailed", f"{where} not found") from None
         except ApiError as error:
@@ -282,11 +280,11 @@ class GitReconciler:
 
     async def _release(self, draft: Draft, manifest: Manifest) -> None:
         """A GitRepository owns nothing outside its mirror: a finalizer that upstream left is taken off."""
-        draft.written_by_hand = True
-        await drop_finalizer(self._kube, manifest)
+        draft.skip_status = True
+        await drop_finalizer(self._kube, GIT_REPOSITORIES, manifest)
 
 
-def _asked(wanted: Target) -> str:
+def _asked(wanted: RefTarget) -> str:
     """What a TenantPolicy is asked for: a branch by its name, all else by its full reference or tag."""
     match wanted.kind:
         case "commit":
@@ -295,32 +293,3 @@ def _asked(wanted: Target) -> str:
             return wanted.value
         case _:
             return f"refs/tags/{wanted.value}"
-
-
-async def drop_finalizer(kube: KubeClient, manifest: Manifest) -> None:
-    """Takes our finalizer off exactly this object."""
-    await _set_finalizers(kube, manifest, [each for each in _finalizers(manifest) if each != FINALIZER])
-
-
-async def add_finalizer(kube: KubeClient, manifest: Manifest) -> Manifest | None:
-    """Puts our finalizer on exactly this object; the object as it is then, None where nothing was written."""
-    if FINALIZER in _finalizers(manifest):
-        return None
-    return await _set_finalizers(kube, manifest, [*_finalizers(manifest), FINALIZER])
-
-
-def _finalizers(manifest: Manifest) -> list[str]:
-    return list(manifest["metadata"].get("finalizers") or ())
-
-
-async def _set_finalizers(kube: KubeClient, manifest: Manifest, wanted: list[str]) -> Manifest | None:
-    """A merge patch with uid and resourceVersion: a server-side apply would re-create a deleted object."""
-    if wanted == _finalizers(manifest):
-        return None
-    meta = manifest["metadata"]
-    kind = KUSTOMIZATIONS if manifest["kind"] == KUSTOMIZATIONS.kind else GIT_REPOSITORIES
-    body = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"], "finalizers": wanted}}
-    try:
-        return await kube.patch(kind, meta["name"], meta.get("namespace") or "", body=body)
-    except NotFound:
-        return None

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from controllers.api.core import SECRETS
+from controllers.api.core import SECRETS, secret_data
+from controllers.api.inhaul import PREFIX
 from controllers.api.resource import Key, Manifest
 from controllers.api.source import GitRepositorySpec
 from controllers.git import GitAuth, GitError, Remote
 from controllers.git.auth import is_app
 from controllers.git.github_app import GithubApps
-from controllers.image_automation.policy.annotations import PREFIX
-from controllers.image_automation.tags.registries import secret_data
-from controllers.runtime.egress import Egress, EgressDenied
+from controllers.runtime.egress import Egress, EgressDeniedError
 from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.result import NotReady
 
@@ -32,7 +31,7 @@ class Remotes:
         """`timeout` in seconds, of one Git operation. Raises NotReady."""
         try:
             addresses = await self._egress.addresses(source.url)
-        except EgressDenied as error:
+        except EgressDeniedError as error:
             raise NotReady("SourceManagerFailed", f"spec.url of GitRepository {source_key}: {error}") from None
         remote = Remote(source.url, timeout=timeout, addresses=addresses)
         if source.secret_ref is None:

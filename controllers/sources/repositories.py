@@ -15,17 +15,17 @@ from threading import Lock
 from urllib.parse import quote, urlsplit
 
 from controllers.api.duration import parse_duration
+from controllers.api.kustomize import NAMES
 from controllers.api.resource import Manifest
 from controllers.api.source import GitRepositorySpec
 from controllers.git.auth import ANONYMOUS, GitAuth
-from controllers.git.errors import NotFound, Refused, TooLarge
+from controllers.git.errors import NotFound, RefusedError, TooLarge
 from controllers.git.mirrors import Mirrors
 from controllers.git.objects import GITLINK, MAX_TOTAL, CommitInfo, TreeEntry
 from controllers.git.process import Remote
-from controllers.git.refs import HEADS, Found, Target
+from controllers.git.refs import HEADS, Found, RefTarget
 from controllers.git.verify import Verifier
-from controllers.kustomization.build.kustomization_file import NAMES
-from controllers.lang.gitignore import FILE, TooManyPatterns, parse_file
+from controllers.lang.gitignore import FILE, TooManyPatternsError, parse_file
 from controllers.runtime.sensitive import Sensitive
 
 from . import revision, submodules
@@ -60,7 +60,7 @@ class GitSources:
         self._busy: dict[tuple[str, ...], Lock] = {}
         self._guard = Lock()
 
-    def look(self, remote: Remote, target: Target, known: str) -> Looked:
+    def look(self, remote: Remote, target: RefTarget, known: str) -> Looked:
         """Asks the host what `target` is; fetches only where that is not the revision `known`."""
         with self._mirrors.use(remote) as mirror:
             found = mirror.resolve(target)
@@ -87,7 +87,7 @@ class GitSources:
         with self._mirrors.use(remote) as mirror:
             if ref.startswith(HEADS):
                 mirror.fetch_on(Found(commit, ref))
-            elif mirror.resolve(Target("name", ref)).commit != commit:
+            elif mirror.resolve(RefTarget("name", ref)).commit != commit:
                 raise NotFound(f"commit {commit} is not what {ref} means")
         self._vouch(remote, text, ref)
 
@@ -204,8 +204,8 @@ def remote_of(spec: GitRepositorySpec, secret: Mapping[str, bytes] | None) -> Re
     """Where a GitRepository is and how to log in; its own patterns are looked at too. Raises Refused."""
     try:
         parse_file(spec.ignore or "")
-    except TooManyPatterns as error:
-        raise Refused(f"spec.ignore: {error}") from None
+    except TooManyPatternsError as error:
+        raise RefusedError(f"spec.ignore: {error}") from None
     auth = GitAuth.from_secret(secret, spec.url) if secret is not None else ANONYMOUS
     return Remote(spec.url, auth, timeout=parse_duration(spec.timeout))
 
@@ -220,7 +220,7 @@ def proxy_of(secret: Mapping[str, bytes], url: str) -> Sensitive:
     """The proxy's URL, with its login, out of a Secret: `address`, `username`, `password`. Raises Refused."""
     where = "spec.proxySecretRef: Secret key"
     if urlsplit(url).scheme != "https":
-        raise Refused("spec.proxySecretRef: a proxy is served for https, expected an https URL in spec.url")
+        raise RefusedError("spec.proxySecretRef: a proxy is served for https, expected an https URL in spec.url")
     address = secret.get("address", b"").decode("utf-8", "replace").strip()
     try:
         parts = urlsplit(address)
@@ -229,7 +229,7 @@ def proxy_of(secret: Mapping[str, bytes], url: str) -> Sensitive:
         parts, host, port = urlsplit(""), "", None
     plain = not (parts.username or parts.password or parts.query or parts.fragment) and parts.path in ("", "/")
     if parts.scheme not in ("http", "https") or not host or not plain or not address.isascii() or " " in address:
-        raise Refused(f"{where} address: expected http://HOST:PORT or https://HOST:PORT")
+        raise RefusedError(f"{where} address: expected http://HOST:PORT or https://HOST:PORT")
     login = ""
     if secret.get("username") or secret.get("password"):
         login = ":".join(quote(secret.get(name, b""), safe="") for name in ("username", "password")) + "@"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
-from controllers.git.errors import Refused
+from controllers.git.errors import RefusedError
 from controllers.git.objects import clean_path
 from controllers.git.process import check_url
 
@@ -24,7 +24,7 @@ _VALUE = re.compile(r"([A-Za-z][A-Za-z0-9-]*)\s*=\s*(.*)")
 def urls_of(text: bytes) -> dict[str, str]:
     """Path → URL as it stands in `.gitmodules`. Raises Refused."""
     if len(text) > MAX_BYTES:
-        raise Refused(f"{FILE}: found {len(text)} bytes, expected at most {MAX_BYTES}")
+        raise RefusedError(f"{FILE}: found {len(text)} bytes, expected at most {MAX_BYTES}")
     sections: list[dict[str, str]] = []
     current: dict[str, str] = {}
     for line in text.decode("utf-8", "replace").splitlines():
@@ -37,7 +37,7 @@ def urls_of(text: bytes) -> dict[str, str]:
                 sections.append(current)
         elif value := _VALUE.fullmatch(stripped):
             if value[2].endswith("\\"):
-                raise Refused(f"{FILE}: found a value over several lines, expected one line each")
+                raise RefusedError(f"{FILE}: found a value over several lines, expected one line each")
             current[value[1].lower()] = _unquoted(value[2])
     found: dict[str, str] = {}
     for section in sections:
@@ -64,7 +64,7 @@ def resolve(url: str, parent: str) -> str:
             continue
         if step == "..":
             if not path:
-                raise Refused(f"{FILE}: url {url[:200]!r} leads out of the host")
+                raise RefusedError(f"{FILE}: url {url[:200]!r} leads out of the host")
             path.pop()
         else:
             path.append(step)
@@ -75,13 +75,13 @@ def check(path: str, url: str, parent: str, hosts: Collection[str]) -> str:
     """The URL to fetch a submodule from. Raises Refused for one that may not be asked, naming path and cause."""
     try:
         found = check_url(resolve(url, parent))
-    except Refused as error:
+    except RefusedError as error:
         text = error.message.replace("spec.url", "url")
-        raise Refused(f"submodule {path!r}: {text}") from None
+        raise RefusedError(f"submodule {path!r}: {text}") from None
     host = (urlsplit(found).hostname or "").lower()
     own = (urlsplit(parent).hostname or "").lower()
     if host != own and host not in hosts:
-        raise Refused(
+        raise RefusedError(
             f"submodule {path!r}: host {host} is not allowed, expected {own} or one of --kustomization-submodule-hosts"
         )
     return found

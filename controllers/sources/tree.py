@@ -16,7 +16,7 @@ from functools import cached_property
 MAX_LINKS = 40
 
 
-class BadPath(ValueError):
+class InvalidPathError(ValueError):
     """A path that leads nowhere or out of the tree. The message names it."""
 
 
@@ -49,17 +49,17 @@ class Tree:
         return frozenset(found)
 
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
-        """Contents of files, each read once. Raises BadPath for what is no file."""
+        """Contents of files, each read once. Raises InvalidPathError for what is no file."""
         wanted = list(paths)
         if missing := [path for path in wanted if path not in self._contents]:
             for path in missing:
                 if path not in self.nodes:
-                    raise BadPath(f"{path}: no such file")
+                    raise InvalidPathError(f"{path}: no such file")
             self._contents.update(self.reader(missing))
         return {path: self._contents[path] for path in wanted}
 
     def resolve(self, path: str, *, base: str = "") -> str:
-        """The real path of a file or directory; `path` is relative to the directory `base`. Raises BadPath."""
+        """The real path of a file or directory; `path` is relative to the directory `base`. Raises InvalidPathError."""
         done: list[str] = [part for part in base.split("/") if part]
         todo = _parts(path)
         links = 0
@@ -67,7 +67,7 @@ class Tree:
             part = todo.pop(0)
             if part == "..":
                 if not done:
-                    raise BadPath(f"{path}: leads out of the source")
+                    raise InvalidPathError(f"{path}: leads out of the source")
                 done.pop()
                 continue
             at = "/".join([*done, part])
@@ -75,14 +75,14 @@ class Tree:
             if node is not None and node.link:
                 links += 1
                 if links > MAX_LINKS:
-                    raise BadPath(f"{path}: more than {MAX_LINKS} symbolic links")
+                    raise InvalidPathError(f"{path}: more than {MAX_LINKS} symbolic links")
                 target = self.read([at])[at].decode("utf-8", "replace")
                 if target.startswith("/"):
-                    raise BadPath(f"{path}: a symbolic link to an absolute path leads out of the source")
+                    raise InvalidPathError(f"{path}: a symbolic link to an absolute path leads out of the source")
                 todo = [*_parts(target), *todo]
                 continue
             if at not in self.directories and (node is None or any(each != ".." for each in todo)):
-                raise BadPath(f"{path}: no such file or directory")
+                raise InvalidPathError(f"{path}: no such file or directory")
             done.append(part)
         return "/".join(done)
 
@@ -117,3 +117,20 @@ def of_files(files: Mapping[str, bytes]) -> Tree:
     """A tree in memory: ids are the contents' hashes."""
     nodes = {path: Node(hashlib.sha256(content).hexdigest(), size=len(content)) for path, content in files.items()}
     return Tree(nodes, lambda paths: {path: files[path] for path in paths})
+
+
+Reads = frozenset[str]
+"""Directories, from the root of a tree, that a render reads something of; "" is the root."""
+
+
+def changed_directories(before: Mapping[str, Node], after: Mapping[str, Node]) -> Reads:
+    """Every directory with a difference somewhere below it: files that came, went, or have other content."""
+    found: set[str] = set()
+    for path in before.keys() | after.keys():
+        if before.get(path) == after.get(path):
+            continue
+        parent = path.rpartition("/")[0]
+        while parent not in found:
+            found.add(parent)
+            parent = parent.rpartition("/")[0]
+    return frozenset(found)

@@ -6,7 +6,7 @@ render here to the byte as it does upstream. Pure: no I/O, no clock and no rando
 
 from .builtins import BUILTINS
 from .chance import Chance
-from .errors import BudgetExceeded, ExecutionError, FunctionError, ParseError, TemplateError
+from .errors import BudgetExceededError, ExecutionError, FunctionError, ParseError, TemplateError
 from .evaluator import Budget
 from .registry import Function, FunctionSet
 from .sets import EXTERNAL_SECRETS, SPRIG, with_chance
@@ -19,7 +19,7 @@ __all__ = [
     "NOTHING",
     "SPRIG",
     "Budget",
-    "BudgetExceeded",
+    "BudgetExceededError",
     "Chance",
     "ExecutionError",
     "Function",

@@ -3,7 +3,7 @@
     TemplateError              base; carries template name, line, column, the place and the cause
     ├── ParseError             the text is no template
     ├── ExecutionError         the text is one, but this data cannot go through it
-    └── BudgetExceeded         it would have taken too many steps, bytes or levels
+    └── BudgetExceededError         it would have taken too many steps, bytes or levels
 
     FunctionError              raised by a template function; the evaluator turns it into an ExecutionError
 
@@ -48,5 +48,5 @@ class ExecutionError(TemplateError):
     """The template failed on this data."""
 
 
-class BudgetExceeded(ExecutionError):
+class BudgetExceededError(ExecutionError):
     """The template would use more than it was given."""

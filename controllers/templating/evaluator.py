@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from . import nodes as n
-from .errors import BudgetExceeded, ExecutionError, FunctionError
+from .errors import BudgetExceededError, ExecutionError, FunctionError
 from .goformat import display
 from .registry import TYPE_OF_LETTER, Function, FunctionSet, fits
 from .values import NOTHING, Struct, Value, sorted_items, truth, type_name
@@ -28,11 +28,11 @@ class Budget:
     """Units of about ten milliseconds for functions that are slow by design: keys, bcrypt, scrypt."""
 
 
-class _Break(Exception):
+class _BreakError(Exception):
     pass
 
 
-class _Continue(Exception):
+class _ContinueError(Exception):
     pass
 
 
@@ -75,7 +75,7 @@ class Evaluator:
             self.variables = [("$", data)]
             self.walk(data, self.templates[self.name])
         except RecursionError:
-            raise self.error("nested too deeply", BudgetExceeded) from None
+            raise self.error("nested too deeply", BudgetExceededError) from None
         return "".join(self.out)
 
     # --- errors and budget
@@ -92,22 +92,22 @@ class Evaluator:
     def spend(self, steps: int = 1) -> None:
         self.steps += steps
         if self.steps > self.budget.steps:
-            raise self.error(f"template takes more than {self.budget.steps} steps", BudgetExceeded)
+            raise self.error(f"template takes more than {self.budget.steps} steps", BudgetExceededError)
 
     def spend_heavy(self, function: Function, arguments: list[Value]) -> None:
         self.heavy += function.cost_of(arguments)
         if self.heavy > self.budget.heavy:
-            raise self.error(f"{function.name} is slow, and was called too often in one template", BudgetExceeded)
+            raise self.error(f"{function.name} is slow, and was called too often in one template", BudgetExceededError)
 
     def enter(self) -> None:
         self.depth += 1
         if self.depth > self.budget.depth:
-            raise self.error(f"nested more than {self.budget.depth} levels deep", BudgetExceeded)
+            raise self.error(f"nested more than {self.budget.depth} levels deep", BudgetExceededError)
 
     def write(self, text: str) -> None:
         self.size += len(text)
         if self.size > self.budget.output:
-            raise self.error(f"output exceeds {self.budget.output} characters", BudgetExceeded)
+            raise self.error(f"output exceeds {self.budget.output} characters", BudgetExceededError)
         self.out.append(text)
 
     # --- nodes
@@ -130,7 +130,7 @@ class Evaluator:
             elif isinstance(node, n.Call):
                 self.template(dot, node)
             elif isinstance(node, n.Jump):
-                raise _Break if node.kind == "break" else _Continue
+                raise _BreakError if node.kind == "break" else _ContinueError
         self.depth -= 1
 
     def show(self, node: n.Action, value: Value) -> None:
@@ -160,9 +160,9 @@ class Evaluator:
                 self.assign(variable.names[0], given)
             try:
                 self.walk(item, node.body)
-            except _Continue:
+            except _ContinueError:
                 self.depth = depth
-            except _Break:
+            except _BreakError:
                 self.depth = depth
                 break
             finally:
@@ -367,7 +367,7 @@ class Evaluator:
         if isinstance(result, str | bytes | list | tuple | dict):
             self.spend(len(result) // 64)
             if len(result) > self.budget.output:
-                raise self.error(f"result of {function.name} exceeds {self.budget.output} bytes", BudgetExceeded)
+                raise self.error(f"result of {function.name} exceeds {self.budget.output} bytes", BudgetExceededError)
         return result
 
     def argument(self, dot: Value, node: n.Node, letter: str) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from controllers.lang.semver import Constraint, InvalidConstraint, InvalidVersion, Version, parse_version
+from controllers.lang.semver import Constraint, InvalidConstraintError, InvalidVersionError, Version, parse_version
 
 from .errors import FunctionError
 from .registry import Function, functions
@@ -88,14 +88,14 @@ def _parsed(text: str) -> Version:
     """The text may be data, so it is not repeated."""
     try:
         return parse_version(text)
-    except InvalidVersion:
+    except InvalidVersionError:
         raise FunctionError("invalid semantic version") from None
 
 
 def _compare(constraint: str, version: str) -> bool:
     try:
         return Constraint.parse(constraint).check(_parsed(version))
-    except InvalidConstraint:
+    except InvalidConstraintError:
         raise FunctionError("improper constraint") from None
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from controllers.kustomization.build import render
-from controllers.kustomization.build.kustomization_file import BadSource
+from controllers.kustomization.build.kustomization_file import InvalidSourceError
 from controllers.kustomization.build.render import render_files
 from controllers.kustomization.health import cel_evaluator as expressions
 from controllers.kustomization.health.cel_evaluator import Evaluator
@@ -16,7 +16,7 @@ from controllers.kustomization.health.expressions import ExpressionError, Health
 from controllers.lang import envsubst as substitution
 from controllers.lang import gitignore as sourceignore
 from controllers.lang.envsubst import SubstitutionError, substitute
-from controllers.lang.yaml_load import BadYaml, Limits, load_all
+from controllers.lang.yaml_load import InvalidYamlError, YamlLimits, load_all
 from controllers.runtime.settings import WorkerSettings
 from controllers.runtime.worker import HeavyWorker
 from tests.attacks import attack
@@ -28,7 +28,7 @@ ALIASES = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d}\n"
 
 
-def yaml(title: str, text: str, tight: Limits) -> object:
+def yaml(title: str, text: str, tight: YamlLimits) -> object:
     return pytest.param(
         text, tight, marks=attack(AREA, title, guard="yamlload.py: Limits", without="higher limits: it is read")
     )
@@ -37,16 +37,16 @@ def yaml(title: str, text: str, tight: Limits) -> object:
 @pytest.mark.parametrize(
     ("text", "tight"),
     [
-        yaml("YAML aliases that unfold", ALIASES, Limits(nodes=50_000)),
-        yaml("YAML nested without end", "[" * 90 + "]" * 90, Limits(depth=50)),
-        yaml("YAML of more bytes than a file may have", "a: " + "x" * 5000, Limits(bytes=4000)),
-        yaml("YAML of documents without end", "---\na: 1\n" * 30, Limits(documents=20)),
+        yaml("YAML aliases that unfold", ALIASES, YamlLimits(nodes=50_000)),
+        yaml("YAML nested without end", "[" * 90 + "]" * 90, YamlLimits(depth=50)),
+        yaml("YAML of more bytes than a file may have", "a: " + "x" * 5000, YamlLimits(bytes=4000)),
+        yaml("YAML of documents without end", "---\na: 1\n" * 30, YamlLimits(documents=20)),
     ],
 )
-def test_yaml_beyond_a_limit_is_refused(text: str, tight: Limits) -> None:
-    with pytest.raises(BadYaml):
+def test_yaml_beyond_a_limit_is_refused(text: str, tight: YamlLimits) -> None:
+    with pytest.raises(InvalidYamlError):
         load_all(text, limits=tight)
-    assert load_all(text, limits=Limits(nodes=10_000_000))
+    assert load_all(text, limits=YamlLimits(nodes=10_000_000))
 
 
 NESTED = "${A:=" * 20 + "x" + "}" * 20
@@ -113,7 +113,7 @@ def test_a_regular_expression_is_linear() -> None:
         without="a higher limit: all are matched against every file")  # fmt: skip
 def test_patterns_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "".join(f"*{at}\n" for at in range(3000))
-    with pytest.raises(sourceignore.TooManyPatterns):
+    with pytest.raises(sourceignore.TooManyPatternsError):
         sourceignore.selected({}, text)
     monkeypatch.setattr(sourceignore, "MAX_PATTERNS", 10_000)
     assert sourceignore.selected({}, text).ignores("a/x2999")
@@ -123,7 +123,7 @@ def test_patterns_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
 def test_objects_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"a.yaml": "---\n".join(CONFIG % at for at in range(30)).encode()}
     monkeypatch.setattr(render, "MAX_OBJECTS", 20)
-    with pytest.raises(BadSource, match="30 objects"):
+    with pytest.raises(InvalidSourceError, match="30 objects"):
         render_files(files, "", {})
     monkeypatch.undo()
     assert len(render_files(files, "", {})) == 30

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from controllers.kustomization.build.kustomize import KustomizeFailed, build
+from controllers.kustomization.build.kustomize import KustomizeError, build
 from controllers.runtime.sandbox import command, powers
 
 PYTHON = sys.executable
@@ -37,14 +37,14 @@ def kustomization(text: str) -> dict[str, bytes]:
 def test_a_build_past_the_read_set_opens_no_file_outside(text: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("found=stolen\n")
-    with pytest.raises(KustomizeFailed, match="permission denied") as caught:
+    with pytest.raises(KustomizeError, match="permission denied") as caught:
         build(kustomization(text.format(file=secret)), "app")
     assert "stolen" not in str(caught.value)
 
 
 @needs_landlock
 def test_the_environment_of_the_controller_is_not_read_through_proc() -> None:
-    with pytest.raises(KustomizeFailed, match="permission denied"):
+    with pytest.raises(KustomizeError, match="permission denied"):
         build(kustomization("configMapGenerator: [{name: x, files: ['k=/proc/self/environ']}]"), "app")
 
 

@@ -18,11 +18,11 @@ from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
 from controllers.api.resource import Manifest
 from controllers.api.secret_stores import AWSProvider
 from controllers.external_secrets.fetch import stores
-from controllers.external_secrets.fetch.stores import StoreProblem, served_provider, session_tags
+from controllers.external_secrets.fetch.stores import StoreError, served_provider, session_tags
 from controllers.external_secrets.target import template as templates
-from controllers.external_secrets.target.template import Engine, Rendered, Source, render
+from controllers.external_secrets.target.template import Engine, Rendered, TemplateSource, render
 from controllers.external_secrets.values.entries import StoreRef
-from controllers.external_secrets.values.errors import TemplateProblem
+from controllers.external_secrets.values.errors import TargetTemplateError
 from controllers.templating import EXTERNAL_SECRETS, StringMap, Template, TemplateError
 from controllers.templating.evaluator import Budget
 from controllers.templating.registry import functions
@@ -177,7 +177,7 @@ async def test_a_tenant_gets_nothing_of_another_and_would_without_the_guard(benc
 @pytest.mark.parametrize("region", ["@169.254.169.254/#", "x@169.254.169.254:80/latest/?", "169.254.169.254/", ""])
 def test_a_region_is_no_address(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = store("aws", {"aws": {"service": "SecretsManager", "region": region}})
-    with pytest.raises(StoreProblem, match="expected one as eu-west-1"):
+    with pytest.raises(StoreError, match="expected one as eu-west-1"):
         served_provider(manifest)
     if "@" in region:
         monkeypatch.setattr(stores, "check_region", lambda region, where: None)
@@ -198,7 +198,7 @@ def test_a_store_may_not_forge_who_asks(field: str, monkeypatch: pytest.MonkeyPa
     )
     given = {"service": "SecretsManager", "region": "eu-west-1", "sessionTagsPolicy": "Custom", field: forged}
     provider, ref = AWSProvider.model_validate(given), StoreRef("SecretStore", "aws")
-    with pytest.raises(StoreProblem, match="session tag esoNamespace says who asks"):
+    with pytest.raises(StoreError, match="session tag esoNamespace says who asks"):
         session_tags(NAMESPACE, ref, provider)
     assert session_tags(VICTIM, ref, provider)["esoNamespace"] == VICTIM, "the truth may be said"
     monkeypatch.setattr(stores, "AUTOMATIC_TAGS", ())
@@ -210,7 +210,7 @@ def test_a_store_may_not_forge_who_asks(field: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("call", ['env "AWS_SECRET_ACCESS_KEY"', 'expandenv "$HOME"', 'getHostByName "x"'])
 def test_a_template_has_no_way_out(call: str) -> None:
     name, text = call.split()[0], f"{{{{ {call} }}}}"
-    with pytest.raises(TemplateProblem, match=f'function "{name}" not defined'):
+    with pytest.raises(TargetTemplateError, match=f'function "{name}" not defined'):
         render({"data": {"x": text}}, {}, engine=Engine())
     leaky = Engine(EXTERNAL_SECRETS | functions({name: ("s", lambda text: f"leaked {text}")}))
     assert render({"data": {"x": text}}, {}, engine=leaky).data["x"].startswith(b"leaked ")
@@ -229,7 +229,7 @@ def test_a_template_has_no_way_out(call: str) -> None:
     ids=["steps", "output", "depth"],
 )  # fmt: skip
 def test_a_bomb_in_a_template_is_refused(bomb: str, large: Budget) -> None:
-    with pytest.raises(TemplateProblem, match="unable to execute template"):
+    with pytest.raises(TargetTemplateError, match="unable to execute template"):
         render({"data": {"x": bomb}}, {}, engine=Engine())
     parsed = Template.parse(bomb, name="x", functions=EXTERNAL_SECRETS)
     with pytest.raises(TemplateError):
@@ -241,7 +241,7 @@ def test_a_bomb_in_a_template_is_refused(bomb: str, large: Budget) -> None:
         without="a higher limit: it is made")  # fmt: skip
 def test_a_secret_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = {"data": {str(at): '{{ repeat 200000 "x" }}' for at in range(6)}}
-    with pytest.raises(TemplateProblem, match="would exceed"):
+    with pytest.raises(TargetTemplateError, match="would exceed"):
         render(spec, {}, engine=Engine())
     monkeypatch.setattr(templates, "MAX_SECRET", 2 << 20)
     assert len(render(spec, {}, engine=Engine()).data) == 6
@@ -255,6 +255,6 @@ def test_aliases_in_rendered_yaml_are_refused() -> None:
     text = "a: &a [x, x]\n" + "".join(
         f"{chr(98 + at)}: &{chr(98 + at)} [*{chr(97 + at)}, *{chr(97 + at)}]\n" for at in range(9)
     )
-    with pytest.raises(TemplateProblem, match="did not render to YAML"):
-        Engine().apply(Source({"x": text}, "KeysAndValues"), {}, Rendered())
+    with pytest.raises(TargetTemplateError, match="did not render to YAML"):
+        Engine().apply(TemplateSource({"x": text}, "KeysAndValues"), {}, Rendered())
     assert str(yaml.safe_load(text)).count("x") > 1000

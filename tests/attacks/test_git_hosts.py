@@ -25,10 +25,10 @@ from controllers.git import (
     Git,
     GitAuth,
     GitError,
-    Limits,
     Mirrors,
     NotFound,
-    Refused,
+    ProcessLimits,
+    RefusedError,
     Remote,
     Timeout,
     TooLarge,
@@ -109,7 +109,7 @@ async def test_a_redirect_carries_no_credentials_to_another_host(
             authority=authority,
         )
         async with liar.running():
-            with pytest.raises(Refused, match="redirects elsewhere"):
+            with pytest.raises(RefusedError, match="redirects elsewhere"):
                 await call(refs_of, liar.remote(), tmp_path / "a")
             assert liar.seen and not thief.seen
             monkeypatch.setitem(process._CONFIG, "http.followRedirects", "true")
@@ -155,7 +155,7 @@ async def test_the_host_key_is_looked_up_under_the_name_and_not_under_the_addres
 )
 async def test_no_repository_is_at_a_metadata_or_loopback_address(monkeypatch: pytest.MonkeyPatch) -> None:
     for url in ("https://169.254.169.254/latest", "ssh://git@[::ffff:169.254.169.254]/x", "https://127.0.0.1/r.git"):
-        with pytest.raises(egress.EgressDenied):
+        with pytest.raises(egress.EgressDeniedError):
             await egress.Egress().addresses(url)
     assert await egress.Egress(EgressSettings(allow_loopback=True)).addresses("https://127.0.0.1/r.git")
     monkeypatch.setattr(egress, "check_address", lambda address, settings: "")
@@ -217,7 +217,7 @@ async def test_a_repository_beyond_the_limit_is_cut(host: Host, tmp_path: Path) 
     await host.server.commit("fleet", {"big": os.urandom(3 << 20)})
 
     def fetched(size: int) -> str:
-        git = Git(limits=Limits(file_size=size))
+        git = Git(limits=ProcessLimits(file_size=size))
         with Mirrors(tmp_path / str(size), git=git).use(host.https()) as mirror:
             return mirror.fetch_ref("refs/heads/main")
 
@@ -262,7 +262,7 @@ def test_what_inflates_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     plain(*fast, "gc", "-q", cwd=other)
     pack = next((other / ".git" / "objects" / "pack").glob("*.pack")).read_bytes()
     assert len(pack) < 2 << 20
-    tight = Git(limits=Limits(memory=80 << 20))
+    tight = Git(limits=ProcessLimits(memory=80 << 20))
 
     def indexed(name: str) -> bytes:
         directory = tmp_path / name

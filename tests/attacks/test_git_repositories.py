@@ -15,8 +15,8 @@ from threading import Thread
 import pytest
 
 from controllers.api.source import GitRef
-from controllers.git import Git, GitError, Mirrors, Refused, Remote, mirrors, objects, process, target
-from controllers.git.errors import BrokenRepository
+from controllers.git import Git, GitError, Mirrors, RefusedError, Remote, mirrors, objects, process, target
+from controllers.git.errors import BrokenRepositoryError
 from controllers.git.process import _environment
 from controllers.runtime.sandbox import powers
 from tests.attacks import attack
@@ -35,7 +35,7 @@ needs_landlock = pytest.mark.skipif(powers().landlock < 4, reason="this kernel h
 def test_a_repository_on_our_own_disk_is_not_read(tmp_path: Path) -> None:
     other = repository(tmp_path / "other", {"key": MARK})
     remote = Remote(f"file://{other}/.git")
-    with pytest.raises(Refused, match="protocol 'file'"):
+    with pytest.raises(RefusedError, match="protocol 'file'"):
         refs_of(remote, tmp_path / "m")
     assert "refs/heads/main" in refs_of(remote, tmp_path / "m", Git(protocols=frozenset({"file"})))
 
@@ -49,11 +49,11 @@ def test_a_repository_on_our_own_disk_is_not_read(tmp_path: Path) -> None:
 def test_a_transport_that_is_a_command_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evil, mark = program(tmp_path)
     url = f"ext::{evil}"
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         refs_of(Remote(url), tmp_path / "m")
     monkeypatch.setattr(process, "check_url", lambda url, protocols: url)  # the second guard stands alone
     monkeypatch.setattr(mirrors, "check_url", lambda url, protocols: url)
-    with pytest.raises(Refused, match="not allowed"):
+    with pytest.raises(RefusedError, match="not allowed"):
         refs_of(Remote(url), tmp_path / "m")
     assert not mark.exists()
     with pytest.raises(GitError):
@@ -71,7 +71,7 @@ def test_a_reference_is_never_an_option(tmp_path: Path) -> None:
     evil, mark = program(tmp_path)
     option = f"--upload-pack={evil}"
     for ref in (GitRef(branch=option), GitRef(tag=option), GitRef(name=option)):
-        with pytest.raises(Refused):
+        with pytest.raises(RefusedError):
             target(ref)
     other = repository(tmp_path / "other", {"a": "b"})
     with Mirrors(tmp_path / "m", git=Git(protocols=frozenset({"file"}))).use(Remote(f"file://{other}")) as mirror:
@@ -89,7 +89,7 @@ def test_a_reference_is_never_an_option(tmp_path: Path) -> None:
 )
 def test_a_host_is_never_an_option_of_ssh(tmp_path: Path) -> None:
     evil, mark = program(tmp_path)
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         process.check_url(f"ssh://-oProxyCommand={evil}/x")
     argv = ["ssh", "-F", "/dev/null", f"-oProxyCommand={evil}", "host.invalid"]
     subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
@@ -104,7 +104,7 @@ def test_a_host_is_never_an_option_of_ssh(tmp_path: Path) -> None:
 )
 def test_a_url_with_a_password_is_refused_and_not_repeated(tmp_path: Path) -> None:
     url = "https://u:hidden-value@127.0.0.1:1/x.git"
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RefusedError) as caught:
         refs_of(Remote(url), tmp_path / "m")
     assert "hidden-value" not in str(caught.value)
     assert "127.0.0.1" in plain("ls-remote", url, cwd=tmp_path).stderr
@@ -241,7 +241,7 @@ def test_a_link_out_of_the_tree_is_not_written(tmp_path: Path, monkeypatch: pyte
     plain("add", "-A", cwd=other), plain("commit", "-qm", "y", cwd=other)
     with Mirrors(tmp_path / "m", git=Git(protocols=frozenset({"file"}))).use(Remote(f"file://{other}")) as mirror:
         commit = mirror.fetch_ref("refs/heads/main")
-        with pytest.raises(Refused, match="leads out"):
+        with pytest.raises(RefusedError, match="leads out"):
             mirror.objects.export(commit, None, tmp_path / "out")
         assert not (tmp_path / "out").exists()
         monkeypatch.setattr(objects, "_check_link", lambda path, content: None)
@@ -283,7 +283,7 @@ def test_a_name_that_is_a_way_out_is_refused(tmp_path: Path, monkeypatch: pytest
     other, commit = tree_with(name, tmp_path / "other")
     with Mirrors(tmp_path / "m", git=Git(protocols=frozenset({"file"}))).use(Remote(f"file://{other}")) as mirror:
         mirror.fetch_ref("refs/heads/main")
-        with pytest.raises(BrokenRepository, match="no checkout may have"):
+        with pytest.raises(BrokenRepositoryError, match="no checkout may have"):
             mirror.objects.list_tree(commit)
         monkeypatch.setattr(objects, "_entry", unchecked)
         (tmp_path / "deep").mkdir()

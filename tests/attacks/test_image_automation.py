@@ -17,12 +17,12 @@ from controllers.git import (
     GitError,
     Mirror,
     NewCommit,
-    Refused,
+    RefusedError,
     commit_tree,
     parse_refspec,
 )
 from controllers.git import objects as git_objects
-from controllers.image_automation.commit.push_config import BadPushConfig, push_config
+from controllers.image_automation.commit.push_config import InvalidPushConfigError, push_config
 from controllers.image_automation.commit.setters import edit_file
 from tests.attacks import attack
 from tests.attacks.gitting import plain, program
@@ -103,7 +103,7 @@ def test_a_right_to_read_is_none_to_write() -> None:
 )  # fmt: skip
 def test_update_path_stays_inside(host: Host, path: str) -> None:
     outcome = host.visit(job(path))
-    assert isinstance(outcome.error, Refused) and "path" in str(outcome.error)
+    assert isinstance(outcome.error, RefusedError) and "path" in str(outcome.error)
     there = Path(os.path.normpath(host.work / path))
     assert not there.is_relative_to(host.work) or ".git" in str(there.relative_to(host.work)).lower()
 
@@ -129,7 +129,7 @@ def test_a_symlinked_file_is_not_written_through(host: Host) -> None:
     assert "1.0.0" in host.read("other/secret.yaml")
     with host.mirror() as mirror:
         tip = mirror.fetch_ref("refs/heads/main")
-        with pytest.raises(Refused, match="symlink"):
+        with pytest.raises(RefusedError, match="symlink"):
             commit_tree(mirror.objects, NewCommit(tip, {"apps/link.yaml": b"x"}, "m", BOT, NOW))
     (host.work / "apps/link.yaml").write_text("x")
     assert (host.work / "other/secret.yaml").read_text() == "x"
@@ -144,7 +144,7 @@ def test_a_symlinked_directory_is_not_written_through(host: Host) -> None:
     assert "1.0.0" in host.read("other/secret.yaml")
     with host.mirror() as mirror:
         tip = mirror.fetch_ref("refs/heads/main")
-        with pytest.raises(Refused, match="symlinks are not followed"):
+        with pytest.raises(RefusedError, match="symlinks are not followed"):
             commit_tree(mirror.objects, NewCommit(tip, {"apps/dir/secret.yaml": b"x"}, "m", BOT, NOW))
     (host.work / "apps/dir/secret.yaml").write_text("x")
     assert (host.work / "other/secret.yaml").read_text() == "x"
@@ -188,7 +188,7 @@ def spec(**push: Any) -> tuple[Any, Any]:
 )  # fmt: skip
 def test_a_branch_is_no_option(host: Host, branch: str) -> None:
     evil, mark = program(host.tmp)
-    with pytest.raises(BadPushConfig):
+    with pytest.raises(InvalidPushConfigError):
         push_config(*spec(branch=branch.format(evil)))
     verb = ["ls-remote"] if "upload" in branch else ["push"]
     plain(*verb, branch.format(evil), f"{host.work}", *(["main"] if "receive" in branch else []), cwd=host.work)
@@ -210,9 +210,9 @@ def test_a_branch_is_no_option(host: Host, branch: str) -> None:
     ],
 )  # fmt: skip
 def test_a_refspec_neither_forces_nor_deletes_nor_spreads(host: Host, refspec: str, works: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         parse_refspec(refspec)
-    with pytest.raises(BadPushConfig):
+    with pytest.raises(InvalidPushConfigError):
         push_config(*spec(refspec=refspec))
     bare = host.tmp / "bare.git"
     plain("clone", "-q", "--bare", str(host.work), str(bare), cwd=host.tmp)
@@ -235,7 +235,7 @@ def test_a_refspec_neither_forces_nor_deletes_nor_spreads(host: Host, refspec: s
         without="commits that nobody made here are pushed")  # fmt: skip
 def test_a_refspec_pushes_only_the_commit_that_was_made(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(CONFIG, refspec=("refs/inhaul/wanted", "refs/heads/review"))
-    with pytest.raises(Refused, match="expected HEAD"):
+    with pytest.raises(RefusedError, match="expected HEAD"):
         host.visit(job("apps"), config)
     assert plain("rev-parse", "-q", "--verify", "review", cwd=host.work).returncode
     fine = replace(CONFIG, refspec=("HEAD", "refs/heads/review"))
@@ -246,7 +246,7 @@ def test_a_refspec_pushes_only_the_commit_that_was_made(host: Host, monkeypatch:
 @attack(AREA, "`push.options` with a line break, which would be two options", guard="git/push.py _option",
         without="plain git takes the first line's end for the option's")  # fmt: skip
 def test_a_push_option_is_one_line(host: Host) -> None:
-    with pytest.raises(Refused, match=r"push\.options"):
+    with pytest.raises(RefusedError, match=r"push\.options"):
         host.visit(job("apps"), replace(CONFIG, options={"ci.skip\nmerge_request.create": ""}))
     assert "1.0.0" in host.read("apps/a.yaml")
     plain("config", "receive.advertisePushOptions", "true", cwd=host.work)

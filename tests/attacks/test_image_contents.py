@@ -20,9 +20,9 @@ from controllers.image_automation.commit import setters as edit
 from controllers.image_automation.commit import visit as work
 from controllers.image_automation.commit.push_config import PolicyView, select_policies
 from controllers.image_automation.commit.setters import edit_file, edit_tree
-from controllers.image_automation.policy.policy import InvalidPolicy, compile_policy
+from controllers.image_automation.policy.policy import compile_policy
 from controllers.image_automation.tags import scan
-from controllers.image_automation.tags.reference import Ref
+from controllers.image_automation.tags.reference import InvalidPolicyError, Ref
 from tests.attacks import attack
 from tests.attacks.gitting import plain
 from tests.attacks.visiting import MARKED, NOW, Host, fleet, job
@@ -67,7 +67,7 @@ def test_a_message_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     def render() -> str:
         return message.render(template, automation=message.Automation("team-a", "bot"), changed=changed)
 
-    with pytest.raises(message.BadMessage, match="characters"):
+    with pytest.raises(message.InvalidMessageError, match="characters"):
         render()
     monkeypatch.setattr(message, "MAX_MESSAGE", 1 << 30)
     assert len(render()) == 90_000
@@ -174,6 +174,6 @@ def test_patterns_without_end_are_refused(pattern: str) -> None:
     import re
 
     choice = SimpleNamespace(semver=None, alphabetical=SimpleNamespace(order="asc"), numerical=None)
-    with pytest.raises(InvalidPolicy, match=r"filterTags\.pattern"):
+    with pytest.raises(InvalidPolicyError, match=r"filterTags\.pattern"):
         compile_policy(choice, SimpleNamespace(pattern=pattern, extract=""))
     assert re.compile(pattern)

@@ -19,13 +19,13 @@ from controllers.kustomization import tenant
 from controllers.kustomization.apply import preflight as guards
 from controllers.kustomization.apply import prune
 from controllers.kustomization.build import inputs
+from controllers.kustomization.build.cache import RenderCache
 from controllers.kustomization.build.render import Variables, find_source, render_files, render_key
 from controllers.kustomization.health import check as wait
 from controllers.kustomization.health.cel_evaluator import Evaluator
 from controllers.kustomization.health.kstatus import State
 from controllers.kustomization.objects.inventory import Entry
 from controllers.kustomization.objects.labels import is_owned, owner_labels, with_metadata
-from controllers.kustomization.state import RenderCache
 from controllers.kustomization.tenant import account, view
 from controllers.runtime.kube import ApiError, KubeClient
 from controllers.runtime.result import NotReady, Stalled

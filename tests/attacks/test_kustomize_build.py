@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from controllers.kustomization.build import kustomize
-from controllers.kustomization.build.kustomization_file import BadSource
+from controllers.kustomization.build.kustomization_file import InvalidSourceError
 from controllers.kustomization.build.kustomize import binary
 from controllers.kustomization.build.render import find_source, render_files
 from controllers.lang.yaml_dump import dump
-from controllers.sources.tree import BadPath, Node, Tree, of_files
+from controllers.sources.tree import InvalidPathError, Node, Tree, of_files
 from tests.attacks import attack as listed
 
 MARK = "stolen-by-a-build"
@@ -113,7 +113,7 @@ def attack(kustomization: dict[str, Any], more: dict[str, str] | None = None) ->
 
 
 def refused(files: dict[str, str], match: str | None = None) -> None:
-    with pytest.raises(BadSource, match=match) as caught:
+    with pytest.raises(InvalidSourceError, match=match) as caught:
         render_files({name: text.encode() for name, text in files.items()}, "app", {})
     assert MARK not in str(caught.value)
 
@@ -278,7 +278,7 @@ def test_a_link_in_a_repository_is_not_followed_out_of_it(outside: Path) -> None
         assert MARK in unguarded(root, {"app/kustomization.yaml": text}, links={f"app/{resource}": to})
         files = {"app/kustomization.yaml": text.encode(), f"app/{resource}": to.encode()}
         nodes = {path: Node(path, link=path.endswith(resource)) for path in files}
-        with pytest.raises((BadSource, BadPath), match="leads out of the source"):
+        with pytest.raises((InvalidSourceError, InvalidPathError), match="leads out of the source"):
             find_source(Tree(nodes, lambda paths, files=files: {path: files[path] for path in paths}), "app", {})
 
 
@@ -293,7 +293,7 @@ def test_a_build_that_doubles_is_ended(outside: Path, monkeypatch: pytest.Monkey
     files["app/kustomization.yaml"] = "resources: [../l19]\n"
     monkeypatch.setattr(kustomize, "TIMEOUT", 0.5)
     monkeypatch.setattr(kustomize.build, "__kwdefaults__", {"timeout": 0.5})
-    with pytest.raises(kustomize.KustomizeFailed, match="did not end within"):
+    with pytest.raises(kustomize.KustomizeError, match="did not end within"):
         render_files({name: text.encode() for name, text in files.items()}, "app", {})
     monkeypatch.undo()
     with pytest.raises(subprocess.TimeoutExpired):
@@ -333,7 +333,7 @@ def test_a_key_that_stands_twice_is_refused_since_two_readers_may_take_either() 
 
 def test_kustomizations_that_name_each_other_for_ever_end() -> None:
     chain = {f"d{at}/kustomization.yaml": f"resources: [../d{at + 1}]\n".encode() for at in range(60)}
-    with pytest.raises(BadSource, match="within one another"):
+    with pytest.raises(InvalidSourceError, match="within one another"):
         find_source(of_files(chain), "d0", {})
 
 
@@ -346,24 +346,24 @@ def test_symbolic_links_out_of_the_tree_are_refused_as_file_and_as_directory(fie
     files = {"app/kustomization.yaml": dump({field: [f"../{link}"], "namespace": "n"}).encode(), **LINKS}
     nodes = {path: Node(path, link=path in LINKS) for path in files}
     tree = Tree(nodes, lambda paths: {path: files[path] for path in paths})
-    with pytest.raises((BadSource, BadPath)):
+    with pytest.raises((InvalidSourceError, InvalidPathError)):
         find_source(tree, "app", {})
-    with pytest.raises((BadSource, BadPath)):
+    with pytest.raises((InvalidSourceError, InvalidPathError)):
         find_source(tree, f"./{link}", {})
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc", "a/../../..", "./../../tmp", ".git/../../x"])
 def test_spec_path_does_not_leave_the_source(path: str) -> None:
     tree = of_files({"app/cm.yaml": CONFIG.encode()})
-    with pytest.raises(BadSource, match="not found"):
+    with pytest.raises(InvalidSourceError, match="not found"):
         find_source(tree, path, {})
     for spec in ({"components": [path]}, {"patches": [{"path": path}]}):
-        with pytest.raises(BadSource):
+        with pytest.raises(InvalidSourceError):
             find_source(tree, "app", spec)
 
 
 def test_a_tree_with_dot_dot_as_a_name_writes_nothing_outside() -> None:
     files = {"app/cm.yaml": CONFIG.encode(), "app/../../../tmp/inhaul-escape.yaml": CONFIG.replace("c}", "e}").encode()}
-    with pytest.raises((BadSource, BadPath)):
+    with pytest.raises((InvalidSourceError, InvalidPathError)):
         render_files(files, "app", {"targetNamespace": "n"})
     assert not Path("/tmp/inhaul-escape.yaml").exists()

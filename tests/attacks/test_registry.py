@@ -9,7 +9,16 @@ import json
 import httpx
 import pytest
 
-from controllers.oci import BadAnswer, Limits, Login, Refused, Registry, RegistryError, TooLarge, Unreachable
+from controllers.oci import (
+    InvalidResponseError,
+    Login,
+    RefusedError,
+    Registry,
+    RegistryError,
+    RegistryLimits,
+    TooLarge,
+    Unreachable,
+)
 from controllers.runtime.egress import Egress
 from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.settings import EgressSettings
@@ -46,7 +55,7 @@ def tags(*names: str, **headers: str) -> httpx.Response:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_to_the_metadata_service_is_not_followed(status: int) -> None:
     liar = Liar(httpx.Response(status, headers={"Location": f"http://{METADATA}/x"}), tags("v1"))
-    with pytest.raises(Refused, match="redirect"):
+    with pytest.raises(RefusedError, match="redirect"):
         await liar.client().tags("app")
     assert {request.url.host for request in liar.requests} == {"r.example"}
     unguarded = Liar(httpx.Response(status, headers={"Location": f"http://{METADATA}/x"}), tags("v1"))
@@ -69,7 +78,7 @@ async def test_a_redirect_to_the_metadata_service_is_not_followed(status: int) -
 )  # fmt: skip
 async def test_a_link_to_another_place_is_refused(link: str, monkeypatch: pytest.MonkeyPatch) -> None:
     liar = Liar(tags("v1", Link=f'<{link}>; rel="next"'))
-    with pytest.raises(Refused, match="another place"):
+    with pytest.raises(RefusedError, match="another place"):
         await liar.client(login=Login("u", Sensitive("pw"))).tags("app")
     assert len(liar.requests) == 1
     challenge = httpx.Response(401, headers={"WWW-Authenticate": 'Basic realm="x"'})
@@ -95,12 +104,14 @@ async def test_pages_without_end_and_without_tags_end() -> None:
         return tags(Link=f'</v2/app/tags/list?last={count}>; rel="next"')
 
     with pytest.raises(TooLarge, match="pages"):
-        await Registry("r.example", transport=httpx.MockTransport(endless), limits=Limits(pages=20)).tags("app")
+        await Registry("r.example", transport=httpx.MockTransport(endless), limits=RegistryLimits(pages=20)).tags("app")
     assert count == 20
     with pytest.raises(TooLarge, match="pages"):
-        await Registry("r.example", transport=httpx.MockTransport(endless), limits=Limits(pages=200)).tags("app")
+        await Registry("r.example", transport=httpx.MockTransport(endless), limits=RegistryLimits(pages=200)).tags(
+            "app"
+        )
     assert count == 220
-    with pytest.raises(BadAnswer, match="itself"):
+    with pytest.raises(InvalidResponseError, match="itself"):
         await Liar(tags(Link='</v2/app/tags/list?n=1000>; rel="next"')).client().tags("app")
 
 
@@ -119,16 +130,22 @@ async def test_pages_without_end_and_without_tags_end() -> None:
 async def test_a_million_tags_and_huge_answers_are_cut() -> None:
     with pytest.raises(TooLarge):
         await (
-            Liar(tags(*(str(number) for number in range(1_000_000)))).client(limits=Limits(answer=1 << 30)).tags("app")
+            Liar(tags(*(str(number) for number in range(1_000_000))))
+            .client(limits=RegistryLimits(answer=1 << 30))
+            .tags("app")
         )
     many = Liar(tags(*(str(number) for number in range(2000)))).client
     with pytest.raises(TooLarge):
-        await many(limits=Limits(tags=1000)).tags("app")
-    assert len(await many(limits=Limits(tags=10_000)).tags("app")) == 2000
-    huge = Liar(httpx.Response(200, content=b"x" * 5000)).client(limits=Limits(answer=1 << 30))
+        await many(limits=RegistryLimits(tags=1000)).tags("app")
+    assert len(await many(limits=RegistryLimits(tags=10_000)).tags("app")) == 2000
+    huge = Liar(httpx.Response(200, content=b"x" * 5000)).client(limits=RegistryLimits(answer=1 << 30))
     assert len((await huge.manifest("app", "v1")).content) == 5000
     with pytest.raises(TooLarge):
-        await Liar(httpx.Response(200, content=b"x" * 5000)).client(limits=Limits(answer=4000)).manifest("app", "v1")
+        await (
+            Liar(httpx.Response(200, content=b"x" * 5000))
+            .client(limits=RegistryLimits(answer=4000))
+            .manifest("app", "v1")
+        )
 
 
 @attack(
@@ -140,7 +157,7 @@ async def test_a_million_tags_and_huge_answers_are_cut() -> None:
 async def test_a_compressed_answer_is_refused_before_it_is_opened() -> None:
     bomb = httpx.Response(200, content=gzip.compress(b"x" * 10_000_000), headers={"Content-Encoding": "gzip"})
     liar = Liar(bomb)
-    with pytest.raises(BadAnswer, match="compressed"):
+    with pytest.raises(InvalidResponseError, match="compressed"):
         await liar.client().tags("app")
     assert liar.requests[0].headers["Accept-Encoding"] == "identity"
     async with httpx.AsyncClient(transport=httpx.MockTransport(Liar(bomb))) as http:
@@ -176,7 +193,7 @@ async def test_bad_json_is_an_error_of_the_registry(content: bytes) -> None:
 )
 async def test_a_token_realm_that_is_no_https_host_gets_no_password(realm: str) -> None:
     liar = Liar(httpx.Response(401, headers={"WWW-Authenticate": f'Bearer realm="{realm}"'}))
-    with pytest.raises(Refused, match="realm"):
+    with pytest.raises(RefusedError, match="realm"):
         await liar.client(login=Login("u", Sensitive("pw"))).tags("app")
     assert len(liar.requests) == 1
     if realm.startswith("http://"):  # the others are no place to send anything
@@ -207,8 +224,8 @@ async def test_a_pinned_login_is_not_sent_to_another_realm() -> None:
 )
 async def test_the_transport_refuses_the_metadata_address_by_every_name() -> None:
     for host in (METADATA, "2852039166", "[::ffff:a9fe:a9fe]", "localhost:5000"):
-        with pytest.raises((Refused, Unreachable)):
-            await Registry(host, transport=Egress().transport(), limits=Limits(attempts=1)).tags("app")
+        with pytest.raises((RefusedError, Unreachable)):
+            await Registry(host, transport=Egress().transport(), limits=RegistryLimits(attempts=1)).tags("app")
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connected.append(await reader.readline())
@@ -219,9 +236,9 @@ async def test_the_transport_refuses_the_metadata_address_by_every_name() -> Non
     host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     for egress in (Egress(), Egress(EgressSettings(allow_loopback=True))):
         assert not connected
-        with pytest.raises((Refused, Unreachable)):
+        with pytest.raises((RefusedError, Unreachable)):
             transport = egress.transport()
-            await Registry(host, transport=transport, limits=Limits(attempts=1), insecure=True).tags("app")
+            await Registry(host, transport=transport, limits=RegistryLimits(attempts=1), insecure=True).tags("app")
     assert connected
     server.close()
 
@@ -241,10 +258,11 @@ async def test_a_registry_that_dribbles_is_given_up() -> None:
 
     liar = Liar(httpx.Response(200, stream=Slow()))
     with pytest.raises(Unreachable, match="within"):
-        await liar.client(timeout=0.2, limits=Limits(attempts=1)).tags("app")
+        await liar.client(timeout=0.2, limits=RegistryLimits(attempts=1)).tags("app")
     with pytest.raises(TimeoutError):  # with more time, it is read on and on
         await asyncio.wait_for(
-            Liar(httpx.Response(200, stream=Slow())).client(timeout=600, limits=Limits(attempts=1)).tags("app"), 1
+            Liar(httpx.Response(200, stream=Slow())).client(timeout=600, limits=RegistryLimits(attempts=1)).tags("app"),
+            1,
         )
 
 
@@ -255,6 +273,6 @@ async def test_a_registry_that_dribbles_is_given_up() -> None:
     without="by tag, where nothing is compared, it is taken",
 )
 async def test_a_manifest_that_is_not_its_digest_is_refused() -> None:
-    with pytest.raises(BadAnswer, match="digest"):
+    with pytest.raises(InvalidResponseError, match="digest"):
         await Liar(httpx.Response(200, content=b"{}")).client().manifest("app", "sha256:" + "0" * 64)
     assert (await Liar(httpx.Response(200, content=b"{}")).client().manifest("app", "v1")).content == b"{}"

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from controllers.api.base import parse
 from controllers.api.source import GitRepositorySpec
 from controllers.api.tenancy import Decision
-from controllers.git import ANONYMOUS, Found, GitAuth, Refused, Remote
+from controllers.git import ANONYMOUS, Found, GitAuth, RefusedError, Remote
 from controllers.git.auth import is_app
 from controllers.git.github_app import GithubApps
 from controllers.git.verify import Signed, Verifier
-from controllers.runtime.egress import Egress, EgressDenied
+from controllers.runtime.egress import Egress, EgressDeniedError
 from controllers.runtime.result import NotReady, Stalled
 from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.settings import EgressSettings
@@ -29,7 +29,7 @@ from controllers.sources.contents import Contents
 from controllers.sources.listing import Listing
 from controllers.sources.reconcile import GitReconciler
 from controllers.sources.tree import Node
-from controllers.sources.verification import BadTag, verified
+from controllers.sources.verification import InvalidTagError, verified
 from tests.attacks import attack
 
 AREA = "kustomization"
@@ -62,7 +62,7 @@ def test_a_submodule_is_asked_for_only_where_its_repository_is(url: str, monkeyp
     text = f'[submodule "a"]\n\tpath = lib\n\turl = {url}\n'.encode()
     found = submodules.urls_of(text)["lib"]
     assert found == url, "what git itself would read in this file"
-    with pytest.raises(Refused, match=r"submodule 'lib'|leads out"):
+    with pytest.raises(RefusedError, match=r"submodule 'lib'|leads out"):
         submodules.check("lib", found, PARENT, ())
     assert submodules.check("lib", "../lib.git", PARENT, ()) == "https://git.example/team-a/lib.git"
     if not url.startswith("../"):  # those git resolves by itself, host and all
@@ -77,7 +77,7 @@ def test_a_submodule_is_asked_for_only_where_its_repository_is(url: str, monkeyp
     without="with the host in the setting it is fetched",
 )
 def test_another_host_is_the_operators_word() -> None:
-    with pytest.raises(Refused, match="not allowed"):
+    with pytest.raises(RefusedError, match="not allowed"):
         submodules.check("lib", "https://other.example/x", PARENT, ())
     assert submodules.check("lib", "https://other.example/x", PARENT, {"other.example"})
 
@@ -92,7 +92,7 @@ def test_another_host_is_the_operators_word() -> None:
     ],
 )  # fmt: skip
 def test_a_submodules_path_stays_in_the_tree(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         submodules.urls_of(f'[submodule "a"]\npath = {path}\nurl = ../x\n'.encode())
     monkeypatch.setattr(submodules, "clean_path", lambda path: path)
     assert submodules.urls_of(f'[submodule "a"]\npath = {path}\nurl = ../x\n'.encode()) == {path: "../x"}
@@ -220,7 +220,7 @@ async def test_a_proxy_is_judged_and_hides_no_address(monkeypatch: pytest.Monkey
         with pytest.raises(NotReady, match=r"spec\.url"):
             await remote(url, "http://127.0.0.1:3128", loopback=True)
     for bad in ("ftp://h", "http://u:p@h", "http://h/x", "h:1"):
-        with pytest.raises(Refused, match="address"):
+        with pytest.raises(RefusedError, match="address"):
             await remote(named, bad, loopback=True)
 
 
@@ -267,7 +267,7 @@ def test_what_is_mounted_hides_nothing() -> None:
     base = Listing({"app/cm.yaml": Node("1")}, lambda paths: {})
     other = Listing({"cm.yaml": Node("2")}, lambda paths: {})
     for at in ("app", "app/cm.yaml", "app/cm.yaml/x"):
-        with pytest.raises(Refused):
+        with pytest.raises(RefusedError):
             listing.mounted(base, at, other, what="x")
     assert {**base.nodes, **listing.mounted(Listing({}, lambda paths: {}), "app", other, what="x").nodes} == {
         "app/cm.yaml": Node("2")
@@ -302,7 +302,7 @@ SIGNED = b"object " + COMMIT.encode() + b"\ntype commit\ntag v1\n\nrelease\n----
 def test_a_signed_tag_is_good_for_its_own_name_and_commit(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
     objects = [b"tree x\n\n", SIGNED]
     assert verified(objects, Found(COMMIT, "refs/tags/v1", "2" * 40), AnyKey(), "Tag")
-    with pytest.raises(BadTag):
+    with pytest.raises(InvalidTagError):
         verified(objects, found, AnyKey(), "Tag")
     monkeypatch.setattr(verification, "_check_tag", lambda content, found, name: None)
     assert verified(objects, found, AnyKey(), "Tag")
@@ -329,7 +329,7 @@ def app_secret(**more: str) -> Mapping[str, bytes]:
 )
 async def test_an_apps_host_is_judged_and_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     for base in ("https://169.254.169.254/api", "https://127.0.0.1:1/api"):
-        with pytest.raises((Refused, EgressDenied)) as caught:
+        with pytest.raises((RefusedError, EgressDeniedError)) as caught:
             await GithubApps().auth(app_secret(githubAppBaseURL=base), PARENT)
         assert "may not reach" in str(caught.value)
     asked: list[str] = []

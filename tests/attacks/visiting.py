@@ -15,8 +15,9 @@ from controllers.git import (
     Remote,
 )
 from controllers.git.process import Git
+from controllers.image_automation.commit.job import Job, Outcome
 from controllers.image_automation.commit.push_config import PushConfig
-from controllers.image_automation.commit.visit import Job, Outcome, visit
+from controllers.image_automation.commit.visit import update_branch
 from controllers.image_automation.tags.reference import Ref
 from tests.attacks.gitting import plain, repository
 
@@ -49,7 +50,7 @@ class Host:
         return plain("rev-parse", "HEAD", cwd=self.work).stdout.strip()
 
     def visit(self, job: Job, config: PushConfig = CONFIG) -> Outcome:
-        return visit(self.mirrors(), self.remote, config, [job], now=lambda: NOW)[job.key]
+        return update_branch(self.mirrors(), self.remote, config, [job], now=lambda: NOW)[job.key]
 
     def read(self, path: str) -> str:
         return plain("show", f"main:{path}", cwd=self.work).stdout

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from controllers.standin.demo.narrate import Narrator, StepFailed, Told
+from controllers.standin.demo.narrate import Narrator, StepFailedError, Told
 from tests.cluster import until
 
 
@@ -93,7 +93,7 @@ async def test_json_is_one_object_and_keep_stays_until_ctrl_c(tmp_path: Path) ->
 
 async def test_failed_step_is_told_in_the_json_and_the_next_one_still_runs(capsys: pytest.CaptureFixture[str]) -> None:
     async def fails(told: Told) -> str:
-        raise StepFailed("waited 40 s for nothing")
+        raise StepFailedError("waited 40 s for nothing")
 
     async def goes_well(told: Told) -> str:
         told.measured["a_to_b"] = 1.5

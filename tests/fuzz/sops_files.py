@@ -18,8 +18,8 @@ from controllers.sops.binary import find_sops
 from controllers.sops.ciphertext import Timestamp, go_float
 from controllers.sops.decrypt import decrypt
 from controllers.sops.errors import DecryptionError
-from controllers.sops.keys import Keyring, parse_key_secret
-from controllers.sops.limits import Limits
+from controllers.sops.keys import SopsKeys, parse_key_secret
+from controllers.sops.limits import SopsLimits
 from controllers.sops.yaml_tree import load_documents
 
 RULES = (
@@ -133,7 +133,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.binary = find_sops()
-        self.keys = Keyring(parse_key_secret({"a.agekey": str(self.identity).encode()}))
+        self.keys = SopsKeys(parse_key_secret({"a.agekey": str(self.identity).encode()}))
 
     def _run(self, words: list[str], data: bytes, form: str) -> bytes | None:
         env = {"PATH": os.defpath, "HOME": str(self.home), "SOPS_AGE_KEY": str(self.identity)}
@@ -166,7 +166,7 @@ def comparable(plain: bytes, form: str) -> Any:
     """A plaintext as values with their types: texts and layout of YAML and JSON may differ, values may not."""
     if form == "yaml":
         # an empty document says nothing, whichever writer leaves it out
-        return [_typed(document) for document in load_documents(plain, Limits()) if document]
+        return [_typed(document) for document in load_documents(plain, SopsLimits()) if document]
     if form == "json":
         return _typed(json.loads(plain))
     return plain

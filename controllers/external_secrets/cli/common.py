@@ -14,14 +14,14 @@ from typing import Any
 
 import yaml
 
-from controllers.api.base import InvalidSpec
+from controllers.api.base import InvalidSpecError
 from controllers.api.resource import Key, Manifest
-from controllers.external_secrets.fetch.stores import StoreProblem, served_provider
+from controllers.external_secrets.fetch.stores import StoreError, served_provider
 from controllers.external_secrets.values.entries import StoreRef, StoreView
-from controllers.external_secrets.values.errors import SpecProblem, TemplateProblem
+from controllers.external_secrets.values.errors import SpecError, TargetTemplateError
 from controllers.runtime.cli.command import CommandError
 
-EXPECTED = (SpecProblem, TemplateProblem, StoreProblem)
+EXPECTED = (SpecError, TargetTemplateError, StoreError)
 """Errors of ours that are answers: `guarded` prints their text."""
 MASK = "**redacted**"
 MAX_FILE = 4 << 20
@@ -165,7 +165,7 @@ def views(
             raise CommandError(f"{ref.kind} {ref.name} (namespace {namespace}): not found; it says service and prefix")
         try:
             provider = served_provider(manifest)
-        except (StoreProblem, InvalidSpec) as problem:
+        except (StoreError, InvalidSpecError) as problem:
             raise CommandError(f"{ref.kind} {ref.name}: {problem}") from None
         service = "ParameterStore" if provider.service == "ParameterStore" else "SecretsManager"
         out[ref] = StoreView(ref, service, provider.prefix)  # type: ignore[arg-type]

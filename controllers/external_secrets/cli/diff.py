@@ -10,10 +10,9 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from controllers.api.core import CONFIGMAPS, SECRETS
+from controllers.api.core import CONFIGMAPS, SECRETS, secret_data
 from controllers.api.external_secrets import EXTERNAL_SECRETS
 from controllers.api.resource import Manifest
-from controllers.external_secrets.target.desired import data_of
 from controllers.external_secrets.target.diff import Difference, of_objects, of_secrets, of_shapes
 from controllers.external_secrets.target.observed import target_key
 from controllers.runtime.cli.command import (
@@ -113,7 +112,7 @@ async def _secret(
         made = made_of(manifest, await fetched(kube, manifest, known, stores), lookup, engine())
     if made.wanted is None:
         return [Difference(f"Secret {key.name}", "", made.why)]
-    return of_secrets(manifest, live, made.wanted, data_of(live) if live else {})
+    return of_secrets(manifest, live, made.wanted, secret_data(live) if live else {})
 
 
 async def _lookup(kube: KubeClient, files: Files, manifest: Manifest) -> Lookup:

@@ -12,7 +12,7 @@ from controllers.api.external_secrets import CLUSTER_SECRET_STORES, EXTERNAL_SEC
 from controllers.api.resource import Manifest
 from controllers.external_secrets.target.observed import target_key
 from controllers.external_secrets.values.entries import StoreRef, store_refs
-from controllers.external_secrets.values.errors import SpecProblem
+from controllers.external_secrets.values.errors import SpecError
 from controllers.runtime.cli.command import (
     DIFFERENT,
     OK,
@@ -49,7 +49,7 @@ async def _run(session: Session, given: argparse.Namespace) -> int:
     secret, unseen = await _target(kube, manifest)
     try:
         found = explain(manifest, views(namespace, stores, stores.get), secret, now=datetime.now(UTC))
-    except (CommandError, SpecProblem) as problem:
+    except (CommandError, SpecError) as problem:
         raise CommandError(f"{problem}; {_ready_text(manifest)}") from None
     except ValueError as error:
         raise CommandError(f"ExternalSecret {namespace}/{given.name}: spec.refreshInterval: {error}") from None

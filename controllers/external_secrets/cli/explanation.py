@@ -40,7 +40,7 @@ ADVICE: Mapping[str, str] = {
     "Rewrite": "dataFrom[].rewrite failed on these names",
     "Throttled": "AWS limits the rate; it is tried again, slower",
     "Unreachable": "AWS was not reached; it is tried again",
-    "Unsupported": "not served",
+    "UnsupportedField": "not served",
     "ValueInvalid": "the value is not what the entry expects of it",
 }
 

@@ -14,7 +14,7 @@ from controllers.aws.identity import OWN, Identities
 from controllers.aws.settings import AwsSettings
 from controllers.external_secrets.fetch.aws import AwsReader
 from controllers.external_secrets.fetch.coalescer import Coalescer
-from controllers.external_secrets.fetch.keys import Source
+from controllers.external_secrets.fetch.keys import ValueSource
 from controllers.external_secrets.fetch.stores import served_provider
 from controllers.external_secrets.refresh import forgive
 from controllers.external_secrets.values.entries import (
@@ -48,7 +48,8 @@ async def fetched(
         reader = AwsReader(Identities(pools, kube, settings=settings.group(AwsSettings)))
         coalescer = Coalescer(reader, gate=reader.gate)
         sources = {
-            ref: Source(OWN, served_provider(stores.get(ref) or {}).region, view.service) for ref, view in views.items()
+            ref: ValueSource(OWN, served_provider(stores.get(ref) or {}).region, view.service)
+            for ref, view in views.items()
         }
         entries = plan(manifest["spec"], views)
         outcomes = await asyncio.gather(*(_outcome(reader, coalescer, sources, views, entry) for entry in entries))
@@ -62,7 +63,7 @@ async def fetched(
 async def _outcome(
     reader: AwsReader,
     coalescer: Coalescer,
-    sources: Mapping[StoreRef, Source],
+    sources: Mapping[StoreRef, ValueSource],
     views: Mapping[StoreRef, StoreView],
     entry: Entry,
 ) -> Outcome | dict[str, Fetched]:
@@ -70,7 +71,7 @@ async def _outcome(
         if entry.remote is not None:
             return await coalescer.get(sources[entry.store], entry.remote, since=0.0)
         if entry.find is None:
-            return EntryError("Unsupported", "generators make values anew and cannot be compared")
+            return EntryError("UnsupportedField", "generators make values anew and cannot be compared")
         return await reader.find(sources[entry.store], entry.find, prefix=views[entry.store].prefix)
     except EntryError as error:
         return error

@@ -73,7 +73,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ForecastLine:
     """What one source is asked at one interval. Calls are per month; `alone`: one call per key."""
 
     spot: Spot
@@ -95,7 +95,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    lines: tuple[Line, ...] = ()
+    lines: tuple[ForecastLine, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -163,7 +163,7 @@ def reads_of(
     return out
 
 
-def forecast(reads: Iterable[Read], *, matches: int = 20) -> list[Line]:
+def forecast(reads: Iterable[Read], *, matches: int = 20) -> list[ForecastLine]:
     """A line for each source and interval, the busiest first. `matches`: how many secrets a find finds."""
     groups: dict[tuple[Spot, float], list[Read]] = defaultdict(list)
     for read in reads:
@@ -172,7 +172,7 @@ def forecast(reads: Iterable[Read], *, matches: int = 20) -> list[Line]:
     return sorted(lines, key=lambda line: (-line.calls, line.spot, line.interval))
 
 
-def _line(spot: Spot, interval: float, reads: Sequence[Read], matches: int) -> Line:
+def _line(spot: Spot, interval: float, reads: Sequence[Read], matches: int) -> ForecastLine:
     owners: dict[RemoteKey, set[str]] = defaultdict(set)
     for read in reads:
         if read.key is not None:
@@ -184,7 +184,7 @@ def _line(spot: Spot, interval: float, reads: Sequence[Read], matches: int) -> L
     calls = _batches(owners, fetched, LIMITS[spot.service]) + singles + sum(ours for ours, _ in found)
     alone = _one_by_one(spot.service, reads) + sum(theirs for _, theirs in found)
     often = MONTH / interval if interval else 0.0
-    return Line(
+    return ForecastLine(
         spot,
         interval,
         owners=len({read.owner for read in reads}),
@@ -230,8 +230,8 @@ def _find_calls(service: Service, read: Read, matches: int) -> tuple[int, int]:
     return pages + math.ceil(matches / LIMITS[service]), pages + matches
 
 
-def sweep_line(spot: Spot, interval: float, keys: int) -> Line:
+def sweep_line(spot: Spot, interval: float, keys: int) -> ForecastLine:
     """A version sweep of one source: lists of names, at least one page."""
     page = 100 if spot.service == "SecretsManager" else 50
     calls = max(1, math.ceil(keys / page)) * MONTH / interval
-    return Line(spot, interval, 0, keys, 0, calls, 0.0, 0.0, what="sweep")
+    return ForecastLine(spot, interval, 0, keys, 0, calls, 0.0, 0.0, what="sweep")

@@ -20,8 +20,8 @@ from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
 from controllers.external_secrets.refresh import forgive, template_text
 from controllers.external_secrets.target import desired as targeting
-from controllers.external_secrets.target.desired import Wanted
-from controllers.external_secrets.target.template import Engine, Rendered, Source, render
+from controllers.external_secrets.target.desired import DesiredSecret
+from controllers.external_secrets.target.template import Engine, Rendered, TemplateSource, render
 from controllers.external_secrets.values.entries import (
     Entry,
     Fetched,
@@ -32,7 +32,7 @@ from controllers.external_secrets.values.entries import (
     plan,
     resolve,
 )
-from controllers.external_secrets.values.errors import EntryError, Missing, TemplateProblem
+from controllers.external_secrets.values.errors import EntryError, MissingValueError, TargetTemplateError
 from controllers.external_secrets.values.find import Matcher
 from controllers.external_secrets.values.validate import validate
 from controllers.runtime.cli.command import CommandError
@@ -57,13 +57,15 @@ class Values:
             if key.tags:
                 found = self.tags.get(key.name)
                 return (
-                    Missing(f"key {key.shown}: the values file has no tags of it") if found is None else _of_tags(found)
+                    MissingValueError(f"key {key.shown}: the values file has no tags of it")
+                    if found is None
+                    else _of_tags(found)
                 )
             if key.shown in self.values:
                 return Fetched(self.values[key.shown], name=key.name)
-            return Missing(f"key {key.shown}: not in the values file")
+            return MissingValueError(f"key {key.shown}: not in the values file")
         if entry.find is None or view is None:
-            return EntryError("Unsupported", "generators make values and cannot be rendered offline")
+            return EntryError("UnsupportedField", "generators make values and cannot be rendered offline")
         try:
             matches = Matcher(entry.find, prefix=view.prefix)
         except EntryError as error:
@@ -101,10 +103,10 @@ def _json(value: Any) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class OfflineResult:
     """What an ExternalSecret comes to. `wanted` None: no Secret, and `why` says why."""
 
-    wanted: Wanted | None
+    wanted: DesiredSecret | None
     resolved: Resolved
     rendered: Rendered = field(default_factory=Rendered, repr=False)
     why: str = ""
@@ -112,8 +114,8 @@ class Made:
 
 def make(
     manifest: Manifest, views: Mapping[StoreRef, StoreView], values: Values, lookup: Lookup, engine: Engine
-) -> Made:
-    """The target of an ExternalSecret with these values. Raises InvalidSpec, SpecProblem, TemplateProblem."""
+) -> OfflineResult:
+    """The target of an ExternalSecret with these values. Raises InvalidSpec, SpecProblem, TargetTemplateError."""
     parse(ExternalSecretSpec, manifest)
     spec = manifest["spec"]
     validate(spec)
@@ -124,8 +126,8 @@ def make(
     return made_of(manifest, resolved, lookup, engine)
 
 
-def made_of(manifest: Manifest, resolved: Resolved, lookup: Lookup, engine: Engine) -> Made:
-    """From resolved keys to the Secret: deletion policy, templates, metadata. Raises TemplateProblem."""
+def made_of(manifest: Manifest, resolved: Resolved, lookup: Lookup, engine: Engine) -> OfflineResult:
+    """From resolved keys to the Secret: deletion policy, templates, metadata. Raises TargetTemplateError."""
     target = manifest["spec"].get("target") or {}
     policy = target.get("deletionPolicy") or "Retain"
     problems = resolved.failed or resolved.missing
@@ -133,30 +135,30 @@ def made_of(manifest: Manifest, resolved: Resolved, lookup: Lookup, engine: Engi
     if resolved.failed or outcome == "fail":
         where, error = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        return Made(None, resolved, why=f"{where}: {error.error_class}: {error.message}{more}")
+        return OfflineResult(None, resolved, why=f"{where}: {error.error_class}: {error.message}{more}")
     if outcome in ("delete", "keep"):
-        return Made(
+        return OfflineResult(
             None, resolved, why=f"nothing was found: the Secret would be {'deleted' if outcome == 'delete' else 'kept'}"
         )
     if (target.get("creationPolicy") or "Owner") == "None":
-        return Made(None, resolved, why="creationPolicy None: nothing is written")
+        return OfflineResult(None, resolved, why="creationPolicy None: nothing is written")
     template = target.get("template")
     sources = template_sources(template or {}, lookup)
     rendered = render(template, resolved.data, sources, engine=engine)
     provenance = {key: source for key, source in resolved.provenance.items() if source}
     meta = {"uid": "", **manifest["metadata"]}
     wanted = targeting.wanted({**manifest, "metadata": meta}, rendered, provenance)
-    return Made(wanted, resolved, rendered)
+    return OfflineResult(wanted, resolved, rendered)
 
 
-def template_sources(template: Mapping[str, Any], lookup: Lookup) -> list[Source]:
-    """What templateFrom names, read by `lookup`. Raises TemplateProblem."""
+def template_sources(template: Mapping[str, Any], lookup: Lookup) -> list[TemplateSource]:
+    """What templateFrom names, read by `lookup`. Raises TargetTemplateError."""
     out = []
     for at, item in enumerate(template.get("templateFrom") or []):
         where = f"spec.target.template.templateFrom[{at}]"
         target, decoding = item.get("target") or "Data", item.get("valuesDecodingStrategy") or "None"
         if item.get("literal") is not None:
-            out.append(Source({"literal": str(item["literal"])}, "KeysAndValues", target, decoding))
+            out.append(TemplateSource({"literal": str(item["literal"])}, "KeysAndValues", target, decoding))
             continue
         for kind, resource in (("configMap", CONFIGMAPS), ("secret", SECRETS)):
             ref = item.get(kind)
@@ -164,11 +166,13 @@ def template_sources(template: Mapping[str, Any], lookup: Lookup) -> list[Source
                 continue
             found = lookup(resource.kind, ref["name"])
             if found is None:
-                raise TemplateProblem(f"{where}: {resource.kind} {ref['name']} does not exist")
+                raise TargetTemplateError(f"{where}: {resource.kind} {ref['name']} does not exist")
             found = with_data(found)
             for wanted in ref.get("items") or []:
                 text = template_text(found, wanted["key"], f"{where}: {resource.kind} {ref['name']}")
-                out.append(Source({wanted["key"]: text}, wanted.get("templateAs") or "Values", target, decoding))
+                out.append(
+                    TemplateSource({wanted["key"]: text}, wanted.get("templateAs") or "Values", target, decoding)
+                )
     return out
 
 

@@ -14,18 +14,18 @@ from collections.abc import Callable, Iterable
 from controllers.api.external_secrets import EXTERNAL_SECRETS
 from controllers.api.resource import Key, Manifest
 from controllers.aws import events as aws_events
-from controllers.aws.sqs import Message, Poison
+from controllers.aws.sqs import Message, UnprocessableMessageError
 from controllers.external_secrets.fetch.coalescer import Coalescer
 from controllers.external_secrets.metrics import Meters
 from controllers.external_secrets.target.desired import FORCE_SYNC
 from controllers.runtime.kube import KubeClient, NotFound
 
-from .match import Interest, concerns, forms, interested, mark, names_of
+from .match import Subscription, concerns, forms, interested, mark, names_of
 
 log = logging.getLogger(__name__)
 
 
-Interests = Iterable[tuple[Key, tuple[Interest, ...]]]
+Interests = Iterable[tuple[Key, tuple[Subscription, ...]]]
 
 
 class InterestIndex:
@@ -35,12 +35,12 @@ class InterestIndex:
         """`changes`: a number that is another one whenever `interests` may say something else."""
         self._interests, self._changes = interests, changes
         self._seen = -1
-        self._known: dict[Key, tuple[Interest, ...]] = {}
+        self._known: dict[Key, tuple[Subscription, ...]] = {}
         self._by_form: dict[str, set[Key]] = defaultdict(set)
         self._finders: set[Key] = set()
         self._fresh = False
 
-    def concerned(self, change: aws_events.Change) -> list[Key]:
+    def concerned(self, change: aws_events.AwsChange) -> list[Key]:
         """All whose interests the change is about."""
         self._refresh()
         near = self._finders.union(*(self._by_form.get(form, ()) for form in names_of(change)))
@@ -67,7 +67,7 @@ class InterestIndex:
     def _stale(self) -> None:
         self._fresh = False
 
-    def _put(self, key: Key, wants: tuple[Interest, ...]) -> None:
+    def _put(self, key: Key, wants: tuple[Subscription, ...]) -> None:
         self._known[key] = wants
         for form in _forms(wants):
             self._by_form[form].add(key)
@@ -82,7 +82,7 @@ class InterestIndex:
         self._finders.discard(key)
 
 
-def _forms(wants: Iterable[Interest]) -> set[str]:
+def _forms(wants: Iterable[Subscription]) -> set[str]:
     return {form for interest in wants for key in interest.keys for form in forms(key.name)}
 
 
@@ -106,10 +106,10 @@ class EventHandler:
         """Raises Poison for what is no event, ApiError where the API server does not take the annotation."""
         try:
             change = aws_events.parse(message.body)
-        except aws_events.Malformed as error:
+        except aws_events.MalformedMessageError as error:
             if message.receives <= 1:  # it comes a few times more until it is dropped or redriven
                 self._meters.messages.labels("poison").inc()
-            raise Poison(str(error)) from None
+            raise UnprocessableMessageError(str(error)) from None
         if change is None or change.service == "ecr":
             self._meters.messages.labels("other").inc()
             return

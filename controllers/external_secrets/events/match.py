@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from controllers.aws.events import Change
+from controllers.aws.events import AwsChange
 from controllers.external_secrets.values.entries import StoreRef
 from controllers.external_secrets.values.errors import EntryError
 from controllers.external_secrets.values.find import Matcher
@@ -27,7 +27,7 @@ LOOK_AGAIN = (2.0, 5.0, 15.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Interest:
+class Subscription:
     """What one ExternalSecret reads somewhere: keys, and finds with their prefix."""
 
     region: str
@@ -49,12 +49,12 @@ def forms(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def names_of(change: Change) -> frozenset[str]:
+def names_of(change: AwsChange) -> frozenset[str]:
     """Each form of what changed."""
     return forms(change.name) | (forms(change.arn) if change.arn else frozenset())
 
 
-def concerns(change: Change, key: RemoteKey, *, region: str) -> bool:
+def concerns(change: AwsChange, key: RemoteKey, *, region: str) -> bool:
     """Is a key, read in `region`, what changed? An ARN of another account than the event's is not."""
     if key.service != _SERVICES.get(change.service) or (change.region and region and change.region != region):
         return False
@@ -64,7 +64,7 @@ def concerns(change: Change, key: RemoteKey, *, region: str) -> bool:
     return not names_of(change).isdisjoint(forms(key.name))
 
 
-def interested(change: Change, interests: Iterable[Interest]) -> bool:
+def interested(change: AwsChange, interests: Iterable[Subscription]) -> bool:
     """Does anything an ExternalSecret reads concern the change? A find is, whose name matches (tags are not known)."""
     for interest in interests:
         if any(concerns(change, key, region=interest.region) for key in interest.keys):
@@ -77,7 +77,7 @@ def interested(change: Change, interests: Iterable[Interest]) -> bool:
     return False
 
 
-def _found(change: Change, find: Mapping[str, Any], prefix: str) -> bool:
+def _found(change: AwsChange, find: Mapping[str, Any], prefix: str) -> bool:
     try:
         matcher = Matcher(find, prefix=prefix)
     except EntryError:
@@ -85,7 +85,7 @@ def _found(change: Change, find: Mapping[str, Any], prefix: str) -> bool:
     return any(matcher.without_tags(name) for name in names_of(change) if not name.startswith("arn:"))
 
 
-def mark(change: Change) -> str:
+def mark(change: AwsChange) -> str:
     """The value of the force-sync annotation: when, and which version was announced or, where the event names none,
     which event it was (`event=…`: nothing waits for it). Equal for equal messages."""
     moment = change.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

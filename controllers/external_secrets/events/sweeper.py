@@ -19,8 +19,8 @@ from typing import Protocol
 
 from controllers.api.core import SECRETS
 from controllers.api.resource import Key, Manifest, key_of
-from controllers.external_secrets.fetch.keys import Source
-from controllers.external_secrets.fetch.stores import StoreProblem, StoreResolver, is_ours
+from controllers.external_secrets.fetch.keys import Listed, ValueSource
+from controllers.external_secrets.fetch.stores import StoreError, StoreResolver, is_ours
 from controllers.external_secrets.metrics import Meters
 from controllers.external_secrets.target.desired import MANAGED, PROVENANCE
 from controllers.external_secrets.target.observed import target_key
@@ -32,8 +32,8 @@ from controllers.runtime.store import Store
 
 from . import version_diff as sweep
 from .consumer import Forcer
-from .match import Interest
-from .version_diff import ANNOTATION, Listed, Listing, Memory, Reader
+from .match import Subscription
+from .version_diff import ANNOTATION, Listing, Subscriber, SweepState
 
 log = logging.getLogger(__name__)
 _LOOK = 15.0  # seconds between two looks at the stores' annotations
@@ -42,7 +42,7 @@ _YIELD = 200  # objects between two pauses, so that the loop is not held
 
 
 class Lister(Protocol):
-    async def versions(self, source: Source, prefixes: Sequence[str]) -> list[Listed]: ...
+    async def versions(self, source: ValueSource, prefixes: Sequence[str]) -> list[Listed]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Sweeper:
         stores: Sequence[Store],
         resolver: StoreResolver,
         lister: Lister,
-        interests: Callable[[], Iterable[tuple[Key, tuple[Interest, ...]]]],
+        interests: Callable[[], Iterable[tuple[Key, tuple[Subscription, ...]]]],
         meters: Meters,
         *,
         floor: float,
@@ -82,8 +82,8 @@ class Sweeper:
         self._meters, self._floor = meters, floor
         self._force = Forcer(kube, external_secrets.get)
         self._asked: list[_Asks] = []
-        self._next: dict[Source, float] = {}
-        self._memory: dict[tuple[Source, Key], Memory] = {}
+        self._next: dict[ValueSource, float] = {}
+        self._memory: dict[tuple[ValueSource, Key], SweepState] = {}
         self._refused: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -153,13 +153,13 @@ class Sweeper:
                     found[ref].add(manifest["metadata"]["namespace"])
         return found
 
-    async def _rounds(self, asks: Iterable[_Asks]) -> dict[Source, _Round]:
-        rounds: dict[Source, _Round] = {}
+    async def _rounds(self, asks: Iterable[_Asks]) -> dict[ValueSource, _Round]:
+        rounds: dict[ValueSource, _Round] = {}
         for ask in asks:
             name = f"{ask.ref.kind} {ask.namespace}/{ask.ref.name}, opened"
             try:
                 source = (await self._resolver.open(ask.namespace, ask.ref)).source
-            except (StoreProblem, ApiError) as error:
+            except (StoreError, ApiError) as error:
                 self._say(name, f"not swept: {error.message}")
                 continue
             self._refused.pop(name, None)
@@ -170,7 +170,7 @@ class Sweeper:
 
     # --- one sweep
 
-    async def _sweep(self, source: Source, each: _Round) -> None:
+    async def _sweep(self, source: ValueSource, each: _Round) -> None:
         readers = self._readers(each.refs)
         began, label = monotonic(), source.service
         if not readers:
@@ -189,7 +189,7 @@ class Sweeper:
         self._meters.swept(label, "ok", monotonic() - began)
         log.info("swept %d of %s: %d ExternalSecrets look again", len(listing.listed), source.service, told)
 
-    def _readers(self, refs: set[tuple[str, StoreRef]]) -> dict[Key, tuple[Interest, ...]]:
+    def _readers(self, refs: set[tuple[str, StoreRef]]) -> dict[Key, tuple[Subscription, ...]]:
         """ExternalSecrets that read by these stores, and what of it."""
         found = {}
         for key, interests in self._interests():
@@ -199,7 +199,7 @@ class Sweeper:
         return found
 
     async def _tell(
-        self, source: Source, listing: Listing, readers: Mapping[Key, tuple[Interest, ...]], started: datetime
+        self, source: ValueSource, listing: Listing, readers: Mapping[Key, tuple[Subscription, ...]], started: datetime
     ) -> int:
         provenance = await self._provenance({key.namespace for key in readers})
         told, now = 0, datetime.now(UTC)
@@ -210,8 +210,8 @@ class Sweeper:
             refreshed = _refreshed(manifest)
             if manifest is None or refreshed is None or refreshed >= started:
                 continue  # it knows better than this listing, or soon will
-            memory = self._memory.setdefault((source, key), Memory())
-            reader = Reader(interests, provenance.get(target_key(manifest), {}), refreshed)
+            memory = self._memory.setdefault((source, key), SweepState())
+            reader = Subscriber(interests, provenance.get(target_key(manifest), {}), refreshed)
             if (found := sweep.news(listing, reader, memory, now=now)) is not None:
                 self._meters.sweep_news.labels(found.why).inc()
                 told += 1

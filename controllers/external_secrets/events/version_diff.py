@@ -16,11 +16,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from controllers.api.duration import parse_duration
+from controllers.external_secrets.fetch.keys import Listed
 from controllers.external_secrets.values.errors import EntryError
 from controllers.external_secrets.values.find import Matcher
 from controllers.external_secrets.values.remote_key import RemoteKey, Service, arn_parts
 
-from .match import Interest, forms
+from .match import Subscription, forms
 
 ANNOTATION = "secrets.inhaul.dev/sweep"
 """On a store: how often to sweep, a Go duration, or "true"."""
@@ -30,31 +31,16 @@ Why = Literal["version", "changed", "appeared", "gone", "found"]
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """One secret or parameter, without its value. `versions` is by stage; a parameter's stage is AWSCURRENT."""
-
-    name: str
-    arn: str
-    versions: Mapping[str, str] = field(default_factory=dict)
-    changed: datetime | None = None
-    tags: Mapping[str, str] | None = None  # None: not known
-
-    @property
-    def version(self) -> str:
-        return self.versions.get("AWSCURRENT", "")
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Subscriber:
     """One ExternalSecret: what it reads from the store that is swept, and what its Secret was made of."""
 
-    interests: tuple[Interest, ...]
+    interests: tuple[Subscription, ...]
     read: Mapping[str, frozenset[str]]  # ARN → versions
     refreshed: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class ChangedVersion:
     """`about`: which key or find; `mark`: what a force-sync annotation says, the same for the same news."""
 
     about: str
@@ -83,7 +69,7 @@ def provenance(annotation: str) -> dict[str, frozenset[str]]:
     return {arn: frozenset(versions) for arn, versions in found.items()}
 
 
-def prefixes(interests: Iterable[Interest]) -> tuple[str, ...]:
+def prefixes(interests: Iterable[Subscription]) -> tuple[str, ...]:
     """Beginnings of names that cover all that is read; empty: everything must be listed."""
     names: set[str] = set()
     for interest in interests:
@@ -160,16 +146,16 @@ class Listing:
 
 
 @dataclass(slots=True)
-class Memory:
+class SweepState:
     """What earlier sweeps told of one ExternalSecret, so that nothing is told twice. Lost without harm."""
 
     told: dict[str, str] = field(default_factory=dict)
     found: dict[str, dict[str, tuple[str, datetime | None]]] = field(default_factory=dict)
 
 
-def news(listing: Listing, reader: Reader, memory: Memory, *, now: datetime) -> News | None:
+def news(listing: Listing, reader: Subscriber, memory: SweepState, *, now: datetime) -> ChangedVersion | None:
     """The first reason why this ExternalSecret should look again. Takes all of them into `memory`."""
-    reasons: list[News] = []
+    reasons: list[ChangedVersion] = []
     told: dict[str, str] = {}
     for interest in reader.interests:
         for key in interest.keys:
@@ -185,23 +171,25 @@ def news(listing: Listing, reader: Reader, memory: Memory, *, now: datetime) -> 
     return reasons[0] if reasons else None
 
 
-def _of_key(listing: Listing, key: RemoteKey, reader: Reader, memory: Memory, now: datetime) -> News | None:
+def _of_key(
+    listing: Listing, key: RemoteKey, reader: Subscriber, memory: SweepState, now: datetime
+) -> ChangedVersion | None:
     if key.version.startswith("uuid/") or (key.version and key.service == "ParameterStore"):
         return None  # a fixed version; a label, of which no listing tells
     item, about = listing.get(key), f"{key.shown} tags" if key.tags else key.shown
     known = _read(reader, key, item)
     if item is None:
-        return News(about, "gone", _moment(now)) if known and listing.would_show(key) else None
+        return ChangedVersion(about, "gone", _moment(now)) if known and listing.would_show(key) else None
     version = item.versions.get(key.version or "AWSCURRENT", "")
     mark = f"{_moment(item.changed or now)} {version}".rstrip()
     if key.tags:
-        return News(about, "changed", mark) if _later(item.changed, reader.refreshed) else None
+        return ChangedVersion(about, "changed", mark) if _later(item.changed, reader.refreshed) else None
     if not known or memory.told.get(about) == "gone":
-        return News(about, "appeared", mark)
-    return None if version in known or not version else News(about, "version", mark)
+        return ChangedVersion(about, "appeared", mark)
+    return None if version in known or not version else ChangedVersion(about, "version", mark)
 
 
-def _read(reader: Reader, key: RemoteKey, item: Listed | None) -> frozenset[str]:
+def _read(reader: Subscriber, key: RemoteKey, item: Listed | None) -> frozenset[str]:
     """The versions of a key that the Secret was made of."""
     if item is not None:
         return reader.read.get(item.arn, frozenset())
@@ -210,7 +198,9 @@ def _read(reader: Reader, key: RemoteKey, item: Listed | None) -> frozenset[str]
     return frozenset().union(*found)
 
 
-def _of_find(listing: Listing, find: Mapping[str, Any], prefix: str, reader: Reader, memory: Memory) -> Sequence[News]:
+def _of_find(
+    listing: Listing, find: Mapping[str, Any], prefix: str, reader: Subscriber, memory: SweepState
+) -> Sequence[ChangedVersion]:
     about = f"find {prefix} {json.dumps(find, sort_keys=True, default=str)}"
     before, after = memory.found.get(about), listing.matching(find, prefix=prefix)
     memory.found[about] = after
@@ -222,7 +212,7 @@ def _of_find(listing: Listing, find: Mapping[str, Any], prefix: str, reader: Rea
         return ()
     newest = max((each[1] for each in fresh.values() if each[1]), default=None)
     version = next((each[0] for each in fresh.values() if each[1] == newest), "")
-    return (News(about, "found", f"{_moment(newest or reader.refreshed)} {version}".rstrip()),)
+    return (ChangedVersion(about, "found", f"{_moment(newest or reader.refreshed)} {version}".rstrip()),)
 
 
 def _later(changed: datetime | None, refreshed: datetime) -> bool:

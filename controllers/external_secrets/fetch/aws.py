@@ -25,16 +25,16 @@ from controllers.aws.errors import (
 )
 from controllers.aws.identity import Identities, Identity
 from controllers.aws.parameterstore import Parameter, ParameterEntry, ParameterStore
-from controllers.aws.rate_limit import Turn
+from controllers.aws.rate_limit import Permit
 from controllers.aws.secretsmanager import SecretEntry, SecretsManager, SecretValue
-from controllers.external_secrets.events.version_diff import Listed
+from controllers.external_secrets.fetch.keys import Listed
 from controllers.external_secrets.values.entries import Fetched, Outcome
-from controllers.external_secrets.values.errors import EntryError, ErrorClass, Missing
+from controllers.external_secrets.values.errors import EntryError, ErrorClass, MissingValueError
 from controllers.external_secrets.values.find import Matcher, list_call
 from controllers.external_secrets.values.remote_key import RemoteKey
 
-from .coalescer import BatchRefused
-from .keys import Source
+from .coalescer import BatchRefusedError
+from .keys import ValueSource
 
 _BATCHES = {"SecretsManager": "secretsmanager:BatchGetSecretValue", "ParameterStore": "ssm:GetParameters"}
 _CLASSES: tuple[tuple[type[AwsError], ErrorClass], ...] = (
@@ -51,7 +51,7 @@ _CLASSES: tuple[tuple[type[AwsError], ErrorClass], ...] = (
 class Finder(Protocol):
     """Lists what a `find` selects."""
 
-    async def find(self, source: Source, find: Mapping[str, Any], *, prefix: str) -> dict[str, Fetched]:
+    async def find(self, source: ValueSource, find: Mapping[str, Any], *, prefix: str) -> dict[str, Fetched]:
         """Name → value of all that match. Raises EntryError where any of them cannot be read."""
         ...
 
@@ -59,7 +59,7 @@ class Finder(Protocol):
 def entry_error(error: AwsError, key: str) -> EntryError:
     """An error of AWS as one of ours, about a key."""
     if isinstance(error, NotFound):
-        return Missing(f"key {key}: {error.message}")
+        return MissingValueError(f"key {key}: {error.message}")
     for kind, name in _CLASSES:
         if isinstance(error, kind):
             return EntryError(name, f"key {key}: {error.message}")
@@ -72,27 +72,29 @@ class AwsReader:
     def __init__(self, identities: Identities) -> None:
         self._identities = identities
 
-    def _secrets(self, source: Source, *, held: bool = False) -> SecretsManager:
+    def _secrets(self, source: ValueSource, *, held: bool = False) -> SecretsManager:
         assert isinstance(source.identity, Identity)  # noqa: S101  # stores make sources with identities only
         return SecretsManager(self._identities, source.identity, source.region, held, source.retry)
 
-    def _parameters(self, source: Source, *, held: bool = False) -> ParameterStore:
+    def _parameters(self, source: ValueSource, *, held: bool = False) -> ParameterStore:
         assert isinstance(source.identity, Identity)  # noqa: S101
         return ParameterStore(self._identities, source.identity, source.region, held, source.retry)
 
-    def gate(self, source: Source, *, urgent: bool) -> AbstractAsyncContextManager[Turn]:
+    def gate(self, source: ValueSource, *, urgent: bool) -> AbstractAsyncContextManager[Permit]:
         """The turn that a batch of this source needs, for `Coalescer`."""
         return self._identities.paces.turn(source.identity, source.region, _BATCHES[source.service], urgent=urgent)
 
-    def backlog(self, source: Source) -> float:
+    def backlog(self, source: ValueSource) -> float:
         """Seconds that a batch of this source would wait for its turn."""
         return self._identities.paces.backlog(source.identity, source.region, _BATCHES[source.service])
 
-    async def batch(self, source: Source, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
+    async def batch(self, source: ValueSource, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
         """Of a caller that has a turn by `gate`."""
         return await self._batch(source, keys, held=True)
 
-    async def _batch(self, source: Source, keys: Sequence[RemoteKey], *, held: bool) -> Mapping[RemoteKey, Outcome]:
+    async def _batch(
+        self, source: ValueSource, keys: Sequence[RemoteKey], *, held: bool
+    ) -> Mapping[RemoteKey, Outcome]:
         try:
             if source.service == "SecretsManager":
                 return await self._secret_batch(source, keys, held=held)
@@ -100,11 +102,11 @@ class AwsReader:
         except AwsError as error:
             shared = entry_error(error, keys[0].shown if len(keys) == 1 else f"batch of {len(keys)}")
             if isinstance(error, AccessDenied | InvalidRequest | NotFound):
-                raise BatchRefused(shared) from None
+                raise BatchRefusedError(shared) from None
             raise shared from None
 
     async def _secret_batch(
-        self, source: Source, keys: Sequence[RemoteKey], *, held: bool
+        self, source: ValueSource, keys: Sequence[RemoteKey], *, held: bool
     ) -> Mapping[RemoteKey, Outcome]:
         if len(keys) == 1:  # where the store says how often, it is the coalescer that counts
             once = source._replace(retry=Retry(1)) if held and source.retry else source
@@ -118,23 +120,23 @@ class AwsReader:
         }
 
     async def _parameter_batch(
-        self, source: Source, keys: Sequence[RemoteKey], *, held: bool
+        self, source: ValueSource, keys: Sequence[RemoteKey], *, held: bool
     ) -> Mapping[RemoteKey, Outcome]:
         found = await self._parameters(source, held=held).get([key.name for key in keys])
         return {
             key: _parameter(found.values[key.name])
             if key.name in found.values
-            else Missing(f"key {key.shown}: Parameter Store has no such parameter")
+            else MissingValueError(f"key {key.shown}: Parameter Store has no such parameter")
             for key in keys
         }
 
-    async def _or_error(self, source: Source, key: RemoteKey) -> Outcome:
+    async def _or_error(self, source: ValueSource, key: RemoteKey) -> Outcome:
         try:
             return await self.single(source, key)
         except EntryError as error:
             return error
 
-    async def single(self, source: Source, key: RemoteKey) -> Fetched:
+    async def single(self, source: ValueSource, key: RemoteKey) -> Fetched:
         try:
             if source.service == "SecretsManager":
                 return await self._single_secret(self._secrets(source), key)
@@ -156,10 +158,10 @@ class AwsReader:
         name = f"{key.name}:{key.version}" if key.version else key.name
         found = await edge.get([name])
         if name not in found.values:
-            raise Missing(f"key {key.shown}: Parameter Store has no such parameter or version")
+            raise MissingValueError(f"key {key.shown}: Parameter Store has no such parameter or version")
         return _parameter(found.values[name])
 
-    async def versions(self, source: Source, prefixes: Sequence[str]) -> list[Listed]:
+    async def versions(self, source: ValueSource, prefixes: Sequence[str]) -> list[Listed]:
         """Everything whose name has one of these beginnings (none: everything), to the last page; no values.
         Raises EntryError. What is within its recovery window is not listed: it counts as deleted."""
         try:
@@ -171,7 +173,7 @@ class AwsReader:
         except AwsError as error:
             raise entry_error(error, "sweep") from None
 
-    async def find(self, source: Source, find: Mapping[str, Any], *, prefix: str) -> dict[str, Fetched]:
+    async def find(self, source: ValueSource, find: Mapping[str, Any], *, prefix: str) -> dict[str, Fetched]:
         matches = Matcher(find, prefix=prefix)
         call = list_call(source.service, find, prefix=prefix)
         try:
@@ -182,14 +184,14 @@ class AwsReader:
             raise entry_error(error, "find") from None
 
     async def _find_secrets(
-        self, edge: SecretsManager, source: Source, call: Mapping[str, Any], matches: Matcher
+        self, edge: SecretsManager, source: ValueSource, call: Mapping[str, Any], matches: Matcher
     ) -> dict[str, Fetched]:
         listed = await edge.list(call.get("Filters", ()))
         names = [entry.name for entry in listed if matches(entry.name, entry.tags) and entry.deleted is None]
         return await self._read_all(source, names, 20)
 
     async def _find_parameters(
-        self, edge: ParameterStore, source: Source, call: Mapping[str, Any], matches: Matcher
+        self, edge: ParameterStore, source: ValueSource, call: Mapping[str, Any], matches: Matcher
     ) -> dict[str, Fetched]:
         if call["op"] == "GetParametersByPath":
             found = await edge.by_path(call["Path"])
@@ -199,16 +201,16 @@ class AwsReader:
         names = [entry.name for entry in listed if matches.without_tags(entry.name)]
         return await self._read_all(source, names, 10)
 
-    async def _read_all(self, source: Source, names: Sequence[str], size: int) -> dict[str, Fetched]:
+    async def _read_all(self, source: ValueSource, names: Sequence[str], size: int) -> dict[str, Fetched]:
         out: dict[str, Fetched] = {}
         for at in range(0, len(names), size):
             keys = [RemoteKey(source.service, name) for name in names[at : at + size]]
             try:
                 outcomes = await self._batch(source, keys, held=False)
-            except BatchRefused:
+            except BatchRefusedError:
                 outcomes = {key: await self._or_error(source, key) for key in keys}
             for key, outcome in outcomes.items():
-                if isinstance(outcome, Missing):
+                if isinstance(outcome, MissingValueError):
                     continue  # deleted since it was listed
                 if isinstance(outcome, EntryError):
                     raise outcome

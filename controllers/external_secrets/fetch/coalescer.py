@@ -25,16 +25,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 from controllers.aws.edge import THROTTLED_TRIES
-from controllers.aws.rate_limit import Turn
+from controllers.aws.rate_limit import Permit
 from controllers.external_secrets.values.entries import Fetched, Outcome
 from controllers.external_secrets.values.errors import EntryError
 from controllers.external_secrets.values.remote_key import RemoteKey
 from controllers.runtime.queue import URGENT
 
-from .demand import Expected
-from .keys import Source, Wanted
-from .pending import Flight, Line
-from .value_cache import Held, Holding
+from .demand import Demand
+from .keys import SourceKey, ValueSource
+from .pending import InFlightFetch, PendingKeys
+from .value_cache import CachedValue, ValueCache
 
 LIMITS: Mapping[str, int] = {"SecretsManager": 20, "ParameterStore": 10}
 _TIDY = 300.0  # seconds
@@ -42,7 +42,7 @@ _BUSY = 3.0  # windows that a batch waits to be filled while another call of its
 _TRANSIENT = ("Throttled", "Unreachable", "Provider", "Credentials")
 
 
-class BatchRefused(Exception):
+class BatchRefusedError(Exception):
     """The provider refused a batch as a whole, for a reason that one key or one permission may be to blame for."""
 
     def __init__(self, error: EntryError) -> None:
@@ -53,11 +53,13 @@ class BatchRefused(Exception):
 class SecretReader(Protocol):
     """The provider's side."""
 
-    async def batch(self, source: Source, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
-        """Current values, an outcome per key. Raises BatchRefused, or EntryError where no single call would work."""
+    async def batch(self, source: ValueSource, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
+        """Current values, an outcome per key. Raises BatchRefusedError, or EntryError where no single call would
+        work.
+        """
         ...
 
-    async def single(self, source: Source, key: RemoteKey) -> Fetched:
+    async def single(self, source: ValueSource, key: RemoteKey) -> Fetched:
         """One value of any version, or its tags. Raises EntryError."""
         ...
 
@@ -65,13 +67,13 @@ class SecretReader(Protocol):
 class Gate(Protocol):
     """Says when a batch of a source may be asked for; what it yields hears how that ended."""
 
-    def __call__(self, source: Source, *, urgent: bool) -> AbstractAsyncContextManager[Turn]: ...
+    def __call__(self, source: ValueSource, *, urgent: bool) -> AbstractAsyncContextManager[Permit]: ...
 
 
 @asynccontextmanager
-async def open_gate(source: Source, *, urgent: bool) -> AsyncIterator[Turn]:
+async def open_gate(source: ValueSource, *, urgent: bool) -> AsyncIterator[Permit]:
     """No limit."""
-    yield Turn(0)
+    yield Permit(0)
 
 
 class Coalescer:
@@ -86,26 +88,26 @@ class Coalescer:
         limits: Mapping[str, int] = LIMITS,
         gate: Gate = open_gate,
         observe: Callable[[str, int, int], None] = lambda service, asked, ahead: None,
-        holding: Holding | None = None,
+        holding: ValueCache | None = None,
     ) -> None:
         """`window`: seconds a batch waits to be filled. `alone`: seconds a key or source goes singly. `observe`
         hears of each batch: service, keys asked for, keys taken along. `holding`: how much is held."""
         self._reader, self._window, self._alone = reader, window, alone
         self._limits, self._gate, self._observe = limits, gate, observe
-        self._lines: dict[Source, Line] = {}
-        self._flights: dict[Wanted, Flight] = {}
-        self._held, self._expected = Holding() if holding is None else holding, Expected()
-        self._floor: dict[Wanted, float] = {}
-        self._single_until: dict[Wanted | Source, float] = {}
-        self._ahead: dict[Wanted, float] = {}  # being taken along: when that call began
+        self._lines: dict[ValueSource, PendingKeys] = {}
+        self._flights: dict[SourceKey, InFlightFetch] = {}
+        self._held, self._expected = ValueCache() if holding is None else holding, Demand()
+        self._floor: dict[SourceKey, float] = {}
+        self._single_until: dict[SourceKey | ValueSource, float] = {}
+        self._ahead: dict[SourceKey, float] = {}  # being taken along: when that call began
         self._tasks: set[asyncio.Task[None]] = set()
         self._tidying: asyncio.TimerHandle | None = None
 
     # --- what refreshes ask
 
-    async def get(self, source: Source, key: RemoteKey, *, since: float, asker: Hashable = None) -> Fetched:
+    async def get(self, source: ValueSource, key: RemoteKey, *, since: float, asker: Hashable = None) -> Fetched:
         """The value, from a fetch that began at loop time `since` or later. Raises EntryError."""
-        wanted = Wanted(source, key)
+        wanted = SourceKey(source, key)
         spare, expected = _now() - since, self._expected.asked(wanted, asker)
         since = max(since, self._floor.get(wanted, since))
         if (held := self._held.get(wanted, since=since, now=_now())) is not None:
@@ -123,10 +125,12 @@ class Coalescer:
                 flight.spare = max(flight.spare, spare)
         return await asyncio.shield(flight.future)
 
-    def expect(self, source: Source, key: RemoteKey, *, due: float, interval: float, asker: Hashable = None) -> None:
+    def expect(
+        self, source: ValueSource, key: RemoteKey, *, due: float, interval: float, asker: Hashable = None
+    ) -> None:
         """`asker` will want a key at loop time `due`, each `interval` seconds: batches may take it along before."""
         if interval > 0:
-            self._expected.add(Wanted(source, key), asker, at=due, interval=interval)
+            self._expected.add(SourceKey(source, key), asker, at=due, interval=interval)
             self._tidy_later()
 
     @property
@@ -151,7 +155,7 @@ class Coalescer:
         if self._expected or self._held:
             self._tidy_later()
 
-    def invalidate(self, matches: Callable[[Source, RemoteKey], bool]) -> int:
+    def invalidate(self, matches: Callable[[ValueSource, RemoteKey], bool]) -> int:
         """What was fetched before now may not answer for these keys. Returns how many were concerned."""
         now, concerned = _now(), 0
         for wanted in {*self._flights, *self._held, *self._ahead}:
@@ -177,27 +181,27 @@ class Coalescer:
 
     # --- batches
 
-    def _begin(self, wanted: Wanted) -> Flight:
-        flight = Flight(asyncio.get_running_loop().create_future())
+    def _begin(self, wanted: SourceKey) -> InFlightFetch:
+        flight = InFlightFetch(asyncio.get_running_loop().create_future())
         flight.future.add_done_callback(_retrieved)
         self._flights[wanted] = flight
         if wanted.key.pinned or self._goes_alone(wanted):
             flight.began = _now()
             self._spawn(self._alone_flight(wanted, flight))
             return flight
-        line = self._lines.setdefault(wanted.source, Line())
+        line = self._lines.setdefault(wanted.source, PendingKeys())
         (line.urgent if URGENT.get() else line.due)[wanted.key] = flight
         self._fill(wanted.source, line)
         return flight
 
-    def _hasten(self, wanted: Wanted) -> None:
+    def _hasten(self, wanted: SourceKey) -> None:
         """Someone urgent joins a key that waits as merely due."""
         line = self._lines[wanted.source]
         if (flight := line.due.pop(wanted.key, None)) is not None:
             line.urgent[wanted.key] = flight
             self._fill(wanted.source, line)
 
-    def _fill(self, source: Source, line: Line) -> None:
+    def _fill(self, source: ValueSource, line: PendingKeys) -> None:
         """A call for each full batch at once; what is left over waits for the window's end."""
         limit = self._limits[source.service]
         while len(line) - line.calls * limit >= limit:
@@ -206,19 +210,19 @@ class Coalescer:
             window = self._window * (_BUSY if line.flying else 1.0)
             line.timer = asyncio.get_running_loop().call_later(window, self._window_ends, source, line)
 
-    def _window_ends(self, source: Source, line: Line) -> None:
+    def _window_ends(self, source: ValueSource, line: PendingKeys) -> None:
         line.timer = None
         limit = self._limits[source.service]
         while len(line) > line.calls * limit or len(line.urgent) > line.urgent_calls * limit:
             self._call(source, line)
 
-    def _call(self, source: Source, line: Line) -> None:
+    def _call(self, source: ValueSource, line: PendingKeys) -> None:
         urgent = len(line.urgent) > line.urgent_calls * self._limits[source.service]
         line.calls += 1
         line.urgent_calls += urgent
         self._spawn(self._batch(source, line, urgent=urgent))
 
-    def _goes_alone(self, wanted: Wanted) -> bool:
+    def _goes_alone(self, wanted: SourceKey) -> bool:
         for mark in (wanted, wanted.source):
             until = self._single_until.get(mark)
             if until is not None:
@@ -227,7 +231,7 @@ class Coalescer:
                 del self._single_until[mark]
         return False
 
-    async def _batch(self, source: Source, line: Line, *, urgent: bool) -> None:
+    async def _batch(self, source: ValueSource, line: PendingKeys, *, urgent: bool) -> None:
         """One call, from its wait for a turn to its answers."""
         URGENT.set(urgent)  # the lane in the thread pool too
         async with self._gate(source, urgent=urgent) as turn:
@@ -241,7 +245,7 @@ class Coalescer:
                 ahead = self._soon(source, flights, now)
                 self._observe(source.service, len(flights), len(ahead))
                 line.flying += 1
-                self._ahead.update(dict.fromkeys((Wanted(source, key) for key in ahead), now))
+                self._ahead.update(dict.fromkeys((SourceKey(source, key) for key in ahead), now))
                 try:
                     turn.throttled, turn.unanswered = await self._ask(source, flights, ahead, now)
                 finally:
@@ -251,16 +255,16 @@ class Coalescer:
             await asyncio.sleep(source.retry.pause)
         self._fill(source, line)  # what a throttled call put back
 
-    def _forget_ahead(self, source: Source, keys: Iterable[RemoteKey]) -> None:
-        for wanted in (Wanted(source, key) for key in keys):
+    def _forget_ahead(self, source: ValueSource, keys: Iterable[RemoteKey]) -> None:
+        for wanted in (SourceKey(source, key) for key in keys):
             self._ahead.pop(wanted, None)
             if wanted not in self._flights:
                 self._floor.pop(wanted, None)
 
-    def _soon(self, source: Source, flights: Mapping[RemoteKey, Flight], now: float) -> list[RemoteKey]:
+    def _soon(self, source: ValueSource, flights: Mapping[RemoteKey, InFlightFetch], now: float) -> list[RemoteKey]:
         """Keys that may be taken along, those due first first, until the batch is full."""
 
-        def useful(wanted: Wanted, since: float) -> bool:
+        def useful(wanted: SourceKey, since: float) -> bool:
             coming = wanted in self._flights or wanted in self._ahead
             return not coming and self._held.since(wanted) < since and not self._goes_alone(wanted)
 
@@ -268,8 +272,8 @@ class Coalescer:
 
     async def _ask(
         self,
-        source: Source,
-        flights: Mapping[RemoteKey, Flight],
+        source: ValueSource,
+        flights: Mapping[RemoteKey, InFlightFetch],
         ahead: Sequence[RemoteKey],
         began: float,
     ) -> tuple[bool, bool]:
@@ -278,7 +282,7 @@ class Coalescer:
         failed = ""
         try:
             outcomes = await self._reader.batch(source, [*flights, *ahead])
-        except BatchRefused as refused:
+        except BatchRefusedError as refused:
             self._spawn(self._one_by_one(source, flights, refused.error))  # in turns of their own
             return False, False
         except EntryError as error:
@@ -286,20 +290,20 @@ class Coalescer:
         except Exception as error:
             self._give_up(source, flights, error)
             return False, False
-        back: dict[RemoteKey, Flight] = {}
+        back: dict[RemoteKey, InFlightFetch] = {}
         for key, flight in flights.items():
             outcome = outcomes.get(key) or EntryError("Provider", f"no answer for key {key.shown}")
-            if self._goes_again(Wanted(source, key), flight, outcome):
+            if self._goes_again(SourceKey(source, key), flight, outcome):
                 back[key] = flight
             else:
-                self._land(Wanted(source, key), flight, outcome)
+                self._land(SourceKey(source, key), flight, outcome)
         self._lines[source].urgent = {**back, **self._lines[source].urgent}  # they have waited longest
         for key in ahead:
-            self._hold(Wanted(source, key), outcomes.get(key), began)
+            self._hold(SourceKey(source, key), outcomes.get(key), began)
         throttled = any(isinstance(each, EntryError) and each.error_class == "Throttled" for each in outcomes.values())
         return throttled, failed == "Unreachable"
 
-    def _goes_again(self, wanted: Wanted, flight: Flight, outcome: Outcome) -> bool:
+    def _goes_again(self, wanted: SourceKey, flight: InFlightFetch, outcome: Outcome) -> bool:
         if not isinstance(outcome, EntryError) or outcome.error_class != "Throttled":
             return False
         flight.throttled += 1
@@ -309,32 +313,34 @@ class Coalescer:
         flight.began = None
         return True
 
-    async def _one_by_one(self, source: Source, flights: Mapping[RemoteKey, Flight], error: EntryError) -> None:
+    async def _one_by_one(
+        self, source: ValueSource, flights: Mapping[RemoteKey, InFlightFetch], error: EntryError
+    ) -> None:
         """The batch was refused: find out which key is to blame, and spare the others next time."""
         until = _now() + self._alone
         results = await asyncio.gather(*(self._single(source, key) for key in flights))
         errors = {key: each for key, each in zip(flights, results, strict=True) if isinstance(each, EntryError)}
         for key, each in errors.items():
             if each.error_class not in _TRANSIENT:
-                self._single_until[Wanted(source, key)] = until
+                self._single_until[SourceKey(source, key)] = until
         if not errors:
             self._single_until[source] = until
         for (key, flight), result in zip(flights.items(), results, strict=True):
-            self._land(Wanted(source, key), flight, result)
+            self._land(SourceKey(source, key), flight, result)
 
-    async def _single(self, source: Source, key: RemoteKey) -> Outcome:
+    async def _single(self, source: ValueSource, key: RemoteKey) -> Outcome:
         try:
             return await self._reader.single(source, key)
         except EntryError as error:
             return error
 
-    async def _alone_flight(self, wanted: Wanted, flight: Flight) -> None:
+    async def _alone_flight(self, wanted: SourceKey, flight: InFlightFetch) -> None:
         try:
             self._land(wanted, flight, await self._single(wanted.source, wanted.key))
         except Exception as error:
             self._give_up(wanted.source, {wanted.key: flight}, error)
 
-    def _land(self, wanted: Wanted, flight: Flight, outcome: Outcome) -> None:
+    def _land(self, wanted: SourceKey, flight: InFlightFetch, outcome: Outcome) -> None:
         if self._flights.get(wanted) is flight:
             del self._flights[wanted]
             if flight.began is not None:
@@ -348,17 +354,17 @@ class Coalescer:
         else:
             flight.future.set_result(outcome)
 
-    def _hold(self, wanted: Wanted, outcome: Outcome | None, began: float, until: float = 0.0) -> None:
+    def _hold(self, wanted: SourceKey, outcome: Outcome | None, began: float, until: float = 0.0) -> None:
         """Keeps a value for those who are expected to want it while it is fresh enough for them."""
         until = max(until, self._expected.until(wanted, began))
         if isinstance(outcome, Fetched) and until > _now() and self._floor.get(wanted, began) <= began:
-            self._held.put(wanted, Held(outcome, began, until))
+            self._held.put(wanted, CachedValue(outcome, began, until))
             self._tidy_later()
 
-    def _give_up(self, source: Source, flights: Mapping[RemoteKey, Flight], error: Exception) -> None:
+    def _give_up(self, source: ValueSource, flights: Mapping[RemoteKey, InFlightFetch], error: Exception) -> None:
         """A bug in the reader: everyone who waits hears of it; its text stays in the traceback."""
         for key, flight in flights.items():
-            self._flights.pop(Wanted(source, key), None)
+            self._flights.pop(SourceKey(source, key), None)
             if not flight.future.done():
                 flight.future.set_exception(error)
 

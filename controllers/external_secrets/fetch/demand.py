@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from controllers.external_secrets.values.remote_key import RemoteKey
 
-from .keys import Source, Wanted
+from .keys import SourceKey, ValueSource
 
 AHEAD = 0.1
 """The share of its interval by which a key may be fetched before it is due."""
@@ -29,12 +29,12 @@ class _Due(NamedTuple):
         return self.at - self.interval * AHEAD
 
 
-class Expected:
+class Demand:
     """Times are the loop's."""
 
     def __init__(self) -> None:
-        self._askers: dict[Wanted, dict[Hashable, _Due]] = {}
-        self._heaps: dict[Source, list[tuple[float, RemoteKey, int, Hashable]]] = {}
+        self._askers: dict[SourceKey, dict[Hashable, _Due]] = {}
+        self._heaps: dict[ValueSource, list[tuple[float, RemoteKey, int, Hashable]]] = {}
         self._numbers = count()  # so that heaps compare no askers
 
     def __len__(self) -> int:
@@ -44,14 +44,14 @@ class Expected:
     def __bool__(self) -> bool:
         return bool(self._askers)
 
-    def add(self, wanted: Wanted, asker: Hashable, *, at: float, interval: float) -> None:
+    def add(self, wanted: SourceKey, asker: Hashable, *, at: float, interval: float) -> None:
         """Replaces what this asker announced before."""
         due = self._askers.setdefault(wanted, {})[asker] = _Due(at, interval)
         if not wanted.key.pinned:  # those no batch can ask for
             place = (due.eligible, wanted.key, next(self._numbers), asker)
             heapq.heappush(self._heaps.setdefault(wanted.source, []), place)
 
-    def asked(self, wanted: Wanted, asker: Hashable) -> bool:
+    def asked(self, wanted: SourceKey, asker: Hashable) -> bool:
         """An asker asks, and is expected no more. Whether it was."""
         askers = self._askers.get(wanted, {})
         known = askers.pop(asker, None) is not None
@@ -59,29 +59,29 @@ class Expected:
             del self._askers[wanted]
         return known
 
-    def until(self, wanted: Wanted, began: float) -> float:
+    def until(self, wanted: SourceKey, began: float) -> float:
         """Until when a value of a fetch that began then may still answer someone; 0: it answers nobody."""
         askers = self._askers.get(wanted, {}).values()
         return max((began + due.interval * AHEAD for due in askers if due.eligible <= began), default=0.0)
 
     def soon(
-        self, source: Source, now: float, *, room: int, useful: Callable[[Wanted, float], bool]
+        self, source: ValueSource, now: float, *, room: int, useful: Callable[[SourceKey, float], bool]
     ) -> list[RemoteKey]:
         """Keys to take along, those due first first, at most `room`. `useful` is told since when a value would do."""
         heap = self._heaps.get(source, [])
         taken: dict[RemoteKey, None] = {}
         while heap and len(taken) < room and heap[0][0] <= now:
             eligible, key, _, asker = heapq.heappop(heap)
-            wanted = Wanted(source, key)
+            wanted = SourceKey(source, key)
             due = self._askers.get(wanted, {}).get(asker)
             stale = due is None or due.eligible != eligible  # announced anew, or not at all
             if due is not None and not stale and due.at > now and useful(wanted, eligible):
                 taken[key] = None
         return list(taken)
 
-    def tidy(self, now: float, *, useful: Callable[[Wanted, float], bool]) -> None:
+    def tidy(self, now: float, *, useful: Callable[[SourceKey, float], bool]) -> None:
         """Forgets those who never came, and lines up the others anew."""
-        kept: dict[Wanted, dict[Hashable, _Due]] = {}
+        kept: dict[SourceKey, dict[Hashable, _Due]] = {}
         for wanted, askers in self._askers.items():
             if coming := {asker: due for asker, due in askers.items() if due.at + due.interval >= now}:
                 kept[wanted] = coming

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 from controllers.aws.edge import Retry
 from controllers.external_secrets.values.remote_key import RemoteKey, Service
 
 
-class Source(NamedTuple):
+class ValueSource(NamedTuple):
     """Who asks where. Values are shared within a source and never between two."""
 
     identity: Hashable
@@ -18,8 +20,23 @@ class Source(NamedTuple):
     retry: Retry | None = None
 
 
-class Wanted(NamedTuple):
+class SourceKey(NamedTuple):
     """One key of one source."""
 
-    source: Source
+    source: ValueSource
     key: RemoteKey
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One secret or parameter, without its value. `versions` is by stage; a parameter's stage is AWSCURRENT."""
+
+    name: str
+    arn: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    changed: datetime | None = None
+    tags: Mapping[str, str] | None = None  # None: not known
+
+    @property
+    def version(self) -> str:
+        return self.versions.get("AWSCURRENT", "")

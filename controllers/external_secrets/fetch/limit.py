@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from controllers.runtime.queue import URGENT
 from controllers.runtime.result import NotReady
 
-from .keys import Source
+from .keys import ValueSource
 
 INSIDE = 24
 """Refreshes of one source that may wait: enough for full batches, a quarter of the workers."""
@@ -22,33 +22,33 @@ _LONG = 1.0  # seconds of waiting that are no crowd yet
 _SOON, _LATE = 2.0, 60.0  # seconds until the next try
 
 
-class Crowded(NotReady):
+class Backpressure(NotReady):
     """Too many wait already; `retry_after` says when to come again."""
 
 
-class Crowd:
+class AdmissionLimit:
     """Shared by all refreshes."""
 
-    def __init__(self, backlog: Callable[[Source], float] = lambda source: 0.0, *, inside: int = INSIDE) -> None:
+    def __init__(self, backlog: Callable[[ValueSource], float] = lambda source: 0.0, *, inside: int = INSIDE) -> None:
         """`backlog`: seconds that a call of this source would wait for its turn."""
         self._backlog, self._limit = backlog, inside
-        self._inside: Counter[Source] = Counter()
+        self._inside: Counter[ValueSource] = Counter()
 
-    def check(self, sources: Collection[Source]) -> None:
+    def check(self, sources: Collection[ValueSource]) -> None:
         """Raises Crowded. The urgent have as many places again, so that a mass that is due does not keep them out."""
         limit = self._limit * (2 if URGENT.get() else 1)
         for source in sources:
             if self._inside[source] < limit or (seconds := self._backlog(source)) <= _LONG:
                 continue
             spread = 0.75 + 0.5 * random.random()  # noqa: S311 jitter
-            raise Crowded(
+            raise Backpressure(
                 "SecretSyncedError",
                 f"Throttled: AWS is slow to answer {source.service} for this store; waiting for a turn",
                 retry_after=min(_LATE, max(_SOON, seconds)) * spread,
             )
 
     @contextmanager
-    def inside(self, sources: Collection[Source]) -> Iterator[None]:
+    def inside(self, sources: Collection[ValueSource]) -> Iterator[None]:
         """While a refresh waits for values of these sources."""
         self._inside.update(sources)
         try:

@@ -40,7 +40,7 @@ class _Entry:
     news: str = ""  # the version that an event told of while a read was under way
 
 
-class Reads:
+class ObjectCache:
     """For one event loop."""
 
     def __init__(self, kube: KubeClient, watch: StartWatch, on_change: OnChange) -> None:
@@ -63,7 +63,7 @@ class Reads:
             return entry.manifest
         return await self._read(resource, key, entry, keep=True, metadata_only=metadata_only)
 
-    async def noted(self, resource: Resource, key: Key) -> Manifest | None:
+    async def read_tracked(self, resource: Resource, key: Key) -> Manifest | None:
         """The object, read now and not kept; its next change is told. None: there is none. Raises ApiError."""
         self.watch(resource)
         return await self._read(resource, key, self._entry(resource, key))

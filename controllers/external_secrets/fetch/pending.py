@@ -11,7 +11,7 @@ from controllers.external_secrets.values.remote_key import RemoteKey
 
 
 @dataclass(slots=True)
-class Flight:
+class InFlightFetch:
     """One fetch of one key. `began` is set when its call starts: until then anyone may join."""
 
     future: asyncio.Future[Fetched]
@@ -22,11 +22,11 @@ class Flight:
 
 
 @dataclass(slots=True)
-class Line:
+class PendingKeys:
     """Keys of one source that no call has taken yet, in two lanes, and the calls that are on their way to take them."""
 
-    urgent: dict[RemoteKey, Flight] = field(default_factory=dict)
-    due: dict[RemoteKey, Flight] = field(default_factory=dict)
+    urgent: dict[RemoteKey, InFlightFetch] = field(default_factory=dict)
+    due: dict[RemoteKey, InFlightFetch] = field(default_factory=dict)
     timer: asyncio.TimerHandle | None = None
     calls: int = 0
     urgent_calls: int = 0
@@ -35,9 +35,9 @@ class Line:
     def __len__(self) -> int:
         return len(self.urgent) + len(self.due)
 
-    def take(self, limit: int) -> dict[RemoteKey, Flight]:
+    def take(self, limit: int) -> dict[RemoteKey, InFlightFetch]:
         """The next call's keys, the urgent ones first."""
-        taken: dict[RemoteKey, Flight] = {}
+        taken: dict[RemoteKey, InFlightFetch] = {}
         for lane in (self.urgent, self.due):
             for key in list(lane)[: limit - len(taken)]:
                 taken[key] = lane.pop(key)

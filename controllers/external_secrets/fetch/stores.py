@@ -15,7 +15,7 @@ from typing import Protocol
 
 import re2
 
-from controllers.api.base import InvalidSpec, parse
+from controllers.api.base import InvalidSpecError, parse
 from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
 from controllers.api.duration import parse_duration
 from controllers.api.external_secrets import CLUSTER_SECRET_STORES, SECRET_STORES
@@ -39,8 +39,8 @@ from controllers.runtime.conditions import find as find_condition
 from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.store import Store
 
-from .keys import Source
-from .object_cache import Reads
+from .keys import ValueSource
+from .object_cache import ObjectCache
 
 CONTROLLER = "inhaul"
 REGION = re.compile(r"[a-z]{2,5}(-[a-z]+)+-[0-9]{1,2}")
@@ -48,7 +48,7 @@ AUTOMATIC_TAGS = ("esoNamespace", "esoStoreName", "esoStoreKind")
 _ATTEMPTS, _MOST_ATTEMPTS, _LONGEST_PAUSE = 3, 20, 60.0
 
 
-class StoreProblem(Exception):
+class StoreError(Exception):
     """The store cannot be used now. `reason` is for the store's own condition."""
 
     def __init__(self, reason: str, message: str, *, lasting: bool = True) -> None:
@@ -61,19 +61,19 @@ class OpenStore:
     """A store, ready to be read by one namespace."""
 
     view: StoreView
-    source: Source
+    source: ValueSource
     provider: AWSProvider
 
 
 def served_provider(manifest: Manifest) -> AWSProvider:
-    """The store's AWS provider. Raises StoreProblem for what is not served, InvalidSpec for what is malformed."""
+    """The store's AWS provider. Raises StoreProblem for what is not served, InvalidSpecError for what is malformed."""
     spec = parse(SecretStoreSpec, manifest)
     if spec.provider.aws is None:
         name = next(iter((manifest["spec"].get("provider") or {}).keys()), "")
-        raise StoreProblem("InvalidProviderConfig", f"provider {name} is not served; served: aws")
+        raise StoreError("InvalidProviderConfig", f"provider {name} is not served; served: aws")
     if spec.provider.aws.service not in ("SecretsManager", "ParameterStore"):
         message = f"service {spec.provider.aws.service} is not served; served: SecretsManager, ParameterStore"
-        raise StoreProblem("InvalidProviderConfig", message)
+        raise StoreError("InvalidProviderConfig", message)
     check_region(spec.provider.aws.region, "spec.provider.aws.region")
     return spec.provider.aws
 
@@ -87,14 +87,14 @@ def session_tags(namespace: str, ref: StoreRef, provider: AWSProvider) -> dict[s
     for key in AUTOMATIC_TAGS:
         if key in given and given[key] != automatic[key]:
             message = f"{ref.kind} {ref.name}: session tag {key} says who asks and cannot be set to another value"
-            raise StoreProblem("InvalidStoreConfiguration", message)
+            raise StoreError("InvalidStoreConfiguration", message)
     return given if provider.session_tags_policy == "None" else {**automatic, **given}
 
 
 def check_region(region: str, where: str) -> None:
     """A region is part of the address that is called. Raises StoreProblem for what is none."""
     if not REGION.fullmatch(region):
-        raise StoreProblem("InvalidProviderConfig", f"{where}: found no region's name, expected one as eu-west-1")
+        raise StoreError("InvalidProviderConfig", f"{where}: found no region's name, expected one as eu-west-1")
 
 
 def retry_of(spec: SecretStoreSpec) -> Retry | None:
@@ -125,7 +125,7 @@ class StoreResolver:
     """Turns references into open stores. ServiceAccounts and Secrets are read once until they change."""
 
     def __init__(
-        self, reads: Reads, stores: Store, cluster_stores: Store, namespaces: Store, policies: Policies
+        self, reads: ObjectCache, stores: Store, cluster_stores: Store, namespaces: Store, policies: Policies
     ) -> None:
         self._reads, self._stores, self._cluster, self._namespaces = reads, stores, cluster_stores, namespaces
         self._policies = policies
@@ -136,7 +136,7 @@ class StoreResolver:
         found = self._cluster.get(Key("", ref.name)) if cluster else self._stores.get(Key(namespace, ref.name))
         if found is None:
             where = "" if cluster else f" in namespace {namespace}"
-            raise StoreProblem("StoreNotFound", f"{ref.kind} {ref.name} does not exist{where}", lasting=False)
+            raise StoreError("StoreNotFound", f"{ref.kind} {ref.name} does not exist{where}", lasting=False)
         return found
 
     def view(self, namespace: str, ref: StoreRef) -> StoreView:
@@ -151,10 +151,10 @@ class StoreResolver:
     def _provider(self, ref: StoreRef, manifest: Manifest) -> AWSProvider:
         try:
             return served_provider(manifest)
-        except StoreProblem as problem:
-            raise StoreProblem(problem.reason, f"{ref.kind} {ref.name}: {problem.message}") from None
-        except InvalidSpec as error:
-            raise StoreProblem("InvalidStoreConfiguration", f"{ref.kind} {ref.name}: {error}") from None
+        except StoreError as problem:
+            raise StoreError(problem.reason, f"{ref.kind} {ref.name}: {problem.message}") from None
+        except InvalidSpecError as error:
+            raise StoreError("InvalidStoreConfiguration", f"{ref.kind} {ref.name}: {error}") from None
 
     async def open(self, namespace: str, ref: StoreRef, *, gated: bool = True) -> OpenStore:
         """The store as `namespace` may use it. Raises StoreProblem; ApiError where the API server does not answer."""
@@ -165,21 +165,23 @@ class StoreResolver:
         if gated:
             self._check_ready(ref, manifest)
         identity = await self.identity(namespace, ref, provider)
-        return OpenStore(view, Source(identity, provider.region, view.service, self._retry(ref, manifest)), provider)
+        return OpenStore(
+            view, ValueSource(identity, provider.region, view.service, self._retry(ref, manifest)), provider
+        )
 
     def _retry(self, ref: StoreRef, manifest: Manifest) -> Retry | None:
         try:
             return retry_of(parse(SecretStoreSpec, manifest))
         except ValueError as error:
             message = f"{ref.kind} {ref.name}: spec.retrySettings.retryInterval: {error}"
-            raise StoreProblem("InvalidStoreConfiguration", message) from None
+            raise StoreError("InvalidStoreConfiguration", message) from None
 
     def _check_ready(self, ref: StoreRef, manifest: Manifest) -> None:
         """No refresh hammers a store that was found broken, until its own reconcile finds it mended."""
         ready = find_condition(manifest.get("status") or {}, "Ready")
         if ready is not None and ready.get("status") == "False":
             detail = ready.get("message") or ready.get("reason")
-            raise StoreProblem("StoreNotReady", f"{ref.kind} {ref.name} is not ready: {detail}", lasting=False)
+            raise StoreError("StoreNotReady", f"{ref.kind} {ref.name} is not ready: {detail}", lasting=False)
 
     def _check_conditions(self, namespace: str, ref: StoreRef, manifest: Manifest) -> None:
         conditions = parse(SecretStoreSpec, manifest).conditions
@@ -192,13 +194,13 @@ class StoreResolver:
                 return
             if condition.namespace_selector is not None and selects(condition.namespace_selector, labels):
                 return
-        raise StoreProblem("StoreRefused", f"ClusterSecretStore {ref.name} does not admit namespace {namespace}")
+        raise StoreError("StoreRefused", f"ClusterSecretStore {ref.name} does not admit namespace {namespace}")
 
     def allow(self, namespace: str, request: Request) -> None:
         """Raises StoreProblem where no TenantPolicy grants it."""
         decision = self._policies.allowed(namespace, request)
         if not decision.allowed:
-            raise StoreProblem("Refused", decision.reason)
+            raise StoreError("Refused", decision.reason)
 
     def allow_key(self, namespace: str, key: RemoteKey) -> None:
         """Raises EntryError where the namespace may not read this key."""
@@ -222,7 +224,7 @@ class StoreResolver:
         try:
             return Identity(account, static, chain)
         except ValueError as error:
-            raise StoreProblem("InvalidStoreConfiguration", f"{ref.kind} {ref.name}: {error}") from None
+            raise StoreError("InvalidStoreConfiguration", f"{ref.kind} {ref.name}: {error}") from None
 
     def _step(self, namespace: str, ref: StoreRef, provider: AWSProvider, arn: str, *, last: bool) -> RoleStep:
         if not last:
@@ -241,13 +243,13 @@ class StoreResolver:
         manifest = await self._reads.kept(SERVICE_ACCOUNTS, Key(home, selector.name), metadata_only=True)
         if manifest is None:
             message = f"{ref.kind} {ref.name}: ServiceAccount {home}/{selector.name} does not exist"
-            raise StoreProblem("InvalidProviderConfig", message, lasting=False)
+            raise StoreError("InvalidProviderConfig", message, lasting=False)
         role = (manifest["metadata"].get("annotations") or {}).get(ROLE_ANNOTATION) or ""
         if not role:
             message = (
                 f"{ref.kind} {ref.name}: ServiceAccount {home}/{selector.name} has no annotation {ROLE_ANNOTATION}"
             )
-            raise StoreProblem("InvalidProviderConfig", message, lasting=False)
+            raise StoreError("InvalidProviderConfig", message, lasting=False)
         return ServiceAccountIdentity(home, selector.name, role, (STS_AUDIENCE, *selector.audiences))
 
     async def _static(self, namespace: str, ref: StoreRef, provider: AWSProvider) -> StaticKeys | None:
@@ -266,11 +268,11 @@ class StoreResolver:
         secret = await self._reads.kept(SECRETS, Key(home, at.name or "")) if at.name else None
         if secret is None:
             message = f"{ref.kind} {ref.name}: {field}: Secret {home}/{at.name or ''} does not exist"
-            raise StoreProblem("InvalidProviderConfig", message, lasting=False)
+            raise StoreError("InvalidProviderConfig", message, lasting=False)
         value = (secret.get("data") or {}).get(at.key or "")
         if value is None:
             message = f"{ref.kind} {ref.name}: {field}: Secret {home}/{at.name} has no key {at.key}"
-            raise StoreProblem("InvalidProviderConfig", message, lasting=False)
+            raise StoreError("InvalidProviderConfig", message, lasting=False)
         return Sensitive(base64.b64decode(value).strip())
 
 

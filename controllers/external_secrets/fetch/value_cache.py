@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from controllers.external_secrets.values.entries import Fetched
 
-from .keys import Wanted
+from .keys import SourceKey
 
 MAX_VALUES = 10_000
 MAX_BYTES = 32 << 20
@@ -20,7 +20,7 @@ MAX_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CachedValue:
     """A value of a fetch that began at loop time `began`, of use to no one after `until`."""
 
     fetched: Fetched
@@ -34,21 +34,21 @@ class Held:
         return len(self.fetched.value or b"") + tags
 
 
-class Holding:
+class ValueCache:
     """By key of a source, the oldest first."""
 
     def __init__(self, max_values: int = MAX_VALUES, max_bytes: int = MAX_BYTES) -> None:
         self._max_values, self._max_bytes = max_values, max_bytes
-        self._values: dict[Wanted, Held] = {}
+        self._values: dict[SourceKey, CachedValue] = {}
         self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._values)
 
-    def __iter__(self) -> Iterator[Wanted]:
+    def __iter__(self) -> Iterator[SourceKey]:
         return iter(self._values)
 
-    def get(self, wanted: Wanted, *, since: float, now: float) -> Fetched | None:
+    def get(self, wanted: SourceKey, *, since: float, now: float) -> Fetched | None:
         """The value, where it was fetched since then. One that is too old for this asker is dropped: what it fetches
         is newer, and nobody may be answered with what is older than someone else asked for."""
         held = self._values.get(wanted)
@@ -59,12 +59,12 @@ class Holding:
             return None
         return held.fetched
 
-    def since(self, wanted: Wanted) -> float:
+    def since(self, wanted: SourceKey) -> float:
         """When the fetch of what is held began; minus infinity where nothing is."""
         held = self._values.get(wanted)
         return held.began if held is not None else float("-inf")
 
-    def put(self, wanted: Wanted, held: Held) -> None:
+    def put(self, wanted: SourceKey, held: CachedValue) -> None:
         """Keeps the newer of two."""
         if held.began < self.since(wanted) or held.size > self._max_bytes:
             return
@@ -74,7 +74,7 @@ class Holding:
         while len(self._values) > self._max_values or self.bytes > self._max_bytes:
             self.drop(next(iter(self._values)))
 
-    def drop(self, wanted: Wanted) -> None:
+    def drop(self, wanted: SourceKey) -> None:
         held = self._values.pop(wanted, None)
         if held is not None:
             self.bytes -= held.size

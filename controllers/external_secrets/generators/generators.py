@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from controllers.api.base import InvalidSpec, parse
+from controllers.api.base import InvalidSpecError, parse
 from controllers.api.generators import (
     CLUSTER_GENERATORS,
     ECR_AUTHORIZATION_TOKENS,
@@ -32,7 +32,7 @@ from controllers.aws.ecr import EcrLogins, EcrRegistry
 from controllers.aws.errors import AwsError
 from controllers.aws.identity import OWN
 from controllers.external_secrets.fetch.aws import entry_error
-from controllers.external_secrets.fetch.stores import StoreProblem, StoreResolver, check_region
+from controllers.external_secrets.fetch.stores import StoreError, StoreResolver, check_region
 from controllers.external_secrets.target.hashing import object_hash
 from controllers.external_secrets.values.entries import Entry, Fetched, StoreRef
 from controllers.external_secrets.values.errors import EntryError
@@ -114,7 +114,7 @@ class Generators:
             host = "public.ecr.aws" if public else urlsplit(login.endpoint).netloc
             try:
                 self._resolver.allow(namespace, PullImage(f"{host}/**/**/**"))
-            except StoreProblem as problem:
+            except StoreError as problem:
                 raise EntryError("Refused", f"{_shown(found)}, as the controller itself: {problem.message}") from None
         values = {
             "username": login.username.encode(),
@@ -134,7 +134,7 @@ class Generators:
         store = self._stores.get(kind)
         if store is None:
             served = ", ".join(sorted(self._stores))
-            raise EntryError("Unsupported", f"generators of kind {kind} are not served; served: {served}")
+            raise EntryError("UnsupportedField", f"generators of kind {kind} are not served; served: {served}")
         cluster = kind == CLUSTER_GENERATORS.kind
         manifest = store.get(Key("" if cluster else namespace, name))
         if manifest is None:
@@ -142,7 +142,7 @@ class Generators:
             raise EntryError("Generator", f"{kind} {name} does not exist{where}")
         try:
             spec = _cluster_spec(manifest) if cluster else _spec(kind, manifest)
-        except InvalidSpec as error:
+        except InvalidSpecError as error:
             raise EntryError("Generator", f"{kind} {name}: {error}") from None
         text = json.dumps([type(spec).__name__, _inner(manifest, cluster=cluster)], sort_keys=True, default=str)
         return _Found(StoreRef(kind, name), spec, object_hash(text))
@@ -161,10 +161,12 @@ def _cluster_spec(manifest: Manifest) -> Spec:
     if spec.kind not in served:
         name = manifest["metadata"]["name"]
         kinds = ", ".join(sorted(served))
-        raise EntryError("Unsupported", f"ClusterGenerator {name}: kind {spec.kind} is not served; served: {kinds}")
+        raise EntryError(
+            "UnsupportedField", f"ClusterGenerator {name}: kind {spec.kind} is not served; served: {kinds}"
+        )
     inner = served[spec.kind]
     if inner is None:
-        raise InvalidSpec("spec.generator", "another kind's spec", f"the spec of kind {spec.kind}")
+        raise InvalidSpecError("spec.generator", "another kind's spec", f"the spec of kind {spec.kind}")
     return inner
 
 

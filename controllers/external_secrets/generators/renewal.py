@@ -21,7 +21,7 @@ FORCE = ("force-sync", "external-secrets.io/force-sync")
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class GeneratedRecord:
     """One entry's generated values: when they were made, from what. `keys`: generated name → key of the target."""
 
     at: datetime
@@ -31,21 +31,21 @@ class Made:
     keys: Mapping[str, str] = field(default_factory=dict)
 
 
-def load(annotation: str) -> dict[str, Made]:
+def load(annotation: str) -> dict[str, GeneratedRecord]:
     """Entry → what is known of its values; what cannot be read is not known."""
-    out: dict[str, Made] = {}
+    out: dict[str, GeneratedRecord] = {}
     try:
         for where, each in json.loads(annotation or "{}").items():
             at, expires = _moment(each["at"]), each.get("expires")
             keys = {str(name): str(key) for name, key in (each.get("keys") or {}).items()}
             recipe, force = str(each["recipe"]), str(each.get("force") or "")
-            out[where] = Made(at, recipe, force, _moment(expires) if expires else None, keys)
+            out[where] = GeneratedRecord(at, recipe, force, _moment(expires) if expires else None, keys)
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return {}
     return out
 
 
-def dump(made: Mapping[str, Made]) -> str:
+def dump(made: Mapping[str, GeneratedRecord]) -> str:
     """The annotation; "" where nothing was generated."""
     if not made:
         return ""
@@ -67,7 +67,7 @@ def force_of(annotations: Mapping[str, str], now: datetime) -> str:
     return "" if announced_at(given, now) is not None else given
 
 
-def renewal(made: Made, spec: Mapping[str, Any], uid: str) -> datetime | None:
+def renewal(made: GeneratedRecord, spec: Mapping[str, Any], uid: str) -> datetime | None:
     """When values made then are made anew under this ExternalSecret's spec; None: not by the clock."""
     wait = schedule.next_wait(spec, uid)
     if wait is None:
@@ -79,7 +79,9 @@ def renewal(made: Made, spec: Mapping[str, Any], uid: str) -> datetime | None:
     return min(due, made.expires - margin)
 
 
-def stands(made: Made | None, *, recipe: str, force: str, spec: Mapping[str, Any], uid: str, now: datetime) -> bool:
+def stands(
+    made: GeneratedRecord | None, *, recipe: str, force: str, spec: Mapping[str, Any], uid: str, now: datetime
+) -> bool:
     """Are the values of an earlier refresh still those to be used?"""
     if made is None or made.recipe != recipe or (force and force != made.force) or made.at > now:
         return False
@@ -87,12 +89,12 @@ def stands(made: Made | None, *, recipe: str, force: str, spec: Mapping[str, Any
     return when is None or now < when
 
 
-def earliest(made: Iterable[Made], spec: Mapping[str, Any], uid: str) -> datetime | None:
+def earliest(made: Iterable[GeneratedRecord], spec: Mapping[str, Any], uid: str) -> datetime | None:
     """The first renewal of all."""
     return min((when for each in made if (when := renewal(each, spec, uid)) is not None), default=None)
 
 
-def stale(known: Mapping[str, Made], recipes: Mapping[str, str]) -> bool:
+def stale(known: Mapping[str, GeneratedRecord], recipes: Mapping[str, str]) -> bool:
     """Was something made by a recipe that is no longer the one? `recipes` has those that can be told now."""
     return any(where in recipes and recipes[where] != each.recipe for where, each in known.items())
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from controllers.api.core import secret_data
 from controllers.api.resource import Manifest
 
 from .hashing import created_by, data_hash, object_hash
@@ -31,7 +32,7 @@ Outcome = Literal["sync", "keep", "delete", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredSecret:
     """The target as it should be. `data` holds secret values: repr shows the keys only."""
 
     namespace: str
@@ -73,7 +74,7 @@ def wanted(
     rendered: Rendered,
     provenance: Mapping[str, Mapping[str, Any]] | None = None,
     generated: str = "",
-) -> Wanted:
+) -> DesiredSecret:
     """The target of an ExternalSecret with these data. `generated`: the annotation about generated values."""
     meta, spec = external_secret["metadata"], external_secret.get("spec") or {}
     target = spec.get("target") or {}
@@ -90,7 +91,7 @@ def wanted(
         annotations[PROVENANCE] = json.dumps(provenance, sort_keys=True, separators=(",", ":"))
     if generated:
         annotations[GENERATED] = generated
-    return Wanted(
+    return DesiredSecret(
         namespace=meta["namespace"],
         name=target.get("name") or meta["name"],
         type=(template or {}).get("type") or "Opaque",
@@ -127,11 +128,6 @@ def other_owner(live: Manifest, uid: str) -> str:
     return ""
 
 
-def data_of(secret: Manifest) -> dict[str, bytes]:
-    """A Secret's data, decoded."""
-    return {key: base64.b64decode(value or "") for key, value in (secret.get("data") or {}).items()}
-
-
 def target_valid(secret: Manifest, creation_policy: str) -> bool:
     """Is a whole Secret as we left it? Orphans are never looked at."""
     if creation_policy == "Orphan":
@@ -139,7 +135,7 @@ def target_valid(secret: Manifest, creation_policy: str) -> bool:
     meta = secret.get("metadata") or {}
     if not meta.get("uid") or (meta.get("labels") or {}).get(MANAGED) != "true":
         return False
-    return bool((meta.get("annotations") or {}).get(DATA_HASH) == data_hash(data_of(secret)))
+    return bool((meta.get("annotations") or {}).get(DATA_HASH) == data_hash(secret_data(secret)))
 
 
 def fields_of(entry: Mapping[str, Any], *path: str) -> set[str]:
@@ -172,13 +168,13 @@ def metadata_hash(live: Manifest, manager: str) -> str:
     return object_hash({**seen, "data": sorted(owned(managed, manager, "data"))})
 
 
-def wanted_metadata_hash(wanted_: Wanted) -> str:
+def wanted_metadata_hash(wanted_: DesiredSecret) -> str:
     """What `metadata_hash` yields on a Secret that nobody touched after us."""
     keys = sorted(wanted_.data)
     return object_hash({"labels": dict(wanted_.labels), "annotations": dict(wanted_.annotations), "data": keys})
 
 
-def manifest(wanted_: Wanted, live: Manifest | None = None, manager: str = "") -> Manifest:
+def manifest(wanted_: DesiredSecret, live: Manifest | None = None, manager: str = "") -> Manifest:
     """The whole Secret to create, or to put in place of `live` (its foreign metadata stays, its data do not)."""
     old = (live or {}).get("metadata") or {}
     meta: dict[str, Any] = {"name": wanted_.name, "namespace": wanted_.namespace}
@@ -203,7 +199,7 @@ def manifest(wanted_: Wanted, live: Manifest | None = None, manager: str = "") -
     return body
 
 
-def merge_patch(wanted_: Wanted, live: Manifest, manager: str) -> Manifest:
+def merge_patch(wanted_: DesiredSecret, live: Manifest, manager: str) -> Manifest:
     """creationPolicy Merge: our keys into a Secret that others share; keys that were ours and are not wanted go."""
     meta = live["metadata"]
     managed = meta.get("managedFields") or []
@@ -212,7 +208,7 @@ def merge_patch(wanted_: Wanted, live: Manifest, manager: str) -> Manifest:
     gone = {key: None for key in owned(managed, manager, "data") if key in present and key not in wanted_.data}
     data = {key: base64.b64encode(value).decode() for key, value in sorted(wanted_.data.items())}
     patch["data"] = {**gone, **data}
-    merged = {key: value for key, value in data_of(live).items() if key not in gone} | dict(wanted_.data)
+    merged = {key: value for key, value in secret_data(live).items() if key not in gone} | dict(wanted_.data)
     for part, ours in (("labels", wanted_.labels), ("annotations", wanted_.annotations)):
         stale = owned(managed, manager, "metadata", part) - set(ours) - {DATA_HASH, METADATA_HASH}
         patch["metadata"][part] = {**dict.fromkeys(stale & set(meta.get(part) or {})), **ours}

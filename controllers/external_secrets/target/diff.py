@@ -13,7 +13,7 @@ from typing import Any
 
 from controllers.api.resource import Manifest
 
-from .desired import CREATED_BY, DATA_HASH, MANAGED, METADATA_HASH, PROVENANCE, Wanted, data_diff
+from .desired import CREATED_BY, DATA_HASH, MANAGED, METADATA_HASH, PROVENANCE, DesiredSecret, data_diff
 
 _MINE = (MANAGED, DATA_HASH, CREATED_BY, PROVENANCE, METADATA_HASH, "secrets.inhaul.dev/generated")
 _MAX_SHOWN = 200
@@ -74,7 +74,7 @@ def _shown(value: Any) -> str:
 
 
 def of_secrets(
-    manifest: Manifest, live: Manifest | None, wanted: Wanted, data: Mapping[str, bytes]
+    manifest: Manifest, live: Manifest | None, wanted: DesiredSecret, data: Mapping[str, bytes]
 ) -> list[Difference]:
     """The Secret that would be written beside the one that is. `data`: the live one's, decoded."""
     what = f"Secret {wanted.name}"

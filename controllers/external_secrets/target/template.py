@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controllers.external_secrets.values.decode import decode
-from controllers.external_secrets.values.errors import EntryError, TemplateProblem
+from controllers.external_secrets.values.errors import EntryError, TargetTemplateError
 from controllers.templating import EXTERNAL_SECRETS, Budget, FunctionSet, StringMap, Template, TemplateError
 from controllers.templating.errors import FunctionError, ParseError
 from controllers.templating.goyaml import load
@@ -28,7 +28,7 @@ MAX_SECRET = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TemplateSource:
     """Templates that were read from templateFrom: name → text, and where their output goes."""
 
     templates: Mapping[str, str]
@@ -54,26 +54,26 @@ class Engine:
     delimiters: Delimiters = ("{{", "}}")
 
     def execute(self, key: str, text: str, data: Mapping[str, bytes], budget: Budget = _BUDGET) -> bytes:
-        """One template. Raises TemplateProblem, which names key, line and cause."""
+        """One template. Raises TargetTemplateError, which names key, line and cause."""
         try:
             parsed = Template.parse(text, name=key, functions=self.functions, delimiters=self.delimiters)
             values = StringMap({name: to_text(value) for name, value in data.items()})
             return parsed.render_bytes(values, budget=budget)
         except ParseError as error:
-            raise TemplateProblem(f"unable to parse template at key {key}: {error}") from None
+            raise TargetTemplateError(f"unable to parse template at key {key}: {error}") from None
         except TemplateError as error:
-            raise TemplateProblem(f"unable to execute template at key {key}: {error}") from None
+            raise TargetTemplateError(f"unable to execute template at key {key}: {error}") from None
 
     def text(self, text: str, data: Mapping[str, str]) -> str:
         """A template outside of a target (rewrite.transform). Raises EntryError."""
         try:
             values = {name: to_bytes(value) for name, value in data.items()}
             return to_text(self.execute("transform", text, values, _KEYS_BUDGET))
-        except TemplateProblem as error:
+        except TargetTemplateError as error:
             raise EntryError("Rewrite", str(error)) from None
 
-    def apply(self, source: Source, data: Mapping[str, bytes], out: Rendered) -> None:
-        """One source's templates into `out`. Raises TemplateProblem."""
+    def apply(self, source: TemplateSource, data: Mapping[str, bytes], out: Rendered) -> None:
+        """One source's templates into `out`. Raises TargetTemplateError."""
         for key in sorted(source.templates):
             made = self.execute(key, source.templates[key], data)
             values = _as_map(key, made) if source.scope == "KeysAndValues" else {key: made}
@@ -88,7 +88,7 @@ def _decoded(strategy: str, key: str, value: bytes) -> bytes:
     try:
         return decode(strategy, value, key=key)
     except EntryError as error:
-        raise TemplateProblem(f"failed to decode rendered template value for key {key}: {error}") from None
+        raise TargetTemplateError(f"failed to decode rendered template value for key {key}: {error}") from None
 
 
 def _as_map(key: str, text: bytes) -> dict[str, bytes]:
@@ -96,15 +96,15 @@ def _as_map(key: str, text: bytes) -> dict[str, bytes]:
     try:
         loaded = load(text.decode("utf-8"))
     except (FunctionError, UnicodeDecodeError):
-        raise TemplateProblem(f"template at key {key} did not render to YAML") from None
+        raise TargetTemplateError(f"template at key {key} did not render to YAML") from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
-        raise TemplateProblem(f"template at key {key} did not render to a YAML map")
+        raise TargetTemplateError(f"template at key {key} did not render to a YAML map")
     out: dict[str, bytes] = {}
     for at, (name, value) in enumerate(loaded.items(), 1):
         if not isinstance(value, str | bytes | None):  # by its number: a name may have been rendered from a value
-            raise TemplateProblem(f"template at key {key}: value {at} of the map is no text; put it in quotes")
+            raise TargetTemplateError(f"template at key {key}: value {at} of the map is no text; put it in quotes")
         out[str(name)] = value if isinstance(value, bytes) else (value or "").encode()
     return out
 
@@ -118,7 +118,7 @@ def _put(out: Rendered, target: str, key: str, value: bytes) -> None:
         case "annotations":
             out.annotations[key] = _meta_text("annotation", key, value)
         case _:
-            raise TemplateProblem(
+            raise TargetTemplateError(
                 f"templateFrom.target {target} needs target.manifest; expected Data, Labels, Annotations"
             )
 
@@ -127,22 +127,26 @@ def _meta_text(what: str, key: str, value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise TemplateProblem(f"{what} {key} did not render to text") from None
+        raise TargetTemplateError(f"{what} {key} did not render to text") from None
 
 
 def check_names(rendered: Rendered, spelt: Collection[str]) -> None:
-    """Raises TemplateProblem for names that no Secret can have, before the API server refuses and repeats them: only
-    those that are `spelt` somewhere are told, for others may have been rendered from values."""
+    """Raises TargetTemplateError for names that no Secret can have, before the API server refuses and repeats them:
+    only those that are `spelt` somewhere are told, for others may have been rendered from values."""
     bad = [name for name in rendered.data if not _NAME.fullmatch(name)]
     if not bad:
         return
     told = next((name for name in bad if name in spelt), "")
     which = f"{told} is" if told else f"{len(bad)} of {len(rendered.data)} names are"
-    raise TemplateProblem(f"{which} no key of a Secret: letters, digits, '-', '_' and '.', at most 253")
+    raise TargetTemplateError(f"{which} no key of a Secret: letters, digits, '-', '_' and '.', at most 253")
 
 
 def render(
-    template: Mapping[str, Any] | None, provider: Mapping[str, bytes], sources: Sequence[Source] = (), *, engine: Engine
+    template: Mapping[str, Any] | None,
+    provider: Mapping[str, bytes],
+    sources: Sequence[TemplateSource] = (),
+    *,
+    engine: Engine,
 ) -> Rendered:
     """Data, labels and annotations of the target. `sources` are what templateFrom named, read and in order."""
     out = Rendered()
@@ -154,10 +158,10 @@ def render(
         out.data.update(provider)
     for source in sources:
         engine.apply(source, provider, out)
-    engine.apply(Source(own), provider, out)
+    engine.apply(TemplateSource(own), provider, out)
     metadata = template.get("metadata") or {}
-    engine.apply(Source(metadata.get("labels") or {}, target="Labels"), provider, out)
-    engine.apply(Source(metadata.get("annotations") or {}, target="Annotations"), provider, out)
+    engine.apply(TemplateSource(metadata.get("labels") or {}, target="Labels"), provider, out)
+    engine.apply(TemplateSource(metadata.get("annotations") or {}, target="Annotations"), provider, out)
     if sum(map(len, out.data.values())) > MAX_SECRET:
-        raise TemplateProblem(f"the Secret's data would exceed {MAX_SECRET} bytes")
+        raise TargetTemplateError(f"the Secret's data would exceed {MAX_SECRET} bytes")
     return out

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from controllers.api.core import SECRETS
+from controllers.api.core import SECRETS, secret_data
 from controllers.api.resource import Key, Manifest
 from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.result import NotReady, Stalled
 
 from . import desired as targeting
-from .desired import Wanted
+from .desired import DesiredSecret
 from .hashing import data_hash, field_manager
 from .observed import Targets, target_key
 
@@ -28,7 +28,7 @@ class TargetWriter:
     def __init__(self, kube: KubeClient, targets: Targets) -> None:
         self._kube, self._targets = kube, targets
 
-    async def write(self, external_secret: Manifest, wanted: Wanted) -> Written:
+    async def write(self, external_secret: Manifest, wanted: DesiredSecret) -> Written:
         """Makes the target what it should be. Raises Stalled (another owner), NotReady, ApiError."""
         policy = _policy(external_secret)
         if policy == "None":
@@ -50,7 +50,7 @@ class TargetWriter:
             return await self._merge(wanted, live, manager)
         return await self._replace(wanted, live, manager, immutable=bool(live.get("immutable")))
 
-    def _is_right(self, key: Key, uid: str, policy: str, wanted: Wanted) -> bool:
+    def _is_right(self, key: Key, uid: str, policy: str, wanted: DesiredSecret) -> bool:
         known = self._targets.get(key)
         if known is None or not self._targets.right(
             key, owner_uid=uid, policy="Owner" if policy == "Owner" else "Merge"
@@ -64,12 +64,12 @@ class TargetWriter:
             name = live["metadata"]["name"]
             raise Stalled(SYNC_ERROR, f"target is owned by another controller: Secret {name} belongs to {other}")
 
-    async def _create(self, wanted: Wanted, manager: str) -> None:
+    async def _create(self, wanted: DesiredSecret, manager: str) -> None:
         body = targeting.manifest(wanted)
         created = await self._kube.create(SECRETS, body, wanted.namespace, field_manager=manager)
         self._targets.written(created)
 
-    async def _replace(self, wanted: Wanted, live: Manifest, manager: str, *, immutable: bool) -> Written:
+    async def _replace(self, wanted: DesiredSecret, live: Manifest, manager: str, *, immutable: bool) -> Written:
         body = targeting.manifest(wanted, live, manager)
         if live.get("type", "Opaque") != wanted.type:
             await self._kube.delete(SECRETS, wanted.name, wanted.namespace, uid=live["metadata"]["uid"])
@@ -77,7 +77,7 @@ class TargetWriter:
             return "updated"
         if immutable:
             body["data"], body["immutable"] = live.get("data") or {}, True
-            body["metadata"]["annotations"][targeting.DATA_HASH] = data_hash(targeting.data_of(live))
+            body["metadata"]["annotations"][targeting.DATA_HASH] = data_hash(secret_data(live))
         if _equal(body, live):
             self._targets.written(live)
             self._targets.checked(live)
@@ -85,7 +85,7 @@ class TargetWriter:
         self._targets.written(await self._kube.replace(SECRETS, body, field_manager=manager))
         return "updated"
 
-    async def _merge(self, wanted: Wanted, live: Manifest, manager: str) -> Written:
+    async def _merge(self, wanted: DesiredSecret, live: Manifest, manager: str) -> Written:
         patch = targeting.merge_patch(wanted, live, manager)
         if live.get("immutable"):
             patch.pop("data", None)

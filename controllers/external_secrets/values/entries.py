@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .convert import check_keys, convert_keys
 from .decode import check_null_bytes, decode
-from .errors import EntryError, Missing, SpecProblem
+from .errors import EntryError, MissingValueError, SpecError
 from .extract import extract, select
 from .remote_key import RemoteKey, Service, remote_key
 from .rewrite import Renderer, Traced, traced
@@ -95,7 +95,7 @@ def _entry_ref(entry: Mapping[str, Any], default: StoreRef) -> StoreRef:
 
 
 def plan(spec: Mapping[str, Any], stores: Mapping[StoreRef, StoreView]) -> list[Entry]:
-    """All entries in the order in which they apply. Every store of `store_refs` is in `stores`. Raises SpecProblem."""
+    """All entries in the order in which they apply. Every store of `store_refs` is in `stores`. Raises SpecError."""
     default = _ref(spec.get("secretStoreRef"))
     out: list[Entry] = []
     for at, entry in enumerate(spec.get("dataFrom") or []):
@@ -120,7 +120,7 @@ def plan(spec: Mapping[str, Any], stores: Mapping[StoreRef, StoreView]) -> list[
 
 def _view(stores: Mapping[StoreRef, StoreView], ref: StoreRef, where: str) -> StoreView:
     if ref not in stores:
-        raise SpecProblem(f"{where}: no store is named; set spec.secretStoreRef.name or sourceRef.storeRef.name")
+        raise SpecError(f"{where}: no store is named; set spec.secretStoreRef.name or sourceRef.storeRef.name")
     return stores[ref]
 
 
@@ -154,7 +154,7 @@ def resolve(
     for at, entry in enumerate(entries):
         try:
             values, sources = _values(entry, outcomes[at], render)
-        except Missing as error:
+        except MissingValueError as error:
             out.missing.append((entry.where, error))
         except EntryError as error:
             out.failed.append((entry.where, error))

@@ -3,8 +3,8 @@
     EntryError(error_class, message)     one entry of data/dataFrom failed; the class is what users and metrics see
     └── Missing                          the provider has no such secret: deletionPolicy decides what follows
 
-    SpecProblem                          the ExternalSecret itself cannot be served as written
-    TemplateProblem                      the template failed on these data
+    SpecError                          the ExternalSecret itself cannot be served as written
+    TargetTemplateError                      the template failed on these data
 
 Messages name keys and properties, never values, request ids or times: they go into conditions.
 """
@@ -29,7 +29,7 @@ ErrorClass = Literal[
     "Rewrite",
     "Throttled",
     "Unreachable",
-    "Unsupported",
+    "UnsupportedField",
     "ValueInvalid",
 ]
 
@@ -43,16 +43,16 @@ class EntryError(Exception):
         self.message = message
 
 
-class Missing(EntryError):
+class MissingValueError(EntryError):
     """The provider has no such secret, or has scheduled its deletion."""
 
     def __init__(self, message: str) -> None:
         super().__init__("NotFound", message)
 
 
-class SpecProblem(Exception):
+class SpecError(Exception):
     """The spec cannot be served: only an edit can mend it."""
 
 
-class TemplateProblem(Exception):
+class TargetTemplateError(Exception):
     """A template of the target failed. The text holds no value."""

@@ -18,7 +18,7 @@ def select(document: str, name: str, *, key: str) -> str:
     try:
         found = gjson.lookup(document, name.replace(".", "\\.")) if "." in name else None
         found = found or gjson.lookup(document, name)
-    except gjson.PathTooDeep as error:
+    except gjson.PathTooDeepError as error:
         raise EntryError("InvalidParameter", f"property of key {key}: {error}") from None
     if found is None:
         raise EntryError("PropertyMissing", f"key {name} does not exist in secret {key}")

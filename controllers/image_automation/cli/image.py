@@ -22,20 +22,20 @@ from typing import Any
 
 import yaml
 
-from controllers.api.base import InvalidSpec, parse
+from controllers.api.base import InvalidSpecError, parse
 from controllers.api.image import IMAGE_POLICIES, IMAGE_REPOSITORIES, ImagePolicySpec, ImageRepositorySpec
 from controllers.api.resource import Manifest
 from controllers.image_automation.commit.setters import MAX_FILE, edit_tree, has_marker, is_candidate
-from controllers.image_automation.policy.annotations import candidates, extras_of
-from controllers.image_automation.policy.policy import InvalidPolicy, NoPick, Policy, compile_policy
-from controllers.image_automation.tags.reference import InvalidReference, Ref, parse_repository
-from controllers.image_automation.tags.scan import BadExclusion, scanned
+from controllers.image_automation.policy.annotations import candidates, policy_annotations_of
+from controllers.image_automation.policy.policy import NoTagSelectedError, Policy, compile_policy
+from controllers.image_automation.tags.reference import InvalidPolicyError, InvalidReferenceError, Ref, parse_repository
+from controllers.image_automation.tags.scan import InvalidExclusionError, scanned
 from controllers.runtime.cli.command import Commands
 
 _MAX_SHOWN = 200
 
 
-class Usage(Exception):
+class UsageError(Exception):
     """What the caller gave cannot be used; the text says why."""
 
 
@@ -86,7 +86,14 @@ def _guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
     def guarded(given: argparse.Namespace) -> int:
         try:
             return run(given)
-        except (Usage, InvalidPolicy, InvalidSpec, InvalidReference, BadExclusion, OSError) as error:
+        except (
+            UsageError,
+            InvalidPolicyError,
+            InvalidSpecError,
+            InvalidReferenceError,
+            InvalidExclusionError,
+            OSError,
+        ) as error:
             print(f"inhaul image: {error}", file=sys.stderr)
             return 1
 
@@ -101,9 +108,9 @@ def _explain(given: argparse.Namespace) -> int:
     if path.suffix in (".yaml", ".yml"):
         found = [one for one in _documents([path]) if one.get("kind") == "ImagePolicy"]
         if len(found) != 1:
-            raise Usage(f"{path}: found {len(found)} ImagePolicies, expected one")
+            raise UsageError(f"{path}: found {len(found)} ImagePolicies, expected one")
         if given.tags is None:
-            raise Usage("--tags: found nothing, expected a file, for the policy is one")
+            raise UsageError("--tags: found nothing, expected a file, for the policy is one")
         manifest, tags = found[0], [tag for _, tag in _tag_lines(given.tags)]
     else:
         manifest, tags = asyncio.run(_from_cluster(given.policy, given.namespace, given.tags))
@@ -113,16 +120,16 @@ def _explain(given: argparse.Namespace) -> int:
 
 
 def explain(manifest: Manifest, tags: Sequence[str], *, limit: int | None = None) -> list[str]:
-    """One line per tag, the pick first. Raises InvalidPolicy, InvalidSpec."""
+    """One line per tag, the pick first. Raises InvalidPolicyError, InvalidSpecError."""
     asked = _asked(manifest)
-    extras = extras_of(asked.annotations)
+    extras = policy_annotations_of(asked.annotations)
     rejected: dict[str, str] = {}
     picked: Sequence[str] = ()
     try:
         found = candidates(asked.policy, tags, extras, times={}, now=datetime.now(UTC))
         rejected, picked = dict(found.rejected), found.tags[:1]
         ending = "" if picked else "no tag is left to pick"
-    except NoPick as error:
+    except NoTagSelectedError as error:
         ending = str(error)
     lines = []
     for verdict in asked.policy.explain(tags):
@@ -154,7 +161,7 @@ async def _from_cluster(name: str, namespace: str, file: Path | None) -> tuple[M
         finally:
             await kube.close()
     except (ApiError, ConfigError) as error:
-        raise Usage(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
 async def _live_tags(kube: Any, repository: Manifest) -> list[str]:
@@ -164,7 +171,7 @@ async def _live_tags(kube: Any, repository: Manifest) -> list[str]:
     from controllers.image_automation.tags.registries import Sources
     from controllers.runtime.egress import Egress
     from controllers.runtime.pools import Pools
-    from controllers.runtime.result import Unready
+    from controllers.runtime.result import ReconcileError
     from controllers.runtime.settings import Settings
 
     settings = Settings.from_args([])
@@ -179,8 +186,8 @@ async def _live_tags(kube: Any, repository: Manifest) -> list[str]:
     try:
         source = await sources.open(repository["metadata"]["namespace"], spec)
         return list(scanned(await source.tags(), spec.exclusion_list).tags)
-    except Unready as error:
-        raise Usage(str(error)) from None
+    except ReconcileError as error:
+        raise UsageError(str(error)) from None
 
 
 class _Everything:
@@ -226,7 +233,7 @@ def plan(
         namespace, name = _key(one)
         try:
             refs[f"{namespace}:{name}"] = _pick(one, images, known)
-        except (NoPick, InvalidPolicy, InvalidSpec, InvalidReference) as error:
+        except (NoTagSelectedError, InvalidPolicyError, InvalidSpecError, InvalidReferenceError) as error:
             notes.append(f"ImagePolicy {namespace}/{name}: {error}")
     edit = edit_tree({path: content for path, content in files.items() if has_marker(content)}, refs)
     notes += [f"{path}: {problem}" for path, problem in edit.problems]
@@ -243,11 +250,11 @@ def _pick(manifest: Manifest, images: Mapping[tuple[str, str], str], known: Mapp
     reference = parse(ImagePolicySpec, manifest).image_repository_ref
     key = (reference.namespace or _key(manifest)[0], reference.name)
     if key not in images:
-        raise NoPick(f"ImageRepository {key[0]}/{key[1]} is not among the files")
+        raise NoTagSelectedError(f"ImageRepository {key[0]}/{key[1]} is not among the files")
     found = scanned(known.get(parse_repository(images[key]).name, ())).tags
-    chosen = candidates(asked.policy, found, extras_of(asked.annotations), times={}, now=datetime.now(UTC))
+    chosen = candidates(asked.policy, found, policy_annotations_of(asked.annotations), times={}, now=datetime.now(UTC))
     if not chosen.tags:
-        raise NoPick("no tag is left to pick")
+        raise NoTagSelectedError("no tag is left to pick")
     return Ref(images[key], chosen.tags[0])
 
 
@@ -309,4 +316,4 @@ async def _tags_of(given: argparse.Namespace) -> Sequence[str]:
         ) as registry:
             return scanned(await registry.tags(repository.path)).tags
     except RegistryError as error:
-        raise Usage(error.message) from None
+        raise UsageError(error.message) from None

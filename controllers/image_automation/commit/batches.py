@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from controllers.api.resource import Key
-
-from .visit import Job, Outcome
+from controllers.image_automation.commit.job import Job, Outcome
 
 Group = TypeVar("Group")
 Visit = Callable[[Group, list[Job]], Awaitable[dict[Key, Outcome]]]

@@ -35,7 +35,7 @@ _BREAK = re.compile(f"\r\n|[{_BREAKS}]")
 _HEADER = re.compile(rf"[|>][-+0-9]*(?:[ \t]+(#[^{_BREAKS}]*))?[ \t]*(?:\r\n|[{_BREAKS}])")
 
 
-class BadYaml(ValueError):
+class UnreadableYamlError(ValueError):
     """A text that cannot be read as YAML, or only beyond our limits; the message names the line."""
 
 
@@ -128,7 +128,7 @@ def parse_marker(comment: str) -> Marker | str | None:
 
 
 def find_markers(text: str) -> Found:
-    """All markers of a text (without BOM). Raises BadYaml."""
+    """All markers of a text (without BOM). Raises UnreadableYamlError."""
     tokens = scan(text)
     breaks = [found.end() for found in _BREAK.finditer(text)]
     marked: list[Marked] = []
@@ -174,16 +174,16 @@ class Token(NamedTuple):
 
 
 def scan(text: str) -> list[Token]:
-    """The tokens of a text, scalars with their roles. Raises BadYaml."""
+    """The tokens of a text, scalars with their roles. Raises UnreadableYamlError."""
     if len(text) > MAX_TEXT:
-        raise BadYaml(f"{len(text)} characters, more than {MAX_TEXT}")
+        raise UnreadableYamlError(f"{len(text)} characters, more than {MAX_TEXT}")
     try:
         return list(_roles(yaml.scan(text, Loader=yaml.CSafeLoader)))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark is not None else ""
         problem = getattr(error, "problem", None) or "cannot be read"
-        raise BadYaml(f"{where}{problem}") from None
+        raise UnreadableYamlError(f"{where}{problem}") from None
 
 
 _OPEN = {"BlockMappingStartToken": "map", "BlockSequenceStartToken": "seq", "FlowMappingStartToken": "flow-map"}
@@ -197,7 +197,7 @@ def _roles(tokens: Iterator[Any]) -> Iterator[Token]:
     for count, token in enumerate(tokens):
         kind = type(token).__name__
         if count > MAX_TOKENS or len(stack) > MAX_DEPTH:
-            raise BadYaml(f"more than {MAX_TOKENS} tokens or {MAX_DEPTH} levels")
+            raise UnreadableYamlError(f"more than {MAX_TOKENS} tokens or {MAX_DEPTH} levels")
         role = ""
         if kind in _OPEN:
             root = root or _OPEN[kind]

@@ -15,18 +15,18 @@ from typing import Any
 from controllers.image_automation.tags.reference import Ref
 from controllers.templating import SPRIG, Ordered, StringMap, Struct, Template, TemplateError
 
-from .setters import Change, ObjectId, TreeEdit
+from .setters import ObjectId, ScalarChange, TreeEdit
 
 DEFAULT_MESSAGE = "Update from image update automation"
 MAX_MESSAGE = 64 << 10
 _REMOVED = re.compile(r"\{\{[^}]*?(\.Updated|\.Changed\.ImageResult)\b")
 
 
-class BadMessage(ValueError):
+class InvalidMessageError(ValueError):
     """A template that does not parse or render."""
 
 
-class RemovedTemplateField(BadMessage):
+class RemovedTemplateFieldError(InvalidMessageError):
     """A template that uses a field which upstream took away."""
 
 
@@ -59,11 +59,11 @@ def render(
     values: Mapping[str, str] | None = None,
     images: Sequence[Picked] = (),
 ) -> str:
-    """The message. Raises BadMessage, RemovedTemplateField."""
+    """The message. Raises InvalidMessageError, RemovedTemplateFieldError."""
     text = template or DEFAULT_MESSAGE
     removed = _REMOVED.search(text)
     if removed is not None:
-        raise RemovedTemplateField(
+        raise RemovedTemplateFieldError(
             f"spec.git.commit.messageTemplate: found {removed[1]}, which is no longer there; expected"
             " .Changed.FileChanges, .Changed.Objects or .Changed.Changes"
         )
@@ -82,16 +82,18 @@ def render(
             Struct(data, type_name="source.TemplateData")
         )
     except TemplateError as error:
-        raise BadMessage(f"spec.git.commit.messageTemplate: {error}") from None
+        raise InvalidMessageError(f"spec.git.commit.messageTemplate: {error}") from None
     if len(message) > MAX_MESSAGE:
-        raise BadMessage(f"spec.git.commit.messageTemplate: found {len(message)} characters, expected {MAX_MESSAGE}")
+        raise InvalidMessageError(
+            f"spec.git.commit.messageTemplate: found {len(message)} characters, expected {MAX_MESSAGE}"
+        )
     return message
 
 
 def _changed(edit: TreeEdit) -> Struct:
     per_file: dict[str, Any] = {}
     per_object: dict[Struct, list[Struct]] = {}
-    flat: dict[Change, None] = {}
+    flat: dict[ScalarChange, None] = {}
     for file in edit.files:
         if not file.changes:
             continue
@@ -100,7 +102,7 @@ def _changed(edit: TreeEdit) -> Struct:
             identity = _identity(change.object)
             objects.setdefault(identity, []).append(_change(change))
             per_object.setdefault(identity, []).append(_change(change))
-            flat[Change(change.old, change.new, change.setter, ObjectId(), 0)] = None
+            flat[ScalarChange(change.old, change.new, change.setter, ObjectId(), 0)] = None
         per_file[file.path] = Ordered(sorted(objects.items(), key=lambda item: tuple(item[0].fields.values())))
     ordered = Ordered(sorted(per_object.items(), key=lambda item: tuple(item[0].fields.values())))
     return Struct(
@@ -115,7 +117,7 @@ def _identity(one: ObjectId) -> Struct:
     return Struct(fields, type_name="update.ObjectIdentifier")
 
 
-def _change(one: Change) -> Struct:
+def _change(one: ScalarChange) -> Struct:
     return Struct({"OldValue": one.old, "NewValue": one.new, "Setter": one.setter}, type_name="update.Change")
 
 

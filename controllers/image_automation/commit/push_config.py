@@ -16,7 +16,7 @@ from controllers.image_automation.tags.reference import Ref
 DEFAULT_TIMEOUT = 60.0
 
 
-class BadPushConfig(ValueError):
+class InvalidPushConfigError(ValueError):
     """A combination of checkout and push that cannot be served."""
 
 
@@ -57,24 +57,24 @@ class PolicyView:
 
 
 def push_config(automation: ImageUpdateAutomationSpec, source: GitRepositorySpec) -> PushConfig:
-    """Raises BadPushConfig with the field that is wrong."""
+    """Raises InvalidPushConfigError with the field that is wrong."""
     git = automation.git
     if git is None:
-        raise BadPushConfig("spec.git: found nothing, expected commit settings")
+        raise InvalidPushConfigError("spec.git: found nothing, expected commit settings")
     checkout = git.checkout.ref if git.checkout is not None else source.ref
     push = git.push
     try:
         wanted = target(checkout)
         branch = push.branch if push is not None else ""
         if not branch and wanted.kind != "branch":
-            raise BadPushConfig(
+            raise InvalidPushConfigError(
                 f"spec.git.push.branch: found nothing, expected a branch, for a {wanted.kind} is checked out"
             )
         branch = branch or wanted.value
         branch_ref(branch)
         refspec = parse_refspec(push.refspec) if push is not None and push.refspec else None
     except GitError as error:
-        raise BadPushConfig(error.message) from None
+        raise InvalidPushConfigError(error.message) from None
     return PushConfig(
         checkout=checkout,
         branch=branch,

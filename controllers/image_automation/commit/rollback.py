@@ -15,7 +15,7 @@ from controllers.image_automation.tags.reference import Ref
 from .setters import TreeEdit, edit_tree
 
 if TYPE_CHECKING:
-    from .visit import Job, _Plan
+    from controllers.image_automation.commit.job import Job, _Plan
 
 HISTORY = 50
 """Commits of the branch that are looked at."""

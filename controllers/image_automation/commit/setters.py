@@ -21,8 +21,8 @@ from yaml.resolver import Resolver
 
 from controllers.image_automation.tags.reference import Ref
 
-from .markers import TOKEN, BadYaml, Marked, Marker, Scalar, Token, find_markers, scan
-from .yaml_plain import is_plain_safe
+from .markers import TOKEN, Marked, Marker, Scalar, Token, UnreadableYamlError, find_markers, scan
+from .yaml_plain import is_plain_scalar
 
 BOM = "\ufeff"
 MAX_FILE = 4 << 20
@@ -40,7 +40,7 @@ class ObjectId:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ScalarChange:
     old: str
     new: str
     setter: str
@@ -64,7 +64,7 @@ class FileEdit:
 
     path: str
     content: bytes | None = None
-    changes: tuple[Change, ...] = ()
+    changes: tuple[ScalarChange, ...] = ()
     unresolved: tuple[Unresolved, ...] = ()
     problem: str = ""
 
@@ -120,12 +120,14 @@ def edit_file(path: str, content: bytes, policies: Mapping[str, Ref]) -> FileEdi
         return FileEdit(path, problem=f"not UTF-8 at byte {error.start}")
     try:
         edited, changes, unresolved = _edit(path, text, policies)
-    except BadYaml as error:
+    except UnreadableYamlError as error:
         return FileEdit(path, problem=f"not YAML that can be edited: {error}")
     return FileEdit(path, edited.encode() if changes else None, changes, unresolved)
 
 
-def _edit(path: str, text: str, policies: Mapping[str, Ref]) -> tuple[str, tuple[Change, ...], tuple[Unresolved, ...]]:
+def _edit(
+    path: str, text: str, policies: Mapping[str, Ref]
+) -> tuple[str, tuple[ScalarChange, ...], tuple[Unresolved, ...]]:
     bom = BOM if text.startswith(BOM) else ""
     body = text[len(bom) :]
     found = find_markers(body)
@@ -146,7 +148,7 @@ def _edit(path: str, text: str, policies: Mapping[str, Ref]) -> tuple[str, tuple
         edited = edited[:start] + written + edited[end:]
     _check(found.tokens, edited, splices)
     changes = tuple(
-        Change(one.scalar.value, new, one.marker.setter, owners.at(one.scalar.start), one.line)
+        ScalarChange(one.scalar.value, new, one.marker.setter, owners.at(one.scalar.start), one.line)
         for one, new in sorted(splices, key=lambda item: item[0].scalar.start)
     )
     return bom + edited, changes, tuple(unresolved)
@@ -182,7 +184,7 @@ def _splice(text: str, scalar: Scalar, new: str) -> tuple[int, int, str]:
     """The characters to replace, and with what."""
     match scalar.style:
         case "":
-            return scalar.start, scalar.end, new if is_plain_safe(new) else _double(new)
+            return scalar.start, scalar.end, new if is_plain_scalar(new) else _double(new)
         case "'":
             return scalar.start, scalar.end, "'" + new.replace("'", "''") + "'"
         case '"':
@@ -200,16 +202,16 @@ def _block_content(text: str, scalar: Scalar) -> tuple[int, int]:
     token = text[scalar.start : scalar.end]
     header = _CONTENT.match(token)
     if header is None or any(character.isdigit() for character in header[0].split("#")[0]):
-        raise BadYaml("a marked block scalar with an indentation indicator")
+        raise UnreadableYamlError("a marked block scalar with an indentation indicator")
     lines = [found for found in _CONTENT.finditer(token, header.end()) if found[0].strip(" \t")]
     if not lines:
-        raise BadYaml("a marked block scalar without content")
+        raise UnreadableYamlError("a marked block scalar without content")
     indent = len(lines[0][0]) - len(lines[0][0].lstrip(" "))
     return scalar.start + lines[0].start() + indent, scalar.start + lines[-1].end()
 
 
 def _check(old: Sequence[Token], after: str, splices: list[tuple[Marked, str]]) -> None:
-    """Only the targeted values differ, or BadYaml."""
+    """Only the targeted values differ, or UnreadableYamlError."""
     wanted = {one.scalar.start: new for one, new in splices}
     new = scan(after)
     fine = len(old) == len(new)
@@ -222,7 +224,7 @@ def _check(old: Sequence[Token], after: str, splices: list[tuple[Marked, str]]) 
         else:
             fine = fine and was.value == now.value and was.style == now.style
     if not fine:
-        raise BadYaml("the edit would change more than the marked values")
+        raise UnreadableYamlError("the edit would change more than the marked values")
 
 
 class _Redefining(Composer, CParser, Resolver):
@@ -257,7 +259,7 @@ class _Owners:
             for node in _nodes(text):
                 self._add(node)
         except (yaml.YAMLError, RecursionError) as error:
-            raise BadYaml(getattr(error, "problem", None) or "a document does not parse") from None
+            raise UnreadableYamlError(getattr(error, "problem", None) or "a document does not parse") from None
 
     def _add(self, node: yaml.Node | None) -> None:
         if not isinstance(node, yaml.MappingNode):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -20,15 +20,14 @@ from controllers.git import (
     CommitInfo,
     Found,
     GitError,
-    LeaseLost,
+    LeaseLostError,
     Mirror,
     Mirrors,
     NewCommit,
-    NonFastForward,
+    NonFastForwardError,
     NotFound,
-    Person,
     PushRef,
-    Refused,
+    RefusedError,
     Remote,
     branch_ref,
     clean_path,
@@ -38,69 +37,18 @@ from controllers.git import (
     trailers,
     with_trailers,
 )
-from controllers.image_automation.tags.reference import Ref
+from controllers.image_automation.commit.job import Job, Outcome, _Plan
 
-from .message import Automation, BadMessage, Picked, commit_trailers, render
+from .message import Automation, InvalidMessageError, Picked, commit_trailers, render
 from .push_config import PushConfig
 from .rollback import reverted
-from .setters import MAX_FILE, TreeEdit, Unresolved, edit_tree, has_marker, is_candidate
+from .setters import MAX_FILE, TreeEdit, edit_tree, has_marker, is_candidate
 
 PATIENCE = 120.0
 """Seconds after which a branch that moves all the time is left to the next reconcile. Tries are not counted: among
 writers of equal speed each try has the same chance, and a fixed number of them starves on a busy branch."""
 _PAUSE, _MAX_PAUSE = 0.02, 0.5
 _OURS = "Image-Update-Automation"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What one automation wants written. `policies` and `previous`: `namespace:name` → ref."""
-
-    key: Key
-    path: str
-    policies: Mapping[str, Ref]
-    previous: Mapping[str, Ref]
-    author: Person
-    template: str
-    values: Mapping[str, str]
-    allow: Callable[[Sequence[str]], Mapping[str, str]]
-    """Paths → why each of them may not be written; those that may be are left out. Called from the pool's thread."""
-    revisions: Mapping[str, str] = field(default_factory=dict)
-    """`namespace:name` → revision of the image's source, where it is known."""
-    pushed: Mapping[str, int] = field(default_factory=dict)
-    """`namespace:name` → second of the image's push, where it is known."""
-    done: frozenset[str] = frozenset()
-    """Policies whose present image this automation has written before: if it is gone, someone took it back."""
-    last: str = ""
-    """The commit this automation pushed last."""
-    sign: Callable[[bytes], str] | None = None
-    settled: str = ""
-    """The commit at which this very job had nothing to do; "" where it may have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a job. `commit` is the pushed one, "" for none; `head` is where the branch stands now."""
-
-    head: str = ""
-    revision: str = ""
-    commit: str = ""
-    recovered: str = ""
-    """A commit of ours that an earlier process pushed and could not note."""
-    message: str = ""
-    changes: int = 0
-    unresolved: tuple[Unresolved, ...] = ()
-    problems: tuple[tuple[str, str], ...] = ()
-    refused: tuple[tuple[str, str], ...] = ()
-    held: tuple[tuple[str, Ref], ...] = ()
-    """Policies (`namespace:name`) whose image a human took back after we had written it."""
-    error: Exception | None = None
-
-
-@dataclass(slots=True)
-class _Plan:
-    tip: str
-    outcomes: dict[Key, Outcome] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -125,7 +73,7 @@ class _Tree:
         return {path: content for path, content in found if content is not None}
 
 
-def visit(
+def update_branch(
     mirrors: Mirrors,
     remote: Remote,
     config: PushConfig,
@@ -149,7 +97,7 @@ def visit(
             if plan.tip != base:
                 try:
                     push(outward, _refs(config, plan.tip, branch, lease), options=config.options)
-                except (NonFastForward, LeaseLost):
+                except (NonFastForwardError, LeaseLostError):
                     if time.monotonic() > until:
                         raise
                     time.sleep(random.uniform(0, pause))  # noqa: S311 jitter
@@ -163,9 +111,9 @@ def _refs(config: PushConfig, tip: str, branch: str, lease: str | None) -> list[
     if config.refspec is not None:
         source, destination = config.refspec
         if source not in ("HEAD", branch):
-            raise Refused(f"spec.git.push.refspec: found source {source}, expected HEAD or {branch}")
+            raise RefusedError(f"spec.git.push.refspec: found source {source}, expected HEAD or {branch}")
         if destination == branch:
-            raise Refused(f"spec.git.push.refspec: found {destination}, which is the push branch already")
+            raise RefusedError(f"spec.git.push.refspec: found {destination}, which is the push branch already")
         refs.append(PushRef(tip, destination))
     return refs
 
@@ -203,7 +151,7 @@ def _plan(
             files = (tree or _Tree(mirror)).marked(base)
         try:
             plan.outcomes[job.key] = _one(mirror, plan, job, files, head, branch, now)
-        except (GitError, BadMessage) as error:
+        except (GitError, InvalidMessageError) as error:
             plan.outcomes[job.key] = Outcome(head=base, error=error)
     return plan
 

@@ -24,6 +24,6 @@ _TYPED = re.compile(
 )
 
 
-def is_plain_safe(text: str) -> bool:
+def is_plain_scalar(text: str) -> bool:
     """Safe without quotes, in block and in flow style."""
     return bool(_SAFE.fullmatch(text)) and text.lower() not in _WORDS and not _TYPED.fullmatch(text)

@@ -25,11 +25,11 @@ from functools import lru_cache
 from typing import Any
 
 from controllers.api.duration import parse_duration
-from controllers.image_automation.tags.reference import Ref, is_tag
+from controllers.api.inhaul import PREFIX
+from controllers.image_automation.tags.reference import InvalidPolicyError, Ref, is_tag
 
-from .policy import InvalidPolicy, NoPick, Policy
+from .policy import NoTagSelectedError, Policy
 
-PREFIX = "image.inhaul.dev/"
 HELD, FIRST_SEEN, PICKED = f"{PREFIX}held", f"{PREFIX}first-seen", f"{PREFIX}picked"
 _KNOWN = (
     "order", "min-age", "ignore-tags", "platform", "track-tag", "allow-downgrade", "held", "cosign-key",
@@ -54,7 +54,7 @@ class Picked:
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
+class PolicyAnnotations:
     """The annotations, read."""
 
     newest: bool = False
@@ -103,12 +103,12 @@ def picked_of(annotations: Mapping[str, Any]) -> Picked:
         return Picked()
 
 
-def extras_of(annotations: Mapping[str, Any]) -> Extras:
-    """Raises InvalidPolicy with the annotation that is wrong."""
+def policy_annotations_of(annotations: Mapping[str, Any]) -> PolicyAnnotations:
+    """Raises InvalidPolicyError with the annotation that is wrong."""
     given = {name.removeprefix(PREFIX): str(text) for name, text in annotations.items() if name.startswith(PREFIX)}
     for name in given:
         if name not in _KNOWN:
-            raise InvalidPolicy(f"annotation {PREFIX}{name[:63]}: unknown, expected one of {', '.join(_KNOWN)}")
+            raise InvalidPolicyError(f"annotation {PREFIX}{name[:63]}: unknown, expected one of {', '.join(_KNOWN)}")
     order = given.get("order", "")
     if order not in ("", "newest-pushed"):
         raise _wrong("order", order, "newest-pushed")
@@ -125,7 +125,7 @@ def extras_of(annotations: Mapping[str, Any]) -> Extras:
     key = given.get("cosign-key", "")
     if key and not key.startswith(("secret/", "awskms:///arn:")):
         raise _wrong("cosign-key", key, "secret/NAME or awskms:///ARN")
-    return Extras(
+    return PolicyAnnotations(
         newest=bool(order),
         min_age=_age(given.get("min-age", "")),
         ignore=tuple(_words(given.get("ignore-tags", ""))),
@@ -139,8 +139,8 @@ def extras_of(annotations: Mapping[str, Any]) -> Extras:
     )
 
 
-def _wrong(name: str, found: str, expected: str) -> InvalidPolicy:
-    return InvalidPolicy(f"annotation {PREFIX}{name}: found {found[:100]!r}, expected {expected}")
+def _wrong(name: str, found: str, expected: str) -> InvalidPolicyError:
+    return InvalidPolicyError(f"annotation {PREFIX}{name}: found {found[:100]!r}, expected {expected}")
 
 
 def _words(text: str) -> list[str]:
@@ -187,19 +187,21 @@ class Candidates:
 
 
 def candidates(
-    policy: Policy, tags: Sequence[str], extras: Extras, *, times: Mapping[str, int], now: datetime
+    policy: Policy, tags: Sequence[str], extras: PolicyAnnotations, *, times: Mapping[str, int], now: datetime
 ) -> Candidates:
     """`times`: tag → seconds of its push, where the registry says. Raises NoPick."""
     if extras.track:
         if extras.track not in tags:
-            raise NoPick(f"annotation {PREFIX}track-tag: the repository has no tag {extras.track}")
+            raise NoTagSelectedError(f"annotation {PREFIX}track-tag: the repository has no tag {extras.track}")
         return Candidates((extras.track,), first_seen=extras.first_seen)
     if extras.plain:
         return Candidates((policy.pick(tags),), first_seen=extras.first_seen)
     ranked = [tag for _, tag in policy.ranked(tags)]
     if extras.newest:
         if not times:
-            raise NoPick(f"annotation {PREFIX}order: this registry gives no push times, expected one of ECR")
+            raise NoTagSelectedError(
+                f"annotation {PREFIX}order: this registry gives no push times, expected one of ECR"
+            )
         ranked.sort(key=lambda tag: -times.get(tag, 0))  # stable: the policy's own order among equals
     at = int(now.astimezone(UTC).timestamp())
     seen = {tag: extras.first_seen.get(tag, at) for tag in ranked[:MAX_SEEN]} if extras.min_age and not times else {}
@@ -217,11 +219,13 @@ def candidates(
         else:
             kept.append(tag)
     if not ranked:
-        raise NoPick("unable to determine latest version from provided list: no tag is in the range")
+        raise NoTagSelectedError("unable to determine latest version from provided list: no tag is in the range")
     return Candidates(tuple(kept), tuple(rejected), ripe, seen)
 
 
-def is_downgrade(policy: Policy, extras: Extras, *, present: str, wanted: str, times: Mapping[str, int]) -> bool:
+def is_downgrade(
+    policy: Policy, extras: PolicyAnnotations, *, present: str, wanted: str, times: Mapping[str, int]
+) -> bool:
     """Whether the wanted tag is older than the present one by the policy's own order, whatever the list holds.
 
     A present tag that the rules of the policy no longer admit is no measure: the user asked for another.

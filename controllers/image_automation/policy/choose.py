@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controllers.image_automation.tags.reference import Ref, is_digest
-from controllers.image_automation.tags.registries import Source
+from controllers.image_automation.tags.registries import TagSource
 from controllers.image_automation.tags.store import Packed
-from controllers.runtime.result import NotReady, Stalled, Unready
+from controllers.runtime.result import NotReady, ReconcileError, Stalled
 
-from .annotations import Candidates, Extras, candidates, is_downgrade
-from .cosign import BadKey, verifier
+from .annotations import Candidates, PolicyAnnotations, candidates, is_downgrade
+from .cosign import InvalidKeyError, verifier
 from .inspect import missing_platforms, source_revision, unsigned
-from .policy import NoPick, Policy
+from .policy import NoTagSelectedError, Policy
 
 MAX_TRIED = 25
 """Candidates looked at in the registry per evaluation."""
@@ -51,17 +51,17 @@ class Chooser:
         self,
         policy: Policy,
         packed: Packed,
-        extras: Extras,
+        extras: PolicyAnnotations,
         *,
         present: Ref | None,
-        source: Callable[[], Awaitable[Source]],
+        source: Callable[[], Awaitable[TagSource]],
         now: datetime,
         keys: Keys,
     ) -> Choice:
         """`present`: what was picked before, of the same image. Raises Unready."""
         try:
             found, times = await asyncio.to_thread(_candidates, policy, packed, extras, now)
-        except NoPick as error:
+        except NoTagSelectedError as error:
             raise NotReady("Failure", str(error)) from None
         if present is not None and not extras.track and extras.holds(present):
             later = _newer(policy, extras, found.tags, present.tag, times)
@@ -82,7 +82,9 @@ class Chooser:
             blocked = await self._blocked(extras, present, tag, source)
         return Choice(tag, digest, blocked, found, times.get(tag, 0))
 
-    async def _blocked(self, extras: Extras, present: Ref, tag: str, source: Callable[[], Awaitable[Source]]) -> str:
+    async def _blocked(
+        self, extras: PolicyAnnotations, present: Ref, tag: str, source: Callable[[], Awaitable[TagSource]]
+    ) -> str:
         """Why an older tag is not taken; "" where it may be."""
         if extras.downgrade == "true":
             return ""
@@ -91,7 +93,7 @@ class Chooser:
         return f"{tag} is older than {present.tag}, and annotation image.inhaul.dev/allow-downgrade does not permit it"
 
     async def _first_passing(
-        self, found: Candidates, extras: Extras, present: Ref | None, source: Source, keys: Keys
+        self, found: Candidates, extras: PolicyAnnotations, present: Ref | None, source: TagSource, keys: Keys
     ) -> tuple[str, str, str]:
         """Tag and verified digest of the first that passes, or "", "" and why none did."""
         verify = await _verifier(extras.cosign_key, keys) if extras.cosign_key else None
@@ -107,7 +109,7 @@ class Chooser:
         return "", "", f"no candidate passes: {'; '.join(reasons[:5])}{more}"
 
     async def _failing(
-        self, digest: str, extras: Extras, source: Source, verify: Callable[[bytes, bytes], bool] | None
+        self, digest: str, extras: PolicyAnnotations, source: TagSource, verify: Callable[[bytes, bytes], bool] | None
     ) -> str:
         if not is_digest(digest):
             return "has no digest"
@@ -129,17 +131,21 @@ class Chooser:
 async def _verifier(name: str, keys: Keys) -> Callable[[bytes, bytes], bool]:
     try:
         return verifier(await keys(name))
-    except BadKey as error:
+    except InvalidKeyError as error:
         raise Stalled("InvalidPolicy", f"annotation image.inhaul.dev/cosign-key: {name}: {error}") from None
 
 
-def _candidates(policy: Policy, packed: Packed, extras: Extras, now: datetime) -> tuple[Candidates, Mapping[str, int]]:
+def _candidates(
+    policy: Policy, packed: Packed, extras: PolicyAnnotations, now: datetime
+) -> tuple[Candidates, Mapping[str, int]]:
     tags = packed.tags()
     times = packed.times() if extras.newest or extras.min_age else {}
     return candidates(policy, tags, extras, times=times, now=now), times
 
 
-def _newer(policy: Policy, extras: Extras, tags: Sequence[str], present: str, times: Mapping[str, int]) -> list[str]:
+def _newer(
+    policy: Policy, extras: PolicyAnnotations, tags: Sequence[str], present: str, times: Mapping[str, int]
+) -> list[str]:
     """A held image is followed only by a newer one."""
     return [
         tag
@@ -155,10 +161,10 @@ def _none(found: Candidates, present: Ref | None) -> Choice:
     raise NotReady("Failure", f"no candidate is left: {shown}", retry_after=found.ripe_in)
 
 
-async def revision_of(source: Source, digest: str) -> str:
+async def revision_of(source: TagSource, digest: str) -> str:
     """The revision of the image's source; "" where it cannot be told: a commit does not wait for a label."""
     try:
         async with asyncio.timeout(10):
             return await source_revision(source, digest)
-    except (Unready, TimeoutError):
+    except (ReconcileError, TimeoutError):
         return ""

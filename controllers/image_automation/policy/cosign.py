@@ -23,7 +23,7 @@ _TYPE = "cosign container image signature"
 MAX_SIGNATURES = 32
 
 
-class BadKey(ValueError):
+class InvalidKeyError(ValueError):
     """A public key that cannot verify."""
 
 
@@ -47,9 +47,9 @@ def load_key(content: bytes) -> ec.EllipticCurvePublicKey:
         pem = content.lstrip().startswith(b"-----")
         key = serialization.load_pem_public_key(content) if pem else serialization.load_der_public_key(content)
     except Exception:  # whatever a parser makes of foreign bytes, it is no key
-        raise BadKey("found no public key, expected ECDSA P-256 in PEM") from None
+        raise InvalidKeyError("found no public key, expected ECDSA P-256 in PEM") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise BadKey("found another kind of key, expected ECDSA P-256")
+        raise InvalidKeyError("found another kind of key, expected ECDSA P-256")
     return key
 
 

@@ -4,7 +4,8 @@ The same list gives the same pick in any order and on every evaluation: among eq
 build metadata, then the greater text; where several tags extract to one value, the least tag stands for it. Numbers are
 exact. Regular expressions are RE2 and `extract` is Go's `Regexp.Expand`.
 
-What can go wrong: the policy (`InvalidPolicy`: only an edit mends it) or the list (`NoPick`: another list may do).
+What can go wrong: the policy (`InvalidPolicyError`: only an edit mends it) or the list (`NoTagSelectedError`: another
+list may do).
 """
 
 from __future__ import annotations
@@ -15,18 +16,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
-import re2
-
-from controllers.lang.semver import Constraint, InvalidConstraint, highest, order_key, parse_tag
-
-MAX_PATTERN = 4096
+from controllers.image_automation.tags.reference import _OPTIONS, InvalidPolicyError, compile_regex
+from controllers.lang.semver import Constraint, InvalidConstraintError, highest, order_key, parse_tag
 
 
-class InvalidPolicy(ValueError):
-    """A policy that cannot be evaluated, whatever the tags."""
-
-
-class NoPick(ValueError):
+class NoTagSelectedError(ValueError):
     """No tag of this list is the one."""
 
 
@@ -90,7 +84,7 @@ class Policy:
         """The tag. Raises NoPick."""
         candidates = self.values(tags)
         if not candidates:
-            raise NoPick("version list argument cannot be empty" if not tags else _none_matches(len(tags)))
+            raise NoTagSelectedError("version list argument cannot be empty" if not tags else _none_matches(len(tags)))
         best: Any = None
         chosen: str | None = None
         if self.best is not None:
@@ -102,7 +96,7 @@ class Policy:
             if not why and (chosen is None or (key < best if self.lowest else key > best)):
                 best, chosen = key, tag
         if chosen is None:
-            raise NoPick("unable to determine latest version from provided list: no tag is in the range")
+            raise NoTagSelectedError("unable to determine latest version from provided list: no tag is in the range")
         return chosen
 
     def ranked(self, tags: Iterable[str]) -> list[tuple[Any, str]]:
@@ -115,7 +109,7 @@ class Policy:
         for value in self.values([tag]):
             try:
                 key, why = self.rule(value)
-            except NoPick:
+            except NoTagSelectedError:
                 return None
             return None if why else key
         return None
@@ -136,7 +130,7 @@ class Policy:
                 continue
             try:
                 key, why = self.rule(standing[tag])
-            except NoPick as error:
+            except NoTagSelectedError as error:
                 key, why = None, str(error)
             (out if why else kept).append(Verdict(tag, standing[tag], key, why))
         kept.sort(key=lambda verdict: verdict.key, reverse=not self.lowest)
@@ -148,7 +142,7 @@ def _none_matches(count: int) -> str:
 
 
 def compile_policy(choice: Choice, filter_tags: Filter | None = None) -> Policy:
-    """Raises InvalidPolicy with the field that is wrong."""
+    """Raises InvalidPolicyError with the field that is wrong."""
     values = tag_filter(filter_tags)
     if choice.semver is not None:
         rule, best = _semver(choice.semver.range)
@@ -157,7 +151,7 @@ def compile_policy(choice: Choice, filter_tags: Filter | None = None) -> Policy:
         return Policy(_alphabetical, _descending(choice.alphabetical.order, "alphabetical"), values)
     if choice.numerical is not None:
         return Policy(_numerical, _descending(choice.numerical.order, "numerical"), values)
-    raise InvalidPolicy("given ImagePolicyChoice object is invalid: expected semver, alphabetical or numerical")
+    raise InvalidPolicyError("given ImagePolicyChoice object is invalid: expected semver, alphabetical or numerical")
 
 
 def _descending(order: str, kind: str) -> bool:
@@ -166,7 +160,7 @@ def _descending(order: str, kind: str) -> bool:
             return False
         case "DESC":
             return True
-    raise InvalidPolicy(
+    raise InvalidPolicyError(
         f"invalid order argument provided: spec.policy.{kind}.order: found {order[:40]!r}, expected asc or desc"
     )
 
@@ -174,8 +168,8 @@ def _descending(order: str, kind: str) -> bool:
 def _semver(text: str) -> tuple[Callable[[str], tuple[Any, str]], Callable[[Iterable[str]], str | None]]:
     try:
         constraint = Constraint.parse(text)
-    except InvalidConstraint as error:
-        raise InvalidPolicy(f"spec.policy.semver.range: {error}") from None
+    except InvalidConstraintError as error:
+        raise InvalidPolicyError(f"spec.policy.semver.range: {error}") from None
 
     def rule(value: str) -> tuple[Any, str]:
         version = parse_tag(value)
@@ -216,10 +210,10 @@ def parse_number(text: str) -> int | Fraction:
     else:
         found = _HEX.fullmatch(text) if len(text) <= 512 and not _UNDERSCORE.search(text) else None
         if found is None or not (found[2] or found[3]):
-            raise NoPick(f"failed to parse invalid numeric value '{text[:128]}'")
+            raise NoTagSelectedError(f"failed to parse invalid numeric value '{text[:128]}'")
         number = _hexadecimal(found)
     if abs(number) > _MAX:
-        raise NoPick(f"failed to parse invalid numeric value '{text[:128]}': out of range")
+        raise NoTagSelectedError(f"failed to parse invalid numeric value '{text[:128]}': out of range")
     return number
 
 
@@ -250,7 +244,7 @@ def _hexadecimal(found: re.Match[str]) -> Fraction:
 
 
 def tag_filter(filter_tags: Filter | None) -> Callable[[Iterable[str]], dict[str, str]]:
-    """A function from tags to {value to compare: tag}. Raises InvalidPolicy for a bad pattern.
+    """A function from tags to {value to compare: tag}. Raises InvalidPolicyError for a bad pattern.
 
     Where several tags extract to one value, the least of them stands for it.
     """
@@ -275,26 +269,8 @@ def tag_filter(filter_tags: Filter | None) -> Callable[[Iterable[str]], dict[str
     return values
 
 
-_OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
 _OPTIONS.max_mem = 8 << 20
-
-
-def compile_regex(pattern: str, field: str, *, ascii_only: bool = False) -> Any:
-    """A compiled RE2 expression. Raises InvalidPolicy for what RE2 does not take (lookaround, back references).
-
-    `ascii_only`: one for ASCII bytes, None where the pattern itself is more than ASCII. It finds the same and spares
-    the wrapper's translation of offsets between bytes and characters, which is two thirds of its time.
-    """
-    if len(pattern) > MAX_PATTERN:
-        raise InvalidPolicy(f"{field}: found {len(pattern)} characters, expected at most {MAX_PATTERN}")
-    try:
-        if ascii_only:
-            return re2.compile(pattern.encode(), _OPTIONS) if pattern.isascii() else None
-        return re2.compile(pattern, _OPTIONS)
-    except re2.error as error:
-        detail = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else error
-        raise InvalidPolicy(f"{field}: invalid regular expression pattern {pattern[:200]!r}: {detail}") from None
 
 
 _REFERENCE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
+
+import re2
 
 DEFAULT_REGISTRY = "index.docker.io"
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -17,7 +20,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 MAX_NAME = 255
 
 
-class InvalidReference(ValueError):
+class InvalidReferenceError(ValueError):
     """A text that names no image repository."""
 
 
@@ -49,11 +52,11 @@ class Ref:
 
 
 def parse_repository(text: str) -> Repository:
-    """`[host[:port]/]path` without scheme, tag or digest, canonicalised. Raises InvalidReference."""
+    """`[host[:port]/]path` without scheme, tag or digest, canonicalised. Raises InvalidReferenceError."""
     if "://" in text:
-        raise InvalidReference(f"spec.image {text[:200]!r}: found a URL scheme, expected [host[:port]/]path")
+        raise InvalidReferenceError(f"spec.image {text[:200]!r}: found a URL scheme, expected [host[:port]/]path")
     if "@" in text:
-        raise InvalidReference(f"spec.image {text[:200]!r}: found a digest, expected [host[:port]/]path")
+        raise InvalidReferenceError(f"spec.image {text[:200]!r}: found a digest, expected [host[:port]/]path")
     first, slash, rest = text.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
         host, path = first, rest
@@ -64,12 +67,12 @@ def parse_repository(text: str) -> Repository:
     if host == DEFAULT_REGISTRY and "/" not in path:
         path = f"library/{path}"
     if ":" in path:
-        raise InvalidReference(f"spec.image {text[:200]!r}: found a tag, expected [host[:port]/]path")
+        raise InvalidReferenceError(f"spec.image {text[:200]!r}: found a tag, expected [host[:port]/]path")
     if not (_HOST.fullmatch(host) or _IPV6.fullmatch(host)) or not _PATH.fullmatch(path) or len(path) > MAX_NAME:
-        raise InvalidReference(f"spec.image {text[:200]!r}: expected [host[:port]/]path in lower case")
+        raise InvalidReferenceError(f"spec.image {text[:200]!r}: expected [host[:port]/]path in lower case")
     port = host.rpartition(":")[2] if ":" in host and not host.endswith("]") else ""
     if port and int(port) > 65535:
-        raise InvalidReference(f"spec.image {text[:200]!r}: found port {port}, expected one up to 65535")
+        raise InvalidReferenceError(f"spec.image {text[:200]!r}: found port {port}, expected one up to 65535")
     return Repository(host, path)
 
 
@@ -80,3 +83,30 @@ def is_tag(text: str) -> bool:
 
 def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
+
+
+MAX_PATTERN = 4096
+
+
+class InvalidPolicyError(ValueError):
+    """A policy that cannot be evaluated, whatever the tags."""
+
+
+_OPTIONS = re2.Options()
+
+
+def compile_regex(pattern: str, field: str, *, ascii_only: bool = False) -> Any:
+    """A compiled RE2 expression. Raises InvalidPolicyError for what RE2 does not take (lookaround, back references).
+
+    `ascii_only`: one for ASCII bytes, None where the pattern itself is more than ASCII. It finds the same and spares
+    the wrapper's translation of offsets between bytes and characters, which is two thirds of its time.
+    """
+    if len(pattern) > MAX_PATTERN:
+        raise InvalidPolicyError(f"{field}: found {len(pattern)} characters, expected at most {MAX_PATTERN}")
+    try:
+        if ascii_only:
+            return re2.compile(pattern.encode(), _OPTIONS) if pattern.isascii() else None
+        return re2.compile(pattern, _OPTIONS)
+    except re2.error as error:
+        detail = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else error
+        raise InvalidPolicyError(f"{field}: invalid regular expression pattern {pattern[:200]!r}: {detail}") from None

@@ -1,18 +1,18 @@
 """Where an ImageRepository's tags and digests come from: any OCI registry, or ECR's own API.
 
-`Sources.open` turns an object into a `Source` with its login found and its right to look checked; `Source.identity`
+`Sources.open` turns an object into a `TagSource` with its login found and its right to look checked;
+`TagSource.identity`
 says as whom, so that objects with the same repository and identity share one scan. ECR answers DescribeImages: tags and
 digests in one row, a thousand at a time, and no registry password is needed. A login goes only to the host it is for.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
-from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
+from controllers.api.core import SECRETS, SERVICE_ACCOUNTS, secret_data
 from controllers.api.duration import parse_duration
 from controllers.api.image import ImageRepositorySpec
 from controllers.api.tenancy import Decision, DecryptWith, PullImage, Request, UseRole
@@ -25,9 +25,9 @@ from controllers.oci import Login, Registry, RegistryError, Tls, login_from_conf
 from controllers.oci import NotFound as NoSuchImage
 from controllers.runtime.egress import Egress
 from controllers.runtime.kube import KubeClient, NotFound
-from controllers.runtime.result import NotReady, Stalled, Unready
+from controllers.runtime.result import NotReady, ReconcileError, Stalled
 
-from .reference import InvalidReference, Repository, parse_repository
+from .reference import InvalidReferenceError, Repository, parse_repository
 
 DOCKER_CONFIG = ".dockerconfigjson"
 
@@ -36,7 +36,7 @@ class Policies(Protocol):
     def allowed(self, namespace: str, request: Request) -> Decision: ...
 
 
-class Source(Protocol):
+class TagSource(Protocol):
     """One repository as one identity sees it. Raises Unready."""
 
     identity: str
@@ -59,11 +59,11 @@ class Sources:
         self._kube, self._identities, self._egress, self._policies = kube, identities, egress, policies
         self._logins = EcrLogins(identities)
 
-    async def open(self, namespace: str, spec: ImageRepositorySpec) -> Source:
+    async def open(self, namespace: str, spec: ImageRepositorySpec) -> TagSource:
         """Raises Stalled for what only an edit mends, NotReady else."""
         try:
             repository = parse_repository(spec.image)
-        except InvalidReference as error:
+        except InvalidReferenceError as error:
             raise Stalled("ImageURLInvalid", str(error)) from None
         decision = self._policies.allowed(namespace, PullImage(repository.name))
         if not decision:
@@ -77,7 +77,7 @@ class Sources:
 
     # --- ECR
 
-    async def _aws(self, namespace: str, spec: ImageRepositorySpec, repository: Repository) -> Source:
+    async def _aws(self, namespace: str, spec: ImageRepositorySpec, repository: Repository) -> TagSource:
         registry = parse_host(repository.host)
         if registry is None:
             raise Stalled(
@@ -125,7 +125,7 @@ class Sources:
 
     # --- any registry
 
-    async def _generic(self, namespace: str, spec: ImageRepositorySpec, repository: Repository) -> Source:
+    async def _generic(self, namespace: str, spec: ImageRepositorySpec, repository: Repository) -> TagSource:
         if spec.proxy_secret_ref is not None:
             raise Stalled("UnsupportedField", "not served yet: spec.proxySecretRef")
         configs: list[bytes] = []
@@ -170,17 +170,12 @@ class Sources:
             ) from None
 
 
-def secret_data(manifest: Mapping[str, Any]) -> dict[str, bytes]:
-    """A Secret's data, decoded. Raises ValueError."""
-    return {key: base64.b64decode(value, validate=True) for key, value in (manifest.get("data") or {}).items()}
-
-
 def _name(identity: Identity) -> str:
     account = identity.service_account
     return f"aws {account.namespace}/{account.name} {account.role}" if account else "aws"
 
 
-def _unready(error: AwsError) -> Unready:
+def _unready(error: AwsError) -> ReconcileError:
     denied = isinstance(error, AccessDenied | CredentialsRefused)
     return NotReady("AuthenticationFailed" if denied else "ReadOperationFailed", error.message)
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from controllers.image_automation.policy.policy import InvalidPolicy, compile_regex
+from controllers.image_automation.tags.reference import InvalidPolicyError, compile_regex
 
 from .reference import is_tag
 
@@ -17,11 +17,11 @@ _DUE = 1.0
 """Seconds before its time from which a scan counts as due."""
 
 
-class StoreUnreadable(Exception):
+class TagStoreError(Exception):
     """The tag store failed where its content decides."""
 
 
-class BadExclusion(ValueError):
+class InvalidExclusionError(ValueError):
     """An expression of `exclusionList` that is none."""
 
 
@@ -66,7 +66,7 @@ def should_scan(
 ) -> Decision:
     """The first reason wins: never scanned, requested, another image, other exclusions, nothing stored, due.
 
-    Raises StoreUnreadable where that cannot be told.
+    Raises TagStoreError where that cannot be told.
     """
     reason = ""
     if observed.scanned_ago is None:
@@ -78,7 +78,7 @@ def should_scan(
     elif tuple(observed.exclusions) != tuple(exclusions):
         reason = "exclusion list update"
     elif observed.stored_tags is None:
-        raise StoreUnreadable("the tag store cannot be read")
+        raise TagStoreError("the tag store cannot be read")
     elif observed.stored_tags == 0:
         reason = "no tags in database"
     elif interval - observed.scanned_ago < _DUE:
@@ -89,13 +89,13 @@ def should_scan(
 
 
 def keep_tags(tags: Iterable[str], exclusions: Sequence[str] | None = None) -> list[str]:
-    """Tags that no expression finds, in their order; None means the default list. Raises BadExclusion."""
+    """Tags that no expression finds, in their order; None means the default list. Raises InvalidExclusionError."""
     compiled = []
     for number, pattern in enumerate(DEFAULT_EXCLUSIONS if exclusions is None else exclusions):
         try:
             compiled.append(compile_regex(pattern, f"spec.exclusionList[{number}]"))
-        except InvalidPolicy as error:
-            raise BadExclusion(f"failed to compile regex {pattern[:200]!r}: {error}") from None
+        except InvalidPolicyError as error:
+            raise InvalidExclusionError(f"failed to compile regex {pattern[:200]!r}: {error}") from None
     return [tag for tag in tags if not any(expression.search(tag) for expression in compiled)]
 
 

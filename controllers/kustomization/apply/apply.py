@@ -19,16 +19,16 @@ from time import monotonic
 
 from controllers.api.resource import Manifest, Resource
 from controllers.kustomization.drift import detect as drift
-from controllers.kustomization.drift.annotations import BadAnnotation
+from controllers.kustomization.drift.annotations import InvalidAnnotationError
 from controllers.kustomization.drift.detect import IgnoreRule
 from controllers.kustomization.drift.policy import Drift, Mode, Policy, check_mode, foreign, gone, judge
 from controllers.kustomization.health.kstatus import State, compute
 from controllers.kustomization.objects.diff import Operation, mask_patch
 from controllers.kustomization.objects.inventory import entry_of
-from controllers.kustomization.objects.labels import FORCE, describe, identity, switch
+from controllers.kustomization.objects.labels import FORCE, Identity, describe, identity, switch
 from controllers.kustomization.objects.managed_fields import without
 from controllers.kustomization.objects.order import stages
-from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKind
+from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKindError
 
 from .immutable import is_immutable
 from .plan import field_changes, is_secret, skip_reason
@@ -36,10 +36,8 @@ from .plan import field_changes, is_secret, skip_reason
 MANAGER = "kustomize-controller"
 """Upstream's field manager: with another, a field that is dropped from Git would stay for ever after a swap."""
 
-Identity = tuple[str, str, str, str]
 
-
-class ApplyFailed(Exception):
+class ApplyError(Exception):
     """One or more objects were refused. `problems` has one line each, no value of a Secret in it."""
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -117,7 +115,7 @@ class Applier:
         """Everything that was done so far; complete also when `run` raises."""
 
     async def scoped(self, objects: Iterable[Manifest]) -> list[Manifest]:
-        """The objects with a namespace exactly where their kind has one. Raises ApplyFailed naming all that lack one.
+        """The objects with a namespace exactly where their kind has one. Raises ApplyError naming all that lack one.
 
         Kinds that are not served yet (their definition comes in this very set) are taken as they are.
         """
@@ -126,7 +124,7 @@ class Applier:
             meta = manifest["metadata"]
             try:
                 resource = await self._kube.resource_for(manifest["apiVersion"], manifest["kind"])
-            except UnknownKind:
+            except UnknownKindError:
                 result.append(manifest)
                 continue
             if resource.namespaced and not meta.get("namespace"):
@@ -135,11 +133,11 @@ class Applier:
                 manifest = {**manifest, "metadata": {k: v for k, v in meta.items() if k != "namespace"}}
             result.append(manifest)
         if problems:
-            raise ApplyFailed(problems)
+            raise ApplyError(problems)
         return result
 
     async def run(self, objects: Iterable[Manifest]) -> list[Applied]:
-        """Applies all stages. Raises ApplyFailed; `applied` then tells what had been done."""
+        """Applies all stages. Raises ApplyError; `applied` then tells what had been done."""
         groups = stages(objects)
         for index, stage in enumerate(groups):
             candidates = await self._examine(stage)
@@ -152,7 +150,7 @@ class Applier:
     async def _examine(self, stage: Sequence[Manifest]) -> list[_Candidate]:
         outcomes = await asyncio.gather(*(self._examined(manifest) for manifest in stage))
         if problems := [outcome for outcome in outcomes if isinstance(outcome, str)]:
-            raise ApplyFailed(problems)
+            raise ApplyError(problems)
         return [outcome for outcome in outcomes if isinstance(outcome, _Candidate)]
 
     async def _examined(self, wanted: Manifest) -> _Candidate | str:
@@ -161,9 +159,9 @@ class Applier:
             try:
                 check_mode(wanted)
                 return await self._compare(wanted)
-            except UnknownKind as error:
+            except UnknownKindError as error:
                 return f"{describe(wanted)} dry-run failed: {error}"
-            except BadAnnotation as error:
+            except InvalidAnnotationError as error:
                 return f"{describe(wanted)}: {error}"
             except ApiError as error:
                 return f"{describe(wanted)} dry-run failed ({error.reason}): {error.message}"
@@ -248,7 +246,7 @@ class Applier:
                     await self._remove(candidate.resource, candidate.live)
                 live = await self._kube.apply(candidate.resource, candidate.sent, field_manager=MANAGER)
             except ApiError as error:
-                raise ApplyFailed([f"{subject} apply failed ({error.reason}): {error.message}"]) from None
+                raise ApplyError([f"{subject} apply failed ({error.reason}): {error.message}"]) from None
         if live is not None and candidate.action != "skipped":
             self._note(candidate, live)
         return Applied(
@@ -296,9 +294,9 @@ class Applier:
                 if await holds():
                     return
             except ApiError as error:
-                raise ApplyFailed([f"{problem}: {error.message}"]) from None
+                raise ApplyError([f"{problem}: {error.message}"]) from None
             if monotonic() > deadline:
-                raise ApplyFailed([f"{problem} after {self._stage_timeout:g} s"])
+                raise ApplyError([f"{problem} after {self._stage_timeout:g} s"])
             await asyncio.sleep(pause)
             pause = min(2.0, pause * 1.6)
 

@@ -22,7 +22,7 @@ CREATE, UPDATE, DELETE, UNCHANGED, HELD = "create", "update", "delete", "unchang
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PlannedChange:
     """One object's part in a plan. `reason` tells why it is held or left."""
 
     action: str
@@ -36,9 +36,9 @@ class Change:
 class Plan:
     """All changes, in the order in which they are made."""
 
-    changes: tuple[Change, ...] = field(default=())
+    changes: tuple[PlannedChange, ...] = field(default=())
 
-    def of(self, *actions: str) -> list[Change]:
+    def of(self, *actions: str) -> list[PlannedChange]:
         return [change for change in self.changes if change.action in actions]
 
     @property
@@ -78,7 +78,7 @@ def plan(
     gone = difference(inventory, [entry_of(one.wanted) for one in wanted])
     for entry in gone:
         action, reason = (DELETE, "no longer in the source") if prune else (HELD, "prune is off")
-        changes.append(Change(action, entry, str(entry), reason=reason))
+        changes.append(PlannedChange(action, entry, str(entry), reason=reason))
     return Plan(tuple(changes))
 
 
@@ -101,18 +101,18 @@ def keep_reason(live: Manifest) -> str:
     return ""
 
 
-def _change(one: Seen, rules: Sequence[IgnoreRule], masked: frozenset[str]) -> Change:
+def _change(one: Seen, rules: Sequence[IgnoreRule], masked: frozenset[str]) -> PlannedChange:
     entry, subject = entry_of(one.wanted), describe(one.wanted)
     if reason := skip_reason(one.wanted, one.live):
-        return Change(HELD, entry, subject, reason=reason)
+        return PlannedChange(HELD, entry, subject, reason=reason)
     outcome = drift.action(one.live, one.dry_run or one.wanted, rules)
     if outcome == drift.CREATED or one.live is None:
-        return Change(CREATE, entry, subject)
+        return PlannedChange(CREATE, entry, subject)
     if outcome == drift.UNCHANGED:
-        return Change(UNCHANGED, entry, subject)
+        return PlannedChange(UNCHANGED, entry, subject)
     hidden: tuple[str, ...] = ("",) if entry.id in masked else ("/data", "/stringData") if is_secret(entry) else ()
     fields = mask_patch(field_changes(one.live, one.dry_run or one.wanted), fields=hidden)
-    return Change(UPDATE, entry, subject, tuple(fields))
+    return PlannedChange(UPDATE, entry, subject, tuple(fields))
 
 
 def is_secret(entry: Entry) -> bool:

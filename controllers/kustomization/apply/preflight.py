@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from controllers.api.kustomize import KustomizationSpec
+from controllers.api.meta import annotations_of
 from controllers.api.resource import Manifest
 from controllers.api.tenancy import MINTING_SECRET_TYPES, ApplyKind, Decision, Request, WriteSecretType
 from controllers.kustomization.drift.detect import rules_of
 from controllers.kustomization.health.expressions import ExpressionError, HealthExpressions, check
 from controllers.kustomization.objects.inventory import Entry, difference, entry_of
-from controllers.kustomization.objects.labels import annotations_of, bad_labels, describe
+from controllers.kustomization.objects.labels import bad_labels, describe
 from controllers.kustomization.objects.order import group_of
+from controllers.runtime.policies import Policies
 from controllers.runtime.result import NotReady, Stalled
 from controllers.sops.decryptor import is_encrypted_object
-from controllers.sources.reconcile import Policies
 
 ALLOW_EMPTY = "kustomize.inhaul.dev/allow-empty"
 MAX_DELETES = "kustomize.inhaul.dev/max-deletes"

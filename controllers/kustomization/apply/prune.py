@@ -16,7 +16,7 @@ from controllers.api.resource import Key, Manifest, Resource
 from controllers.kustomization.objects.inventory import Entry, survivors
 from controllers.kustomization.objects.labels import is_owned
 from controllers.kustomization.objects.order import sort_key
-from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKind
+from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKindError
 
 from .plan import keep_reason
 
@@ -44,7 +44,7 @@ async def prune(kube: KubeClient, owner: Key, entries: Sequence[Entry]) -> Prune
     for entry in sorted(entries, key=_reverse, reverse=True):
         try:
             await _prune_one(kube, owner, entry, result)
-        except UnknownKind:
+        except UnknownKindError:
             result.outcomes[entry] = "deleted"  # its definition is gone, and every object with it
         except ApiError as error:
             result.outcomes[entry] = "failed"
@@ -95,7 +95,7 @@ async def wait_gone(kube: KubeClient, entries: Sequence[Entry], *, timeout: floa
                 resource = await kube.resource_for(entry.api_version, entry.kind)
                 if await _get(kube, resource, entry) is not None:
                     still.append(entry)
-            except (UnknownKind, NotFound):
+            except (UnknownKindError, NotFound):
                 continue
         left = still
         if not left or monotonic() > deadline:

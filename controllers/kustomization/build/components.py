@@ -12,7 +12,7 @@ _HOST = re.compile(r"^(www\.)?github\.com[/:]|^[^/]*@[^/]*[:/]", re.IGNORECASE)
 """What kustomize reads as a repository although it has no scheme: `github.com/…` and `user@host:…`."""
 
 
-class NotLocal(ValueError):
+class NotLocalError(ValueError):
     """A component that is no path inside the repository."""
 
 
@@ -26,11 +26,11 @@ def is_local_relative_path(path: str) -> bool:
 def merge_components(
     existing: Sequence[str], wanted: Sequence[str], *, exists: Callable[[str], bool], ignore_missing: bool = False
 ) -> list[str]:
-    """The file's components, then those of the spec. Raises NotLocal; missing ones are dropped if asked to."""
+    """The file's components, then those of the spec. Raises NotLocalError; missing ones are dropped if asked to."""
     merged = list(existing)
     for path in wanted:
         if not is_local_relative_path(path):
-            raise NotLocal(f"spec.components: found {path!r}, expected a relative path inside the repository")
+            raise NotLocalError(f"spec.components: found {path!r}, expected a relative path inside the repository")
         if path not in merged and (not ignore_missing or exists(path)):
             merged.append(path)
     return merged

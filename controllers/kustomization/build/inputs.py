@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from controllers.api.core import CONFIGMAPS, SECRETS
+from controllers.api.core import CONFIGMAPS, SECRETS, secret_data
 from controllers.api.kustomize import Decryption as DecryptionSpec
 from controllers.api.kustomize import KustomizationSpec
 from controllers.api.resource import Key, Manifest
@@ -17,7 +15,7 @@ from controllers.runtime.result import NotReady
 from controllers.sops.decrypt import KeyPolicy, allow_every_key
 from controllers.sops.decryptor import Audit, Decryptor
 from controllers.sops.errors import DecryptionError
-from controllers.sops.keys import DataKeyCache, Keyring, KmsOpener, parse_key_secret
+from controllers.sops.keys import DataKeyCache, KmsOpener, SopsKeys, parse_key_secret
 
 from . import postbuild
 from .render import Decrypt, Variables
@@ -105,7 +103,7 @@ async def keys(
     account = spec.decryption.service_account_name
     data = await _key_data(kube, key.namespace, spec.decryption, given)
     try:
-        keyring = Keyring(parse_key_secret(data), kms=given.kms(key.namespace, account), cache=given.cache)
+        keyring = SopsKeys(parse_key_secret(data), kms=given.kms(key.namespace, account), cache=given.cache)
     except DecryptionError as error:
         raise NotReady("BuildFailed", f"spec.decryption.secretRef: {error}") from None
     digest = hashlib.sha256(f"{mode}\0{account}\0".encode())
@@ -128,17 +126,6 @@ async def _key_data(kube: KubeClient, namespace: str, wanted: DecryptionSpec, gi
     name, where = wanted.secret_ref.name, "spec.decryption.secretRef"
     manifest = await _read(kube, "Secret", namespace, name, where)
     try:
-        return secret_bytes(manifest or {})
+        return secret_data(manifest or {})
     except ValueError as error:
         raise NotReady("BuildFailed", f"{where}: Secret {name}: {error}") from None
-
-
-def secret_bytes(manifest: Manifest) -> dict[str, bytes]:
-    """A Secret's data, decoded. Raises ValueError naming the key."""
-    found = {}
-    for name, value in (manifest.get("data") or {}).items():
-        try:
-            found[str(name)] = base64.b64decode(value, validate=True)
-        except (binascii.Error, TypeError, ValueError):
-            raise ValueError(f"data.{name}: expected base64") from None
-    return found

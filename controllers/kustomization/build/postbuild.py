@@ -10,17 +10,18 @@ import base64
 import binascii
 from collections.abc import Iterable, Mapping
 
+from controllers.api.meta import annotations_of
 from controllers.api.resource import Manifest
-from controllers.kustomization.objects.labels import annotations_of, describe, labels_of
+from controllers.kustomization.objects.labels import describe, labels_of
 from controllers.kustomization.objects.normalize import normalize
 from controllers.lang.envsubst import SubstitutionError, is_name, substitute
 from controllers.lang.yaml_dump import dump
-from controllers.lang.yaml_load import BadYaml, load
+from controllers.lang.yaml_load import InvalidYamlError, load
 
 SUBSTITUTE = "kustomize.toolkit.fluxcd.io/substitute"
 
 
-class BadSubstitution(ValueError):
+class InvalidSubstitutionError(ValueError):
     """An object whose text cannot be substituted. `object` is `Kind/namespace/name`; no value is shown."""
 
     def __init__(self, described: str, problem: str, *, hint: str = "") -> None:
@@ -59,7 +60,7 @@ def is_wanted(inline: Mapping[str, str] | None, sources_named: bool, strategy: s
 
 
 def substitute_object(manifest: Manifest, values: Mapping[str, str], *, strict: bool = True) -> Manifest:
-    """One object with its expressions evaluated. Raises BadSubstitution."""
+    """One object with its expressions evaluated. Raises InvalidSubstitutionError."""
     if "disabled" in (labels_of(manifest).get(SUBSTITUTE), annotations_of(manifest).get(SUBSTITUTE)):
         return manifest
     before = dump(manifest)
@@ -70,20 +71,20 @@ def substitute_object(manifest: Manifest, values: Mapping[str, str], *, strict: 
         after = substitute(before, values, strict=strict)
     except SubstitutionError as error:
         hint = f"; to leave this object's text alone annotate it {SUBSTITUTE}: disabled"
-        raise BadSubstitution(described, str(error), hint=hint) from None
+        raise InvalidSubstitutionError(described, str(error), hint=hint) from None
     if after == before:
         return manifest
     try:
         result = load(after)
-    except BadYaml as error:
-        raise BadSubstitution(described, f"the result is not YAML: {error}") from None
+    except InvalidYamlError as error:
+        raise InvalidSubstitutionError(described, f"the result is not YAML: {error}") from None
     if not isinstance(result, dict):
-        raise BadSubstitution(described, "the result is no object")
+        raise InvalidSubstitutionError(described, "the result is no object")
     return result
 
 
 def substitute_objects(
     manifests: Iterable[Manifest], values: Mapping[str, str], *, strict: bool = True
 ) -> list[Manifest]:
-    """All objects, normalised. Raises BadSubstitution for the first that fails."""
+    """All objects, normalised. Raises InvalidSubstitutionError for the first that fails."""
     return [normalize(substitute_object(manifest, values, strict=strict)) for manifest in manifests]

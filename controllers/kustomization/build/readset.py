@@ -16,12 +16,13 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from controllers.api.kustomize import NAMES
 from controllers.lang.yaml_dump import dump_all
-from controllers.lang.yaml_load import BadYaml, load_all
-from controllers.sources.tree import BadPath, Tree
+from controllers.lang.yaml_load import InvalidYamlError, load_all
+from controllers.sources.tree import InvalidPathError, Tree
 
 from .components import is_local_relative_path
-from .kustomization_file import NAMES, BadSource, own_file, problem_of, read_kustomization
+from .kustomization_file import InvalidSourceError, own_file, problem_of, read_kustomization
 
 MAX_FILES, MAX_BYTES, MAX_DEPTH = 20_000, 64 * 1024 * 1024, 50
 
@@ -73,7 +74,7 @@ class ReadSet:
 def read_set(tree: Tree, directory: str, root: Mapping[str, Any], root_path: str) -> ReadSet:
     """Everything that building `directory` reads; `root` is its kustomization with a spec's fields merged in.
 
-    Raises BadSource for a reference that is refused or leads nowhere, naming file and field.
+    Raises InvalidSourceError for a reference that is refused or leads nowhere, naming file and field.
     """
     walk = _Walk(tree)
     if root_path in tree.nodes:
@@ -83,7 +84,9 @@ def read_set(tree: Tree, directory: str, root: Mapping[str, Any], root_path: str
     walk.found.texts[root_path] = dump_all([content])
     size = sum(tree.nodes[path].size for path in walk.found.copies)
     if len(walk.found.copies) + len(walk.found.texts) > MAX_FILES or size > MAX_BYTES:
-        raise BadSource(f"{directory or '.'}: the build reads more than {MAX_FILES} files or {MAX_BYTES} bytes")
+        raise InvalidSourceError(
+            f"{directory or '.'}: the build reads more than {MAX_FILES} files or {MAX_BYTES} bytes"
+        )
     return walk.found
 
 
@@ -95,16 +98,16 @@ class _Walk:
 
     def kustomization(self, path: str, directory: str, content: Mapping[str, Any], depth: int) -> None:
         if depth > MAX_DEPTH:
-            raise BadSource(f"{path}: more than {MAX_DEPTH} kustomizations within one another")
+            raise InvalidSourceError(f"{path}: more than {MAX_DEPTH} kustomizations within one another")
         for name, value in content.items():
             where = f"{path}: {name}"
             if name in _REFUSED:
-                raise BadSource(f"{where}: Helm charts are not inflated here")
+                raise InvalidSourceError(f"{where}: Helm charts are not inflated here")
             if name in _PLAIN or value is None:
                 continue
             handler = getattr(self, f"field_{name}", None)
             if handler is None:
-                raise BadSource(f"{where}: unknown field, refused because it could hold a path")
+                raise InvalidSourceError(f"{where}: unknown field, refused because it could hold a path")
             handler(where, directory, value, depth)
 
     def field_resources(self, where: str, directory: str, value: Any, depth: int) -> None:
@@ -159,11 +162,11 @@ class _Walk:
     def documents(self, where: str, text: str) -> list[Any]:
         try:
             documents = load_all(text)
-        except BadYaml as error:
-            raise BadSource(f"{where}: {error}") from None
+        except InvalidYamlError as error:
+            raise InvalidSourceError(f"{where}: {error}") from None
         for document in documents:
             if problem := problem_of(document):
-                raise BadSource(f"{where}: {problem}")
+                raise InvalidSourceError(f"{where}: {problem}")
         return documents
 
     def field_configMapGenerator(self, where: str, directory: str, value: Any, depth: int) -> None:
@@ -182,7 +185,7 @@ class _Walk:
                 continue
             real, exported = self.locate(place, directory, text)
             if self.tree.is_directory(real):
-                raise BadSource(f"{place}: expected a file, found the directory {text!r}")
+                raise InvalidSourceError(f"{place}: expected a file, found the directory {text!r}")
             # kustomize resolves a plugin's paths from the kustomization's directory, wherever its file lies
             documents = self.plugins(place, directory, self.content(real).decode("utf-8", "replace"))
             self.found.sources.add(real)
@@ -195,9 +198,9 @@ class _Walk:
         documents = self.documents(where, text)
         for document in documents:
             if document.get("apiVersion") != "builtin" or document.get("kind") not in _BUILTINS:
-                raise BadSource(f"{where}: only kustomize's built-in transformers and generators run here")
+                raise InvalidSourceError(f"{where}: only kustomize's built-in transformers and generators run here")
             if (document.get("metadata") or {}).get("annotations"):
-                raise BadSource(
+                raise InvalidSourceError(
                     f"{where}: annotations on a plugin's configuration are refused (they can name programs)"
                 )
             self.plugin(where, directory, document)
@@ -206,7 +209,7 @@ class _Walk:
     def plugin(self, where: str, directory: str, document: Mapping[str, Any]) -> None:
         for key in document:
             if key not in _PLUGIN_KEYS:
-                raise BadSource(f"{where}.{key}: unknown field, refused because it could hold a path")
+                raise InvalidSourceError(f"{where}.{key}: unknown field, refused because it could hold a path")
         if str(document["kind"]).endswith("Generator"):
             self.generator(where, directory, document)
             return
@@ -217,7 +220,7 @@ class _Walk:
 
     def generator(self, where: str, directory: str, entry: Mapping[str, Any]) -> None:
         if entry.get("kvSources"):
-            raise BadSource(f"{where}.kvSources: plugins are refused")
+            raise InvalidSourceError(f"{where}.kvSources: plugins are refused")
         for text in _texts(f"{where}.files", entry.get("files") or []):
             self.env_file(f"{where}.files", directory, text.partition("=")[2] if "=" in text else text)
         single = [entry["env"]] if entry.get("env") else []
@@ -230,10 +233,10 @@ class _Walk:
     def file(self, where: str, directory: str, path: Any) -> str:
         """One file to copy; returns the path it is exported under."""
         if not isinstance(path, str):
-            raise BadSource(f"{where}: expected a path")
+            raise InvalidSourceError(f"{where}: expected a path")
         real, exported = self.locate(where, directory, path)
         if self.tree.is_directory(real):
-            raise BadSource(f"{where}: expected a file, found the directory {path[:200]!r}")
+            raise InvalidSourceError(f"{where}: expected a file, found the directory {path[:200]!r}")
         self.found.copies.add(real)
         if exported != real:
             self.found.aliases[exported] = real
@@ -249,7 +252,7 @@ class _Walk:
         self.visited.add(exported)
         own = own_file(self.tree.nodes, real)
         if not own:
-            raise BadSource(f"{where}: the directory {path[:200]!r} has no {NAMES[0]}")
+            raise InvalidSourceError(f"{where}: the directory {path[:200]!r} has no {NAMES[0]}")
         content = read_kustomization(own, self.content(own))
         self.found.sources.add(own)
         self.kustomization(own, exported, content, depth + 1)
@@ -258,16 +261,16 @@ class _Walk:
     def locate(self, where: str, directory: str, path: str) -> tuple[str, str]:
         """(path in the tree, path as it is referred to) of a reference. Both differ only by links."""
         if not is_local_relative_path(path) or len(path) > 1024 or "\\" in path:
-            raise BadSource(f"{where}: found {path[:200]!r}, expected a relative path inside the repository")
+            raise InvalidSourceError(f"{where}: found {path[:200]!r}, expected a relative path inside the repository")
         exported = posixpath.normpath(posixpath.join(directory, path))
         if exported == ".":
             exported = ""
         if exported.startswith("../") or exported == "..":
-            raise BadSource(f"{where}: {path[:200]!r} leads out of the source")
+            raise InvalidSourceError(f"{where}: {path[:200]!r} leads out of the source")
         try:
             return self.tree.resolve(exported), exported
-        except BadPath as error:
-            raise BadSource(f"{where}: {error}") from None
+        except InvalidPathError as error:
+            raise InvalidSourceError(f"{where}: {error}") from None
 
     def content(self, path: str) -> bytes:
         return self.tree.read([path])[path]
@@ -280,18 +283,18 @@ def _is_inline(text: str) -> bool:
 
 def _texts(where: str, value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise BadSource(f"{where}: expected a list of texts")
+        raise InvalidSourceError(f"{where}: expected a list of texts")
     return value
 
 
 def _entries(where: str, value: Any, keys: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The objects of a list, with their places; a key that we do not know is refused."""
     if not isinstance(value, list):
-        raise BadSource(f"{where}: expected a list")
+        raise InvalidSourceError(f"{where}: expected a list")
     for index, entry in enumerate(value):
         if not isinstance(entry, dict):
-            raise BadSource(f"{where}[{index}]: expected an object")
+            raise InvalidSourceError(f"{where}[{index}]: expected an object")
         for key in entry:
             if key not in keys:
-                raise BadSource(f"{where}[{index}].{key}: unknown field, refused because it could hold a path")
+                raise InvalidSourceError(f"{where}[{index}].{key}: unknown field, refused because it could hold a path")
         yield f"{where}[{index}]", entry

@@ -18,12 +18,12 @@ from controllers.api.resource import Manifest
 from controllers.kustomization.objects.inventory import entry_of
 from controllers.kustomization.objects.labels import describe, with_metadata
 from controllers.kustomization.objects.normalize import normalize
-from controllers.lang.yaml_load import BadYaml, load_all
+from controllers.lang.yaml_load import InvalidYamlError, load_all
 from controllers.sops.errors import DataKeyError, SopsError, ToolError
-from controllers.sources.tree import BadPath, Tree, of_files
+from controllers.sources.tree import InvalidPathError, Tree, of_files
 
 from . import kustomize, postbuild
-from .kustomization_file import BadSource, Generated, generate, is_transforming, own_file, read_manifests
+from .kustomization_file import Generated, InvalidSourceError, generate, is_transforming, own_file, read_manifests
 from .readset import ReadSet, read_set
 
 MAX_OBJECTS = 20_000
@@ -58,7 +58,7 @@ class Variables:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class BuildSource:
     """What a render reads, found without building: the generated kustomization and the read-set (None: plain files)."""
 
     directory: str
@@ -85,25 +85,25 @@ class Rendered:
 
 def find_source(
     tree: Tree, path: str, spec: Mapping[str, Any], *, ignored: Callable[[str], bool] = lambda path: False
-) -> Source:
-    """What building `path` of a tree reads. Raises BadSource (nothing was built)."""
+) -> BuildSource:
+    """What building `path` of a tree reads. Raises InvalidSourceError (nothing was built)."""
     try:
         directory = tree.resolve(path or "")
-    except BadPath as error:
-        raise BadSource(f"kustomization path not found: {error}") from None
+    except InvalidPathError as error:
+        raise InvalidSourceError(f"kustomization path not found: {error}") from None
     if not tree.is_directory(directory):
-        raise BadSource(f"kustomization path not found: {path} is no directory")
+        raise InvalidSourceError(f"kustomization path not found: {path} is no directory")
     own = own_file(tree.nodes, directory)
     if not own:
         plain = _plain(tree, directory, ignored)
         if plain is not None and not is_transforming(spec):
-            return Source(directory, None, None, plain, {each: tree.nodes[each].id for each in plain})
+            return BuildSource(directory, None, None, plain, {each: tree.nodes[each].id for each in plain})
     names = [own] if own else [each for each in tree.below(directory) if each.endswith((".yaml", ".yml"))]
     known: dict[str, bytes] = dict.fromkeys(tree.entries(directory), b"")
     known |= tree.read([each for each in names if not ignored(each)])
     made = generate(known, directory, spec, ignored=ignored, exists=tree.has)
     reads = read_set(tree, directory, made.content, made.path)
-    return Source(directory, made, reads, (), reads.ids(tree))
+    return BuildSource(directory, made, reads, (), reads.ids(tree))
 
 
 def _plain(tree: Tree, directory: str, ignored: Callable[[str], bool]) -> tuple[str, ...] | None:
@@ -114,7 +114,7 @@ def _plain(tree: Tree, directory: str, ignored: Callable[[str], bool]) -> tuple[
     return tuple(each for each in files if each.endswith((".yaml", ".yml")))
 
 
-def render_key(source: Source, spec: Mapping[str, Any], variables: Variables, extra: str = "") -> str:
+def render_key(source: BuildSource, spec: Mapping[str, Any], variables: Variables, extra: str = "") -> str:
     """Equal keys, equal renders: files, the spec's fields, the variables' values (hashed), what decrypts (`extra`)."""
     fields = {name: spec.get(name) for name in SPEC_FIELDS}
     text = json.dumps([source.ids, fields, dict(variables.values), extra], sort_keys=True, default=str)
@@ -122,9 +122,9 @@ def render_key(source: Source, spec: Mapping[str, Any], variables: Variables, ex
 
 
 def render(
-    tree: Tree, source: Source, spec: Mapping[str, Any], variables: Variables, *, decrypt: Decrypt | None = None
+    tree: Tree, source: BuildSource, spec: Mapping[str, Any], variables: Variables, *, decrypt: Decrypt | None = None
 ) -> Rendered:
-    """The objects of a source. Raises BadSource, KustomizeFailed, BadSubstitution, and what `decrypt` raises.
+    """The objects of a source. Raises InvalidSourceError, KustomizeFailed, BadSubstitution, and what `decrypt` raises.
 
     Blocking: run it on a thread.
     """
@@ -135,11 +135,11 @@ def render(
     else:
         objects = _built(tree, source, source.reads, decrypt)
     if len(objects) > MAX_OBJECTS:
-        raise BadSource(f"found {len(objects)} objects, expected at most {MAX_OBJECTS}")
+        raise InvalidSourceError(f"found {len(objects)} objects, expected at most {MAX_OBJECTS}")
     return replace(_finished(_checked(objects), spec, variables, decrypt), refused=refused)
 
 
-def _built(tree: Tree, source: Source, reads: ReadSet, decrypt: Decrypt | None) -> list[Manifest]:
+def _built(tree: Tree, source: BuildSource, reads: ReadSet, decrypt: Decrypt | None) -> list[Manifest]:
     contents = tree.read(reads.copies)
     files = dict(contents)
     for exported, real in reads.aliases.items():
@@ -151,8 +151,8 @@ def _built(tree: Tree, source: Source, reads: ReadSet, decrypt: Decrypt | None) 
     output = kustomize.build(files, source.directory)
     try:
         return [document for document in load_all(output) if document]
-    except BadYaml as error:
-        raise BadSource(f"kustomize's output: {error}") from None
+    except InvalidYamlError as error:
+        raise InvalidSourceError(f"kustomize's output: {error}") from None
 
 
 def _opened(files: Mapping[str, bytes], decrypt: Decrypt | None, generators: Collection[str] = ()) -> dict[str, bytes]:
@@ -199,11 +199,11 @@ def _checked(objects: list[Manifest]) -> list[Manifest]:
     for manifest in objects:
         meta = manifest.get("metadata") if isinstance(manifest, dict) else None
         if not isinstance(meta, dict) or not manifest.get("kind") or not manifest.get("apiVersion"):
-            raise BadSource("the build gives something that is no Kubernetes object")
+            raise InvalidSourceError("the build gives something that is no Kubernetes object")
         if not isinstance(meta.get("name"), str) or not meta["name"]:
-            raise BadSource(f"{manifest['kind']} without metadata.name")
+            raise InvalidSourceError(f"{manifest['kind']} without metadata.name")
         if (identity := entry_of(manifest).identity) in seen:
-            raise BadSource(f"{describe(manifest)} stands in the source twice")
+            raise InvalidSourceError(f"{describe(manifest)} stands in the source twice")
         seen.add(identity)
     return objects
 

@@ -15,11 +15,21 @@ from typing import Any
 
 from controllers.api.resource import Key, Manifest
 from controllers.kustomization.apply.apply import MANAGER
-from controllers.kustomization.apply.plan import CREATE, DELETE, HELD, UNCHANGED, Change, Plan, Seen, is_secret, plan
+from controllers.kustomization.apply.plan import (
+    CREATE,
+    DELETE,
+    HELD,
+    UNCHANGED,
+    Plan,
+    PlannedChange,
+    Seen,
+    is_secret,
+    plan,
+)
 from controllers.kustomization.apply.preflight import check_deletions
-from controllers.kustomization.build.kustomization_file import BadSource
-from controllers.kustomization.build.kustomize import KustomizeFailed
-from controllers.kustomization.build.postbuild import BadSubstitution, is_wanted, variables
+from controllers.kustomization.build.kustomization_file import InvalidSourceError
+from controllers.kustomization.build.kustomize import KustomizeError
+from controllers.kustomization.build.postbuild import InvalidSubstitutionError, is_wanted, variables
 from controllers.kustomization.build.render import Rendered, Variables, find_source, render
 from controllers.kustomization.drift.detect import rules_of
 from controllers.kustomization.objects import inventory
@@ -28,7 +38,7 @@ from controllers.kustomization.objects.inventory import Entry, entry_of
 from controllers.kustomization.objects.labels import describe, owner_labels, with_metadata
 from controllers.lang.envsubst import SubstitutionError
 from controllers.lang.yaml_dump import dump
-from controllers.lang.yaml_load import BadYaml, load_all
+from controllers.lang.yaml_load import InvalidYamlError, load_all
 from controllers.runtime.cli.command import (
     DIFFERENT,
     FAILED,
@@ -40,10 +50,10 @@ from controllers.runtime.cli.command import (
     output_flag,
     show,
 )
-from controllers.runtime.kube import ApiError, KubeClient, KubeConfig, NotFound, UnknownKind
+from controllers.runtime.kube import ApiError, KubeClient, KubeConfig, NotFound, UnknownKindError
 from controllers.runtime.result import NotReady, Stalled
 from controllers.sops.decryptor import is_encrypted_object
-from controllers.sources.tree import BadPath, Tree
+from controllers.sources.tree import InvalidPathError, Tree
 
 from .worktree import of_directory, of_revision, root_of
 
@@ -84,7 +94,7 @@ def _subject(given: argparse.Namespace) -> _Subject:
         return _Subject(root, path.resolve().relative_to(root).as_posix())
     try:
         documents = [each for each in load_all(path.read_bytes()) if isinstance(each, dict)]
-    except (BadYaml, OSError) as error:
+    except (InvalidYamlError, OSError) as error:
         raise CommandError(f"{path}: {error}") from None
     group = "kustomize.toolkit.fluxcd.io/"
     found = [each for each in documents if str(each.get("apiVersion")).startswith(group)]
@@ -114,12 +124,12 @@ def _values(given: argparse.Namespace, spec: Mapping[str, Any]) -> Variables:
 def _rendered(tree: Tree, subject: _Subject, values: Variables) -> Rendered:
     try:
         return render(tree, find_source(tree, subject.path, subject.spec), subject.spec, values)
-    except BadSubstitution as error:
+    except InvalidSubstitutionError as error:
         refs = (subject.spec.get("postBuild") or {}).get("substituteFrom") or ()
         names = ", ".join(f"{ref.get('kind')}/{ref.get('name')}" for ref in refs)
         hint = f"; values of {names} are not read here: give them with --var NAME=VALUE" if names else ""
         raise CommandError(f"{error}{hint}") from None
-    except (BadSource, BadPath, KustomizeFailed, SubstitutionError) as error:
+    except (InvalidSourceError, InvalidPathError, KustomizeError, SubstitutionError) as error:
         raise CommandError(str(error)) from None
 
 
@@ -151,7 +161,7 @@ def _plan(given: argparse.Namespace) -> int:
 
 
 def _told(
-    given: argparse.Namespace, made: Plan, changes: list[Change], problems: list[str], *, summary: bool = False
+    given: argparse.Namespace, made: Plan, changes: list[PlannedChange], problems: list[str], *, summary: bool = False
 ) -> int:
     items = [
         {"action": each.action, "object": each.subject, "fields": list(each.fields), "reason": each.reason}
@@ -166,7 +176,7 @@ def _told(
 _SIGNS = {CREATE: "+", DELETE: "-", HELD: "=", UNCHANGED: " "}
 
 
-def _lines(change: Change) -> list[str]:
+def _lines(change: PlannedChange) -> list[str]:
     reason = f" ({change.reason})" if change.reason else ""
     head = f"{_SIGNS.get(change.action, '~')} {change.subject} {change.action}{reason}"
     return [head, *(f"    {each['path']}: {_value(each, 'oldValue')} -> {_value(each, 'value')}"
@@ -245,10 +255,10 @@ async def _owner(kube: KubeClient, key: Key | None, namespace: str) -> Manifest 
         return None
 
 
-async def _seen(kube: KubeClient, objects: list[Manifest]) -> tuple[list[Seen], list[Change], list[str]]:
+async def _seen(kube: KubeClient, objects: list[Manifest]) -> tuple[list[Seen], list[PlannedChange], list[str]]:
     """Live states and dry-run answers; what is not compared; what the server refuses, all of it."""
     seen: list[Seen] = []
-    held: list[Change] = []
+    held: list[PlannedChange] = []
     problems: list[str] = []
     made = {each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"}
     kinds = {((each.get("spec") or {}).get("group"), ((each.get("spec") or {}).get("names") or {}).get("kind"))
@@ -257,7 +267,7 @@ async def _seen(kube: KubeClient, objects: list[Manifest]) -> tuple[list[Seen], 
     for wanted in objects:
         entry: Entry = entry_of(wanted)
         if is_encrypted_object(wanted):
-            held.append(Change(HELD, entry, describe(wanted), reason="encrypted with SOPS: not compared here"))
+            held.append(PlannedChange(HELD, entry, describe(wanted), reason="encrypted with SOPS: not compared here"))
             continue
         try:
             resource = await kube.resource_for(wanted["apiVersion"], wanted["kind"])
@@ -266,7 +276,7 @@ async def _seen(kube: KubeClient, objects: list[Manifest]) -> tuple[list[Seen], 
             except NotFound:
                 live = None
             seen.append(Seen(wanted, live, await dry.apply(resource, wanted, field_manager=MANAGER)))
-        except UnknownKind as error:
+        except UnknownKindError as error:
             if (entry.group, entry.kind) in kinds:
                 seen.append(Seen(wanted, None, None))
             else:

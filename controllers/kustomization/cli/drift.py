@@ -7,18 +7,19 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from controllers.api.kustomize import KUSTOMIZATIONS
+from controllers.api.meta import annotations_of
 from controllers.api.resource import Manifest
 from controllers.kustomization.drift.annotations import (
     IN_SYNC,
     RELEASE,
-    BadAnnotation,
-    HeldField,
+    InvalidAnnotationError,
     Release,
+    RetainedField,
     read_held,
     read_releases,
     write_releases,
 )
-from controllers.kustomization.objects.labels import annotations_of, describe
+from controllers.kustomization.objects.labels import describe
 from controllers.runtime.cli.command import (
     DIFFERENT,
     OK,
@@ -55,10 +56,10 @@ def add(commands: Commands) -> None:
         parser.set_defaults(run=serve(work))
 
 
-def _held(manifest: Manifest) -> list[HeldField]:
+def _held(manifest: Manifest) -> list[RetainedField]:
     try:
         return read_held(annotations_of(manifest))
-    except BadAnnotation as error:
+    except InvalidAnnotationError as error:
         raise CommandError(f"{describe(manifest)}: {error}") from None
 
 
@@ -99,7 +100,7 @@ async def _release(session: Session, given: argparse.Namespace) -> int:
         raise CommandError(f"{describe(manifest)}: nothing is held that matches; see inhaul drift show")
     try:
         before = read_releases(marks)
-    except BadAnnotation:
+    except InvalidAnnotationError:
         before = []  # an unreadable request asks for nothing; ours replaces it
     meta = manifest["metadata"]
     annotations = {RELEASE: write_releases([*before, *asked]), REQUESTED_AT: datetime.now(UTC).isoformat()}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controllers.kustomization.objects.inventory import BadInventoryId, parse_id
+from controllers.kustomization.objects.inventory import InvalidInventoryIdError, parse_id
 
 MODE = "drift.inhaul.dev/mode"
 """On a Kustomization or on an object: Revert, Alert or Ignore."""
@@ -25,12 +25,12 @@ LONGEST_VALUE = 256
 """Characters of a value's JSON; longer ones are cut."""
 
 
-class BadAnnotation(ValueError):
+class InvalidAnnotationError(ValueError):
     """An annotation of ours that cannot be read; the message names it and not its content."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class HeldField:
+class RetainedField:
     """One field: `object` is an inventory id, `path` a JSON pointer; values are JSON texts, masked where secret."""
 
     object: str
@@ -57,7 +57,7 @@ class Release:
     object: str = "*"
     path: str = ""
 
-    def covers(self, field: HeldField) -> bool:
+    def covers(self, field: RetainedField) -> bool:
         if self.object not in ("*", field.object):
             return False
         return not self.path or field.path == self.path or field.path.startswith(f"{self.path}/")
@@ -66,22 +66,22 @@ class Release:
 _FIELDS = ("object", "path", "wanted", "live", "manager", "operation", "time", "since")
 
 
-def read_held(annotations: Mapping[str, str]) -> list[HeldField]:
-    """Raises BadAnnotation."""
+def read_held(annotations: Mapping[str, str]) -> list[RetainedField]:
+    """Raises InvalidAnnotationError."""
     found = []
     for item in _items(annotations, HELD):
         values = {name: item.get(name, "") for name in _FIELDS}
         if not all(isinstance(value, str) for value in values.values()):
-            raise BadAnnotation(f"annotation {HELD}: expected texts in all fields")
+            raise InvalidAnnotationError(f"annotation {HELD}: expected texts in all fields")
         try:
             parse_id(values["object"])
-        except BadInventoryId:
-            raise BadAnnotation(f"annotation {HELD}: object: expected namespace_name_group_kind") from None
-        found.append(HeldField(**values))
+        except InvalidInventoryIdError:
+            raise InvalidAnnotationError(f"annotation {HELD}: object: expected namespace_name_group_kind") from None
+        found.append(RetainedField(**values))
     return found
 
 
-def write_held(fields: Iterable[HeldField]) -> str | None:
+def write_held(fields: Iterable[RetainedField]) -> str | None:
     """The annotation, sorted and bounded; None (remove it) where nothing is held."""
     kept = sorted(fields)[:MAX_HELD]
     if not kept:
@@ -91,7 +91,7 @@ def write_held(fields: Iterable[HeldField]) -> str | None:
 
 
 def read_releases(annotations: Mapping[str, str]) -> list[Release]:
-    """Raises BadAnnotation."""
+    """Raises InvalidAnnotationError."""
     return [
         Release(str(item.get("object") or "*"), str(item.get("path") or "")) for item in _items(annotations, RELEASE)
     ]
@@ -102,7 +102,7 @@ def write_releases(releases: Iterable[Release]) -> str:
     return json.dumps(items, separators=(",", ":"))
 
 
-def after_release(held: Iterable[HeldField], releases: Iterable[Release]) -> list[HeldField]:
+def after_release(held: Iterable[RetainedField], releases: Iterable[Release]) -> list[RetainedField]:
     """What stays held."""
     asked = list(releases)
     return [field for field in held if not any(each.covers(field) for each in asked)]
@@ -115,9 +115,9 @@ def _items(annotations: Mapping[str, str], name: str) -> list[dict[str, Any]]:
     try:
         items = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadAnnotation(f"annotation {name}: found text that is not JSON") from None
+        raise InvalidAnnotationError(f"annotation {name}: found text that is not JSON") from None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise BadAnnotation(f"annotation {name}: expected a list of objects")
+        raise InvalidAnnotationError(f"annotation {name}: expected a list of objects")
     return items
 
 

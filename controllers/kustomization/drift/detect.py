@@ -15,9 +15,10 @@ from typing import Any
 
 import re2
 
+from controllers.api.meta import annotations_of
 from controllers.api.resource import Manifest
 from controllers.kustomization.objects.diff import segments
-from controllers.kustomization.objects.labels import annotations_of, labels_of
+from controllers.kustomization.objects.labels import labels_of
 from controllers.kustomization.objects.normalize import for_comparison
 from controllers.lang.label_selector import LabelSelector
 
@@ -25,7 +26,7 @@ CREATED, CONFIGURED, UNCHANGED, HELD = "created", "configured", "unchanged", "he
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DriftSubject:
     """Which objects a rule speaks of. Texts are anchored RE2 expressions; an empty one matches all."""
 
     group: str = ""
@@ -51,15 +52,15 @@ class Target:
         )
 
 
-def target_of(spec: Mapping[str, Any] | None) -> Target:
+def target_of(spec: Mapping[str, Any] | None) -> DriftSubject:
     """A target as it stands in a spec."""
     spec = spec or {}
     names = {"labelSelector": "label_selector", "annotationSelector": "annotation_selector"}
     known = ("group", "version", "kind", "name", "namespace", *names)
-    return Target(**{names.get(key, key): str(spec[key]) for key in known if spec.get(key)})
+    return DriftSubject(**{names.get(key, key): str(spec[key]) for key in known if spec.get(key)})
 
 
-def check_target(target: Target) -> None:
+def check_target(target: DriftSubject) -> None:
     """Raises ValueError for an expression or a selector that cannot be read."""
     for name in ("group", "version", "kind", "name", "namespace"):
         try:
@@ -94,7 +95,7 @@ class IgnoreRule:
     """Fields (JSON pointers) of some objects that others may own."""
 
     paths: tuple[str, ...]
-    target: Target = field(default_factory=Target)
+    target: DriftSubject = field(default_factory=DriftSubject)
 
 
 def rules_of(specs: Iterable[Mapping[str, Any]]) -> list[IgnoreRule]:

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from controllers.api.meta import annotations_of
 from controllers.api.resource import Manifest
 from controllers.kustomization.objects.diff import MASK, segments
 from controllers.kustomization.objects.inventory import entry_of
-from controllers.kustomization.objects.labels import annotations_of
 from controllers.kustomization.objects.managed_fields import (
     ABSENT,
     Holder,
@@ -31,10 +31,10 @@ from controllers.kustomization.objects.managed_fields import (
     holders,
     lookup,
 )
-from controllers.lang.yaml_load import BadYaml, load
+from controllers.lang.yaml_load import InvalidYamlError, load
 
-from .annotations import MODE, RULES, BadAnnotation, HeldField, Release, read_held, read_releases
-from .detect import Target, check_target, target_of
+from .annotations import MODE, RULES, InvalidAnnotationError, Release, RetainedField, read_held, read_releases
+from .detect import DriftSubject, check_target, target_of
 
 LONGEST_RULES = 64 << 10
 SHOWN = 256
@@ -58,7 +58,7 @@ class Rule:
     """A mode for some objects, or only for some of their fields (JSON pointers, `*` for any one segment)."""
 
     mode: Mode
-    target: Target = field(default_factory=Target)
+    target: DriftSubject = field(default_factory=DriftSubject)
     paths: tuple[str, ...] = ()
 
     def matches(self, manifest: Manifest, path: str) -> bool:
@@ -72,7 +72,7 @@ class Policy:
     default: Mode = Mode.REVERT
     rules: tuple[Rule, ...] = ()
     releases: tuple[Release, ...] = ()
-    held: tuple[HeldField, ...] = ()
+    held: tuple[RetainedField, ...] = ()
 
     @property
     def token(self) -> str:
@@ -91,18 +91,18 @@ class Policy:
         """Can anything of this object be left to others?"""
         return self.default is not Mode.REVERT or bool(self.rules) or MODE in annotations_of(wanted)
 
-    def is_held(self, object_: str, path: str) -> HeldField | None:
+    def is_held(self, object_: str, path: str) -> RetainedField | None:
         return next((each for each in self.held if each.object == object_ and each.path == path), None)
 
     def is_released(self, object_: str, path: str) -> bool:
-        return any(each.covers(HeldField(object_, path)) for each in self.releases)
+        return any(each.covers(RetainedField(object_, path)) for each in self.releases)
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
     """One field that a hand changed, and what is done about it. Values are JSON texts, masked where secret."""
 
-    field: HeldField
+    field: RetainedField
     mode: Mode
 
     def __str__(self) -> str:
@@ -116,15 +116,15 @@ class Drift:
 
 
 def parse_mode(text: str) -> Mode:
-    """Raises BadAnnotation."""
+    """Raises InvalidAnnotationError."""
     for mode in Mode:
         if text.strip().lower() == mode.value.lower():
             return mode
-    raise BadAnnotation(f"annotation {MODE}: found {text[:40]!r}, expected Revert, Alert or Ignore")
+    raise InvalidAnnotationError(f"annotation {MODE}: found {text[:40]!r}, expected Revert, Alert or Ignore")
 
 
 def policy_of(owner: Manifest) -> Policy:
-    """The policy of a Kustomization. Raises BadAnnotation naming what cannot be read."""
+    """The policy of a Kustomization. Raises InvalidAnnotationError naming what cannot be read."""
     marks = annotations_of(owner)
     default = parse_mode(marks[MODE]) if marks.get(MODE) else Mode.REVERT
     return Policy(default, _rules(marks.get(RULES, "")), tuple(read_releases(marks)), tuple(read_held(marks)))
@@ -134,38 +134,40 @@ def _rules(text: str) -> tuple[Rule, ...]:
     if not text.strip():
         return ()
     if len(text) > LONGEST_RULES:
-        raise BadAnnotation(f"annotation {RULES}: found {len(text)} characters, expected at most {LONGEST_RULES}")
+        raise InvalidAnnotationError(
+            f"annotation {RULES}: found {len(text)} characters, expected at most {LONGEST_RULES}"
+        )
     try:
         items = load(text)
-    except BadYaml as error:
-        raise BadAnnotation(f"annotation {RULES}: {error}") from None
+    except InvalidYamlError as error:
+        raise InvalidAnnotationError(f"annotation {RULES}: {error}") from None
     if not isinstance(items, list):
-        raise BadAnnotation(f"annotation {RULES}: expected a list of rules")
+        raise InvalidAnnotationError(f"annotation {RULES}: expected a list of rules")
     return tuple(_rule(index, item) for index, item in enumerate(items))
 
 
 def _rule(index: int, item: Any) -> Rule:
     where = f"annotation {RULES}: [{index}]"
     if not isinstance(item, Mapping) or "mode" not in item:
-        raise BadAnnotation(f"{where}: expected mode, and target or paths")
+        raise InvalidAnnotationError(f"{where}: expected mode, and target or paths")
     if unknown := sorted(set(map(str, item)) - {"mode", "target", "paths"}):
-        raise BadAnnotation(f"{where}: unknown field {unknown[0][:40]!r}")
+        raise InvalidAnnotationError(f"{where}: unknown field {unknown[0][:40]!r}")
     paths, target = item.get("paths") or [], item.get("target") or {}
     if not isinstance(paths, list) or not isinstance(target, Mapping):
-        raise BadAnnotation(f"{where}: expected a list in paths and an object in target")
+        raise InvalidAnnotationError(f"{where}: expected a list in paths and an object in target")
     if unknown := sorted(set(map(str, target)) - _TARGET):  # a misspelt field would leave a rule that matches all
         expected = ", ".join(sorted(_TARGET))
-        raise BadAnnotation(f"{where}: target: unknown field {unknown[0][:40]!r}, expected some of {expected}")
+        raise InvalidAnnotationError(f"{where}: target: unknown field {unknown[0][:40]!r}, expected some of {expected}")
     try:
         for path in paths:
             segments(str(path))
     except ValueError as error:
-        raise BadAnnotation(f"{where}: paths: {error}") from None
+        raise InvalidAnnotationError(f"{where}: paths: {error}") from None
     rule = Rule(_mode_of_rule(where, item["mode"]), target_of(target), tuple(map(str, paths)))
     try:
         check_target(rule.target)
     except ValueError as error:
-        raise BadAnnotation(f"{where}: target: {error}") from None
+        raise InvalidAnnotationError(f"{where}: target: {error}") from None
     return rule
 
 
@@ -175,8 +177,8 @@ _TARGET = {"group", "version", "kind", "name", "namespace", "labelSelector", "an
 def _mode_of_rule(where: str, mode: Any) -> Mode:
     try:
         return parse_mode(str(mode))
-    except BadAnnotation as error:
-        raise BadAnnotation(f"{where}: mode: {str(error).rpartition(': ')[2]}") from None
+    except InvalidAnnotationError as error:
+        raise InvalidAnnotationError(f"{where}: mode: {str(error).rpartition(': ')[2]}") from None
 
 
 def _below(path: str, pattern: str) -> bool:
@@ -212,7 +214,7 @@ def judge(
         writer = next((holder for holder in holding if holder.manager != ours), Holder())
         secret = any(not pointer or each.path == pointer or each.path.startswith(f"{pointer}/") for pointer in hidden)
         mode = Mode.REVERT if policy.is_released(entry, each.path) else policy.mode(wanted, live, each.path)
-        told = HeldField(
+        told = RetainedField(
             entry, each.path, _shown(each.wanted, secret), _shown(each.live, secret),
             writer.manager, writer.operation, writer.time, known.since if known else now,
         )  # fmt: skip
@@ -231,7 +233,7 @@ def gone(wanted: Manifest, policy: Policy, *, known: bool, now: str) -> Drift | 
     if not (known or held) or policy.is_released(entry, ""):
         return None
     mode = policy.mode(wanted, None, "")
-    told = HeldField(entry, "", wanted='"present"', since=held.since if held else now)
+    told = RetainedField(entry, "", wanted='"present"', since=held.since if held else now)
     return Drift(told, mode) if mode is not Mode.REVERT else None
 
 
@@ -255,7 +257,7 @@ def _shown(value: Any, secret: bool) -> str:
 
 
 def check_mode(manifest: Manifest) -> None:
-    """Raises BadAnnotation where an object's own mode is none, before it ever drifts."""
+    """Raises InvalidAnnotationError where an object's own mode is none, before it ever drifts."""
     if text := annotations_of(manifest).get(MODE):
         parse_mode(text)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from controllers.api.resource import Manifest
-from controllers.runtime.worker import WorkFailed, WorkTimeout
+from controllers.runtime.worker import WorkFailedError, WorkTimeoutError
 
 from .expressions import ExpressionError, HealthExpressions, holds
 from .kstatus import Status
@@ -67,9 +67,9 @@ class Evaluator:
     async def _run(self, function: str, argument: Any) -> Any:
         try:
             return await self._heavy.run(f"{__name__}:{function}", argument, TIMEOUT)
-        except WorkTimeout:
+        except WorkTimeoutError:
             raise ExpressionError("the expression takes too much time or memory") from None
-        except WorkFailed as error:
+        except WorkFailedError as error:
             if error.kind != ExpressionError.__name__:
                 raise
             raise ExpressionError(str(error)) from None

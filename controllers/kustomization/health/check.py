@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from controllers.api.core import PODS, REPLICA_SETS
 from controllers.api.kustomize import HealthCheckExpr, KustomizationSpec
 from controllers.api.resource import Manifest
-from controllers.kustomization.apply.apply import Identity
 from controllers.kustomization.objects.inventory import Entry, entry_of
+from controllers.kustomization.objects.labels import Identity
 from controllers.kustomization.objects.order import group_of
-from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKind
+from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKindError
 
 from . import cause
 from .aggregate import Observed, is_fulfilled, with_pods
@@ -83,7 +83,7 @@ async def _state(
     try:
         resource = await kube.resource_for(entry.api_version, entry.kind)
         live = await kube.get(resource, entry.name, entry.namespace if resource.namespaced else "")
-    except UnknownKind as error:
+    except UnknownKindError as error:
         return Status(State.NOT_FOUND, "UnknownKind", str(error))
     except NotFound:
         if is_fulfilled(State.NOT_FOUND, wanted):

@@ -15,7 +15,7 @@ from controllers.api.resource import Manifest
 from .labels import identity
 
 
-class BadInventoryId(ValueError):
+class InvalidInventoryIdError(ValueError):
     """A text that is no inventory id."""
 
 
@@ -47,12 +47,12 @@ class Entry:
 
 
 def parse_id(text: str, version: str = "") -> Entry:
-    """The object that an id names. Raises BadInventoryId."""
+    """The object that an id names. Raises InvalidInventoryIdError."""
     namespace, first, rest = text.partition("_")
     rest, last, kind = rest.rpartition("_")
     name, middle, group = rest.rpartition("_")
     if not (first and last and middle and kind and name):
-        raise BadInventoryId(f"inventory id {text[:300]!r}: expected namespace_name_group_kind")
+        raise InvalidInventoryIdError(f"inventory id {text[:300]!r}: expected namespace_name_group_kind")
     return Entry(namespace, name.replace("__", ":"), group, kind, version)
 
 

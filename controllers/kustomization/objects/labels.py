@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from controllers.api.meta import _texts, annotations_of
 from controllers.api.resource import Key, Manifest
 
 from .order import group_of
@@ -18,16 +19,6 @@ _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 def labels_of(manifest: Mapping[str, object] | None) -> dict[str, str]:
     return _texts(manifest, "labels")
-
-
-def annotations_of(manifest: Mapping[str, object] | None) -> dict[str, str]:
-    return _texts(manifest, "annotations")
-
-
-def _texts(manifest: Mapping[str, object] | None, field: str) -> dict[str, str]:
-    meta = (manifest or {}).get("metadata")
-    values = meta.get(field) if isinstance(meta, Mapping) else None
-    return dict(values) if isinstance(values, Mapping) else {}
 
 
 def describe(manifest: Mapping[str, object]) -> str:
@@ -79,3 +70,6 @@ def identity(manifest: Manifest) -> tuple[str, str, str, str]:
     """What makes an object the same one: group, kind, namespace, name."""
     meta = manifest.get("metadata") or {}
     return group_of(manifest), str(manifest.get("kind")), str(meta.get("namespace") or ""), str(meta.get("name"))
+
+
+Identity = tuple[str, str, str, str]

@@ -22,7 +22,7 @@ _DEFINITIONS = {
 _RANK = {kind: rank for rank, kind in enumerate(FIRST)} | {kind: 10_000 + rank for rank, kind in enumerate(LAST)}
 
 
-class DependencyCycle(ValueError):
+class DependencyCycleError(ValueError):
     """Objects that wait for one another. `cycle` begins and ends with the same key."""
 
     def __init__(self, cycle: Sequence[Key]) -> None:
@@ -72,7 +72,7 @@ def stages(manifests: Iterable[Manifest], custom_kinds: Sequence[str] = ()) -> l
 
 
 def by_dependency(dependencies: Mapping[Key, Sequence[Key]]) -> list[Key]:
-    """Keys so that each comes after what it depends on; unknown ones are named too. Raises DependencyCycle."""
+    """Keys so that each comes after what it depends on; unknown ones are named too. Raises DependencyCycleError."""
     done: list[Key] = []
     settled: set[Key] = set()
     for start in dependencies:
@@ -89,7 +89,7 @@ def by_dependency(dependencies: Mapping[Key, Sequence[Key]]) -> list[Key]:
                 done.append(path.pop())
                 pending.pop()
             elif step in path:
-                raise DependencyCycle([*path[path.index(step) :], step])
+                raise DependencyCycleError([*path[path.index(step) :], step])
             elif step not in settled:
                 path.append(step)
                 pending.append(iter(dependencies.get(step, ())))

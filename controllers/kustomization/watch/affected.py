@@ -7,32 +7,16 @@ read from, all below it), and takes for concerned whatever is not known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from controllers.api.resource import Key, Manifest, key_of
-from controllers.kustomization.dependencies import dependencies_of
-from controllers.sources.tree import Node
-
-Reads = frozenset[str]
-"""Directories, from the root of a tree, that a render reads something of; "" is the root."""
+from controllers.kustomization.objects.references import dependencies_of
+from controllers.sources.tree import Reads
 
 
 def reads_of(directory: str, paths: Iterable[str]) -> Reads:
     """Where a render reads: its own directory and those of all files that it read."""
     return frozenset({directory, *(path.rpartition("/")[0] for path in paths)})
-
-
-def changed_directories(before: Mapping[str, Node], after: Mapping[str, Node]) -> Reads:
-    """Every directory with a difference somewhere below it: files that came, went, or have other content."""
-    found: set[str] = set()
-    for path in before.keys() | after.keys():
-        if before.get(path) == after.get(path):
-            continue
-        parent = path.rpartition("/")[0]
-        while parent not in found:
-            found.add(parent)
-            parent = parent.rpartition("/")[0]
-    return frozenset(found)
 
 
 def concerned(

@@ -13,7 +13,7 @@ from time import monotonic
 
 from controllers.api.resource import Manifest, Resource
 from controllers.kustomization.objects.labels import OWNER_NAMESPACE
-from controllers.runtime.kube import ApiError, KubeClient, UnknownKind
+from controllers.runtime.kube import ApiError, KubeClient, UnknownKindError
 
 from .owned import OwnedObjects
 
@@ -35,7 +35,7 @@ class Coverage:
         for api_version, kind, namespace in sorted(kinds):
             try:
                 resource = await self._kube.resource_for(api_version, kind)
-            except UnknownKind:
+            except UnknownKindError:
                 continue  # its definition comes with this very set; the next run covers it
             await self._one(tenant, owner, resource, namespace)
 

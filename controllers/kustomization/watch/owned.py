@@ -17,8 +17,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from controllers.api.resource import Key, Manifest, Resource, key_of
-from controllers.kustomization.apply.apply import Identity
-from controllers.kustomization.objects.labels import OWNER_NAME, OWNER_NAMESPACE, labels_of
+from controllers.kustomization.objects.labels import OWNER_NAME, OWNER_NAMESPACE, Identity, labels_of
 from controllers.runtime.kube import KubeClient, WatchEvent
 
 Fingerprint = tuple[Any, ...]

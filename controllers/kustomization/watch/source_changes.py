@@ -15,8 +15,9 @@ from controllers.api.resource import Key, Manifest, key_of
 from controllers.git.errors import GitError
 from controllers.runtime.result import NotReady, Stalled
 from controllers.sources.repositories import artifact_of
+from controllers.sources.tree import Reads
 
-from .affected import Reads, concerned
+from .affected import concerned
 
 log = logging.getLogger(__name__)
 

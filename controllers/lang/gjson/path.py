@@ -23,14 +23,14 @@ MAX_RESULT = 8 << 20
 in a path."""
 
 
-class PathTooDeep(ValueError):
+class PathTooDeepError(ValueError):
     """The path nests more than MAX_DEPTH levels, is too long, or makes too much."""
 
 
 def lookup(document: str, path: str) -> Value | None:
-    """The value at `path`, None where there is none. Raises PathTooDeep."""
+    """The value at `path`, None where there is none. Raises PathTooDeepError."""
     if len(path) > MAX_PATH:
-        raise PathTooDeep(f"property of {len(path)} characters, expected at most {MAX_PATH}")
+        raise PathTooDeepError(f"property of {len(path)} characters, expected at most {MAX_PATH}")
     return _get(document, path, 0)
 
 
@@ -67,7 +67,7 @@ class _Found:
 
 def _get(raw: str, path: str, depth: int) -> Value | None:
     if depth > MAX_DEPTH:
-        raise PathTooDeep(f"property nests more than {MAX_DEPTH} levels")
+        raise PathTooDeepError(f"property nests more than {MAX_DEPTH} levels")
     _check_size(len(raw))
     if len(path) > 1:
         if path[0] in "@!":
@@ -131,7 +131,7 @@ def _object_part(path: str) -> _Part:
 
 def _object(raw: str, path: str, depth: int) -> _Found:
     if depth > MAX_DEPTH:
-        raise PathTooDeep(f"property nests more than {MAX_DEPTH} levels")
+        raise PathTooDeepError(f"property nests more than {MAX_DEPTH} levels")
     part = _object_part(path)
     pipe = part.pipe  # also where nothing is found: a modifier or a literal then works on nothing
     for key, _, value in members(raw):
@@ -149,7 +149,7 @@ def _object(raw: str, path: str, depth: int) -> _Found:
 
 def _array(raw: str, path: str, depth: int) -> _Found:
     if depth > MAX_DEPTH:
-        raise PathTooDeep(f"property nests more than {MAX_DEPTH} levels")
+        raise PathTooDeepError(f"property nests more than {MAX_DEPTH} levels")
     if path[:2] in ("#(", "#["):
         return _query(raw, path, depth)
     if path.startswith("#."):
@@ -251,7 +251,7 @@ def _modifier(raw: str, path: str) -> tuple[str, str] | None:
 
 def _check_size(size: int) -> None:
     if size > MAX_RESULT:
-        raise PathTooDeep(f"property makes a value of more than {MAX_RESULT} characters")
+        raise PathTooDeepError(f"property makes a value of more than {MAX_RESULT} characters")
 
 
 def _multipath(raw: str, path: str, depth: int) -> Value | None:

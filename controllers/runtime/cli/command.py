@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO, TypeAlias
 
-from controllers.api.base import InvalidSpec
+from controllers.api.base import InvalidSpecError
 
-from ..kube import ApiError, ConfigError, KubeClient, KubeConfig, UnknownKind
+from ..kube import ApiError, ConfigError, KubeClient, KubeConfig, UnknownKindError
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -68,7 +68,7 @@ def guarded(
 
     `expected` are the room's own; their text is the line.
     """
-    plain: tuple[type[Exception], ...] = (CommandError, ConfigError, UnknownKind, InvalidSpec, *expected)
+    plain: tuple[type[Exception], ...] = (CommandError, ConfigError, UnknownKindError, InvalidSpecError, *expected)
 
     def run(given: argparse.Namespace) -> int:
         try:

@@ -16,7 +16,7 @@ from .errors import (
     ServerError,
     TooManyRequests,
     Unauthorized,
-    UnknownKind,
+    UnknownKindError,
     Unreachable,
     without_values,
 )
@@ -41,7 +41,7 @@ __all__ = [
     "Token",
     "TooManyRequests",
     "Unauthorized",
-    "UnknownKind",
+    "UnknownKindError",
     "Unreachable",
     "WatchEvent",
     "without_values",

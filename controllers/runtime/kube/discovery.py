@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from controllers.api.resource import Resource
 
 from .connection import Call, Connection
-from .errors import NotFound, UnknownKind
+from .errors import NotFound, UnknownKindError
 
 _AGAIN = 1.0  # seconds between two reads of one group and version on behalf of misses
 
@@ -34,7 +34,7 @@ class Discovery:
         self._known: dict[str, _GroupVersion] = {}
 
     async def resource_for(self, api_version: str, kind: str) -> Resource:
-        """Raises UnknownKind, or ApiError where discovery cannot be asked."""
+        """Raises UnknownKindError, or ApiError where discovery cannot be asked."""
         known = self._known.setdefault(api_version, _GroupVersion())
         if kind not in known.by_kind:
             async with known.lock:
@@ -44,13 +44,13 @@ class Discovery:
         try:
             return known.by_kind[kind]
         except KeyError:
-            raise UnknownKind(api_version, kind) from None
+            raise UnknownKindError(api_version, kind) from None
 
     async def served(self, resource: Resource) -> bool:
         """Asked anew each time: whether the type can be listed now."""
         try:
             found = await self._read(resource.api_version)
-        except UnknownKind:
+        except UnknownKindError:
             return False
         return any(item.plural == resource.plural for item in found.values())
 
@@ -61,7 +61,7 @@ class Discovery:
         group, _, version = api_version.rpartition("/")
         root = f"/apis/{group}/{version}" if group else f"/api/{version}"
         if not version or "/" in group or any(char in api_version for char in "?#% \n"):
-            raise UnknownKind(api_version, "(any)")
+            raise UnknownKindError(api_version, "(any)")
         try:
             document = await self._connection.call(Call("GET", root))
         except NotFound:

@@ -12,7 +12,7 @@
     ├── TooManyRequests      429; `retry_after` in seconds
     ├── ServerError          5xx
     └── Unreachable          no answer at all; `status` is 0
-    UnknownKind              discovery does not list the kind
+    UnknownKindError              discovery does not list the kind
 
 Built from the server's `Status`. Its messages quote what was sent, so those about Secrets are stripped of values before
 anybody sees them (`without_values`).
@@ -103,7 +103,7 @@ class Unreachable(ApiError):
         super().__init__(0, "Unreachable", message)
 
 
-class UnknownKind(Exception):
+class UnknownKindError(Exception):
     """The API server serves no such kind (its CRD is missing, or not established yet)."""
 
     def __init__(self, api_version: str, kind: str) -> None:

@@ -13,16 +13,16 @@ from . import convert
 from .differences import last_applied
 from .schema.prune import drop_nulls, prune
 from .ssa import managed
-from .ssa.typed import BadList, misfit
+from .ssa.typed import InvalidListError, misfit
 from .status_errors import StatusError, bad_request, conflict, failed
 from .storage import copied
-from .target import Options, Target, check_name
+from .target import Options, RequestTarget, check_name
 
 if TYPE_CHECKING:
     from .rest import Rest
 
 
-def apply(rest: Rest, target: Target, body: Any, options: Options) -> tuple[Manifest, bool]:
+def apply(rest: Rest, target: RequestTarget, body: Any, options: Options) -> tuple[Manifest, bool]:
     """Server-side apply; whether it created. Raises 400, 403, 404, 409 (conflicts), 422."""
     if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
         if body["metadata"].get("managedFields") is not None:
@@ -59,7 +59,7 @@ def apply(rest: Rest, target: Target, body: Any, options: Options) -> tuple[Mani
     return rest.show(target, rest.commit(target, item, obj, options, applied.managed_fields)), False
 
 
-def _all_declared(target: Target, body: Manifest) -> None:
+def _all_declared(target: RequestTarget, body: Manifest) -> None:
     """An applied configuration may not hold fields that the schema lacks: nobody could own them."""
     for path in prune(target.served.schema, copied(body)):
         raise _untyped(target, body, f".{path}: field not declared in schema")
@@ -67,22 +67,22 @@ def _all_declared(target: Target, body: Manifest) -> None:
         raise _untyped(target, body, problem)
 
 
-def _untyped(target: Target, body: Manifest, problem: str) -> StatusError:
+def _untyped(target: RequestTarget, body: Manifest, problem: str) -> StatusError:
     head = body["metadata"] if isinstance(body.get("metadata"), dict) else {}
     about = f"{head.get('namespace') or ''}/{target.name}; {target.type.group}/{target.served.info.version}"
     return failed(f"failed to create typed patch object ({about}, Kind={target.served.info.kind}): {problem}")
 
 
 def _merge(
-    rest: Rest, target: Target, live: Manifest | None, config: Manifest, given: Manifest, options: Options
+    rest: Rest, target: RequestTarget, live: Manifest | None, config: Manifest, given: Manifest, options: Options
 ) -> managed.Applied:
     schema, by = target.served.schema, rest.by(target, options)
     try:
         try:
             return managed.apply(schema, live, config, by, force=options.force)
-        except managed.Conflicts as conflicts:
+        except managed.ConflictsError as conflicts:
             if options.manager == "kubectl" and conflicts.fields <= last_applied(target, live):
                 return managed.apply(schema, live, config, by, force=True)
             raise conflicts.status(target.type.group, target.type.plural, target.name) from None
-    except BadList as problem:
+    except InvalidListError as problem:
         raise _untyped(target, given, str(problem)) from None

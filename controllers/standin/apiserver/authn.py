@@ -12,7 +12,7 @@ from aiohttp import web
 from .rbac import MASTERS
 from .seams import Attributes, Authorizer, Storage, User
 from .status_errors import StatusError, forbidden, unauthorized
-from .tokens import TokenRefused, Tokens
+from .tokens import TokenRefusedError, Tokens
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 ADMIN = User("kubernetes-admin", (MASTERS, "system:authenticated"))
@@ -50,7 +50,7 @@ class Authentication:
             raise unauthorized()
         try:
             return self._tokens.verify(token, self._storage).user()
-        except TokenRefused:
+        except TokenRefusedError:
             raise unauthorized() from None
 
     def _impersonated(self, user: User, request: web.BaseRequest) -> User:

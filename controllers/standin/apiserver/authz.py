@@ -12,7 +12,7 @@ from controllers.api.resource import Manifest
 
 from .bindings import Bindings
 from .rbac import AGGREGATED_ROLES, DEFAULT_BINDINGS, DEFAULT_ROLES, MASTERS, Rule, bound_as, missing, rules_of
-from .seams import Admission, Attributes, Change, Decision, KindInfo, Storage, User
+from .seams import Admission, Attributes, Decision, KindInfo, Storage, StorageChange, User
 from .status_errors import forbidden, not_found
 
 GROUP = "rbac.authorization.k8s.io"
@@ -38,7 +38,7 @@ class Rbac:
         kinds = [kind for plural in _BINDINGS if (kind := storage.kind(GROUP, plural))]
         for kind in kinds:
             for binding in storage.list(kind):
-                self._bindings.heard(Change("ADDED", kind, binding, None))
+                self._bindings.heard(StorageChange("ADDED", kind, binding, None))
         ends = [storage.listen(self._bindings.heard, *kinds)]
         if roles := storage.kind(GROUP, "clusterroles"):
             ends.append(storage.listen(self._role_changed, roles))
@@ -53,7 +53,7 @@ class Rbac:
             for end in ends:
                 end()
 
-    def _role_changed(self, change: Change) -> None:
+    def _role_changed(self, change: StorageChange) -> None:
         self._sums.clear()
         self._due.set()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from controllers.api.resource import Manifest
 
-from .seams import Change, User
+from .seams import StorageChange, User
 
 _Subject = tuple[str, str, str]
 """Scope ("" for the cluster, else a namespace), User or Group, name."""
@@ -23,7 +23,7 @@ class Bindings:
     def __init__(self) -> None:
         self._found: dict[_Subject, dict[str, Manifest]] = {}
 
-    def heard(self, change: Change) -> None:
+    def heard(self, change: StorageChange) -> None:
         """A write of a binding."""
         name = change.object["metadata"]["name"]
         if change.old is not None:

@@ -22,7 +22,7 @@ from .schema.compile import compile_schema
 from .seams import KindInfo, PrinterColumn
 from .status_errors import Cause, StatusError, invalid_value, not_supported, required
 from .storage import Item, StoredEvent
-from .target import Options, Target
+from .target import Options, RequestTarget
 
 CRDS = ("apiextensions.k8s.io", "customresourcedefinitions")
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
@@ -259,7 +259,7 @@ class Definitions:
             return
         self._rest.registry.add(resource_type(crd))
 
-    def _delete(self, target: Target, item: Item) -> Manifest | None:
+    def _delete(self, target: RequestTarget, item: Item) -> Manifest | None:
         """Marks the CRD and deletes its objects; with the last one it is gone. Returns it as it was marked."""
         crd, rest = item.object, self._rest
         key = (crd["spec"]["group"], crd["spec"]["names"]["plural"])
@@ -273,7 +273,7 @@ class Definitions:
         for name in list(rest.memory.table(key).keys):
             namespace, _, own = name.rpartition("/")
             try:
-                rest.delete(Target(entry, entry.preferred, namespace, own), {}, Options())
+                rest.delete(RequestTarget(entry, entry.preferred, namespace, own), {}, Options())
             except StatusError as refused:
                 if refused.code != 404:
                     raise
@@ -289,7 +289,7 @@ class Definitions:
         status["conditions"] = [*(c for c in status.get("conditions") or [] if c.get("type") != "Terminating"), ending]
         return {**crd, "metadata": head, "status": status}
 
-    def _emptied(self, target: Target, key: tuple[str, str]) -> None:
+    def _emptied(self, target: RequestTarget, key: tuple[str, str]) -> None:
         item = self._rest.memory.get(CRDS, target.key)
         if item is None or self._rest.memory.table(key).items or not item.object["metadata"].get("deletionTimestamp"):
             return

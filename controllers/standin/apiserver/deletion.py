@@ -10,7 +10,7 @@ from . import meta
 from .seams import Admission
 from .status_errors import invalid, not_supported
 from .storage import Item
-from .target import NAMESPACES, Options, Target
+from .target import NAMESPACES, Options, RequestTarget
 
 if TYPE_CHECKING:
     from .rest import Rest
@@ -20,7 +20,7 @@ COLLECTOR = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}
 POLICIES = ("", "Orphan", "Background", "Foreground")
 
 
-def delete(rest: Rest, target: Target, body: Any, options: Options) -> tuple[Manifest, bool]:
+def delete(rest: Rest, target: RequestTarget, body: Any, options: Options) -> tuple[Manifest, bool]:
     """Deletes, or marks as being deleted where finalizers are left. Returns the last state and whether it is gone."""
     item = rest.item(target)
     wish = body if isinstance(body, dict) else {}
@@ -45,11 +45,11 @@ def delete(rest: Rest, target: Target, body: Any, options: Options) -> tuple[Man
     return _mark(rest, target, item, finalizers), False
 
 
-def _waiting_namespace(target: Target, obj: Manifest) -> bool:
+def _waiting_namespace(target: RequestTarget, obj: Manifest) -> bool:
     return target.type.key == NAMESPACES and bool((obj.get("spec") or {}).get("finalizers"))
 
 
-def removable(target: Target, obj: Manifest) -> bool:
+def removable(target: RequestTarget, obj: Manifest) -> bool:
     """Whether an object that is being deleted has nothing left to wait for."""
     head = obj["metadata"]
     if not head.get("deletionTimestamp") or head.get("finalizers"):
@@ -70,14 +70,14 @@ def _finalizers(old: Manifest, wish: Manifest) -> list[str]:
     return [*kept, COLLECTOR[policy]] if policy in COLLECTOR else kept
 
 
-def _mark(rest: Rest, target: Target, item: Item, finalizers: list[str]) -> Manifest:
+def _mark(rest: Rest, target: RequestTarget, item: Item, finalizers: list[str]) -> Manifest:
     head = item.object["metadata"]
     if head.get("deletionTimestamp") and sorted(head.get("finalizers") or []) == sorted(finalizers):
         return item.object
     return rest.memory.put(target.type.table, target.key, _marked(rest, target, item.object, finalizers)).object
 
 
-def _marked(rest: Rest, target: Target, old: Manifest, finalizers: list[str]) -> Manifest:
+def _marked(rest: Rest, target: RequestTarget, old: Manifest, finalizers: list[str]) -> Manifest:
     """The object as one that is being deleted."""
     head = {**old["metadata"]}
     if not head.get("deletionTimestamp"):

@@ -8,14 +8,14 @@ from controllers.api.resource import Manifest
 
 from . import meta
 from .ssa import managed
-from .ssa.typed import BadList, field_set, same
+from .ssa.typed import InvalidListError, field_set, same
 from .storage import copied
-from .target import NAMESPACES, Target
+from .target import NAMESPACES, RequestTarget
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def keep(target: Target, obj: Manifest, old: Manifest) -> None:
+def keep(target: RequestTarget, obj: Manifest, old: Manifest) -> None:
     """What this door does not change stays as it was."""
     if target.subresource in ("status", "finalize"):
         part = "status" if target.subresource == "status" else "spec"
@@ -42,7 +42,7 @@ def keep(target: Target, obj: Manifest, old: Manifest) -> None:
     head["name"] = head.get("name") or target.name
 
 
-def set_generation(target: Target, obj: Manifest, old: Manifest) -> None:
+def set_generation(target: RequestTarget, obj: Manifest, old: Manifest) -> None:
     before = old["metadata"].get("generation")
     if before is None:
         return
@@ -73,7 +73,7 @@ def _timeless(head: Manifest) -> Manifest:
     return {**head, "managedFields": entries}
 
 
-def last_applied(target: Target, live: Manifest | None) -> frozenset[tuple[str, ...]]:
+def last_applied(target: RequestTarget, live: Manifest | None) -> frozenset[tuple[str, ...]]:
     """The fields that client-side apply set: server-side apply by kubectl may take them over."""
     text = ((live or {}).get("metadata", {}).get("annotations") or {}).get(LAST_APPLIED)
     try:
@@ -81,5 +81,5 @@ def last_applied(target: Target, live: Manifest | None) -> frozenset[tuple[str, 
         if not isinstance(config, dict):
             return frozenset()
         return field_set(target.served.schema, managed.owned_part(config))
-    except (ValueError, BadList):
+    except (ValueError, InvalidListError):
         return frozenset()

@@ -10,11 +10,11 @@ from typing import Any, Literal
 from controllers.api.resource import Manifest
 
 from .rest import Rest
-from .seams import SYSTEM, Change, KindInfo
+from .seams import SYSTEM, KindInfo, StorageChange
 from .selectors import Selector
 from .status_errors import StatusError, page_not_found
 from .storage import StoredEvent
-from .target import Options, Target
+from .target import Options, RequestTarget
 
 
 class Inside:
@@ -45,12 +45,12 @@ class Inside:
         served = self._rest.registry.for_kind(api_version, kind)
         return served.info if served else None
 
-    def _target(self, kind: KindInfo, name: str = "", namespace: str = "", subresource: str = "") -> Target:
+    def _target(self, kind: KindInfo, name: str = "", namespace: str = "", subresource: str = "") -> RequestTarget:
         entry = self._rest.registry.get(kind.group, kind.plural)
         served = entry.versions.get(kind.version) if entry else None
         if entry is None or served is None:
             raise page_not_found()
-        return Target(entry, served, namespace if kind.namespaced else "", name, subresource)
+        return RequestTarget(entry, served, namespace if kind.namespaced else "", name, subresource)
 
     def get(self, kind: KindInfo, name: str, namespace: str = "") -> Manifest:
         """One object. Raises 404."""
@@ -107,7 +107,7 @@ class Inside:
         options = Options(user=SYSTEM, manager=field_manager, validation="Ignore", force=True)
         return self._rest.apply(target, _copy(body), options)[0]
 
-    def listen(self, listener: Callable[[Change], None], *kinds: KindInfo) -> Callable[[], None]:
+    def listen(self, listener: Callable[[StorageChange], None], *kinds: KindInfo) -> Callable[[], None]:
         """Calls `listener` within each write of these kinds."""
         ends = [self._listen(listener, kind) for kind in kinds]
 
@@ -117,14 +117,14 @@ class Inside:
 
         return end
 
-    def _listen(self, listener: Callable[[Change], None], kind: KindInfo) -> Callable[[], None]:
+    def _listen(self, listener: Callable[[StorageChange], None], kind: KindInfo) -> Callable[[], None]:
         def heard(event: StoredEvent) -> None:
             old = event.old.object if event.old else None
-            listener(Change(event.type, kind, event.item.object, old))
+            listener(StorageChange(event.type, kind, event.item.object, old))
 
         return self._rest.memory.listen(self._target(kind).type.table, heard)
 
-    async def watch(self, *kinds: KindInfo) -> AsyncIterator[Change]:
+    async def watch(self, *kinds: KindInfo) -> AsyncIterator[StorageChange]:
         """Everything that is there, then every change."""
         queue: asyncio.Queue[tuple[tuple[str, str], StoredEvent]] = asyncio.Queue()
         wanted = {self._target(kind).type.table: kind for kind in kinds}
@@ -151,16 +151,16 @@ class Inside:
                 kind = wanted.get(key) or self.kind(*key)
                 if kind is not None:
                     old = event.old.object if event.old else None
-                    yield Change(event.type, kind, event.item.object, old)
+                    yield StorageChange(event.type, kind, event.item.object, old)
         finally:
             closing.cancel()
             stop()
 
-    def _present(self, wanted: dict[tuple[str, str], KindInfo]) -> Sequence[Change]:
+    def _present(self, wanted: dict[tuple[str, str], KindInfo]) -> Sequence[StorageChange]:
         tables = wanted or {(kind.group, kind.plural): kind for kind in self.kinds()}
         items = [(item, kind) for key, kind in tables.items() for item in self._rest.memory.table(key).items.values()]
         items.sort(key=lambda pair: pair[0].version)
-        return [Change("ADDED", kind, item.object, None) for item, kind in items]
+        return [StorageChange("ADDED", kind, item.object, None) for item, kind in items]
 
 
 def _copy(body: Manifest) -> Any:

@@ -14,13 +14,13 @@ from .seams import TableRenderer
 from .selectors import Selector
 from .status_errors import StatusError, bad_request, field_forbidden, gone, invalid, not_supported
 from .storage import Item, dump
-from .target import Target
+from .target import RequestTarget
 
 
 class Shaper:
     """Puts stored objects into the shape and version of one request."""
 
-    def __init__(self, target: Target, accept: Accept, include: str, tables: TableRenderer | None) -> None:
+    def __init__(self, target: RequestTarget, accept: Accept, include: str, tables: TableRenderer | None) -> None:
         shape = accept.shape
         self.meta_version = accept.version
         self._target = target
@@ -85,13 +85,13 @@ class Shaper:
         return dump({name: value for name, value in shown.items() if name not in ("kind", "apiVersion")})
 
 
-def selector_of(target: Target, query: Mapping[str, str]) -> Selector:
+def selector_of(target: RequestTarget, query: Mapping[str, str]) -> Selector:
     """The selectors of a request. A request for one object's path selects it by name."""
     fields = query.get("fieldSelector", "")
     return Selector(query.get("labelSelector", ""), fields, target.type.table)
 
 
-def select(rest: Rest, target: Target, selector: Selector) -> list[Item]:
+def select(rest: Rest, target: RequestTarget, selector: Selector) -> list[Item]:
     """All selected objects, in the order of their keys."""
     table = rest.memory.table(target.type.table)
     if selector.name and (target.namespace or not target.served.info.namespaced):
@@ -101,7 +101,7 @@ def select(rest: Rest, target: Target, selector: Selector) -> list[Item]:
     return items if selector.everything else [item for item in items if selector.matches(item.object)]
 
 
-def list_page(rest: Rest, target: Target, query: Mapping[str, str]) -> tuple[list[Item], Manifest]:
+def list_page(rest: Rest, target: RequestTarget, query: Mapping[str, str]) -> tuple[list[Item], Manifest]:
     """One page and the list's metadata. Raises StatusError 400, 410, 504."""
     limit, token = max(0, number(query, "limit", signed=True)), query.get("continue", "")
     selector = selector_of(target, query)

@@ -22,7 +22,7 @@ from .schema.prune import prune
 from .seams import Attributes, Call, Plugins, User
 from .status_errors import (
     Cause,
-    NothingHere,
+    NothingHereError,
     StatusError,
     field_forbidden,
     invalid,
@@ -33,7 +33,7 @@ from .status_errors import (
     unsupported_media_type,
 )
 from .storage import copied, dump
-from .target import Options, Target
+from .target import Options, RequestTarget
 from .watch import Watch
 
 Allow = Callable[[Attributes], None]
@@ -69,22 +69,22 @@ class Resources:
         body = await http.read(request)
         return self._write(request, target, user, attributes, body, allow)
 
-    def _target(self, path: http.Path) -> Target:
+    def _target(self, path: http.Path) -> RequestTarget:
         entry = self._registry.get(path.group, path.resource)
         served = entry.versions.get(path.version) if entry else None
         if entry is None or served is None:
-            raise page_not_found() if self._registry.built_in(path.group) else NothingHere()
+            raise page_not_found() if self._registry.built_in(path.group) else NothingHereError()
         if path.namespace and not served.info.namespaced:
             raise page_not_found()
         if served.info.namespaced and path.name and not path.namespace:
             raise page_not_found()
-        return Target(entry, served, path.namespace, path.name, path.subresource)
+        return RequestTarget(entry, served, path.namespace, path.name, path.subresource)
 
-    def _plugin(self, method: str, target: Target) -> bool:
+    def _plugin(self, method: str, target: RequestTarget) -> bool:
         return (method, target.type.group, target.type.plural, target.subresource) in self._plugins.subresources
 
     async def _plugged(
-        self, request: web.BaseRequest, target: Target, user: User, attributes: Attributes
+        self, request: web.BaseRequest, target: RequestTarget, user: User, attributes: Attributes
     ) -> web.Response:
         handler = target.served.handler
         if handler is None:
@@ -106,7 +106,7 @@ class Resources:
 
     # --- reading ---
 
-    async def _read(self, request: web.BaseRequest, target: Target, verb: str) -> web.StreamResponse:
+    async def _read(self, request: web.BaseRequest, target: RequestTarget, verb: str) -> web.StreamResponse:
         query = request.query
         accept = http.negotiate(request.headers.get("Accept", ""))
         shaper = Shaper(target, accept, query.get("includeObject", ""), self._plugins.tables)
@@ -129,7 +129,7 @@ class Resources:
     def _write(
         self,
         request: web.BaseRequest,
-        target: Target,
+        target: RequestTarget,
         user: User,
         attributes: Attributes,
         body: http.Body,
@@ -147,7 +147,7 @@ class Resources:
             if target.name:
                 raise _no_method(target, "create")
             if target.served.info.namespaced and not target.namespace:
-                target = Target(target.type, target.served, _namespace_of(body.value))
+                target = RequestTarget(target.type, target.served, _namespace_of(body.value))
             found, code = self._rest.create(target, body.value, options), 201
         elif target.subresource == "scale":
             found = self._scale(target, verb, body, options)
@@ -195,7 +195,7 @@ class Resources:
     def _patch(
         self,
         request: web.BaseRequest,
-        target: Target,
+        target: RequestTarget,
         body: http.Body,
         options: Options,
         attributes: Attributes,
@@ -218,7 +218,7 @@ class Resources:
             return found, 201 if created else 200
         return self._rest.patch(target, kind, body.value, options), 200
 
-    def _scale(self, target: Target, verb: str, body: http.Body, options: Options) -> Manifest:
+    def _scale(self, target: RequestTarget, verb: str, body: http.Body, options: Options) -> Manifest:
         old = self._rest.item(target).object
         if verb == "update":
             wanted = body.value
@@ -233,7 +233,7 @@ class Resources:
         changed = with_replicas(target, copied(self._rest.show(target, old)), wanted)
         return read_scale(target, self._rest.update(target, changed, options))
 
-    def _delete(self, target: Target, wish: Manifest, options: Options) -> Manifest:
+    def _delete(self, target: RequestTarget, wish: Manifest, options: Options) -> Manifest:
         if target.subresource:
             raise _no_method(target, "delete")
         last, gone = self._rest.delete(target, wish, options)
@@ -245,7 +245,7 @@ class Resources:
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
     def _delete_collection(
-        self, target: Target, query: Mapping[str, str], wish: Manifest, options: Options
+        self, target: RequestTarget, query: Mapping[str, str], wish: Manifest, options: Options
     ) -> web.Response:
         if "deletecollection" not in target.served.info.verbs:
             raise method_not_allowed(target.type.group, target.type.plural, "deletecollection")
@@ -254,7 +254,7 @@ class Resources:
         meta = {"resourceVersion": str(self._rest.memory.version), **({"continue": ""} if target.type.custom else {})}
         for item in items:
             head = item.object["metadata"]
-            own = Target(target.type, target.served, head.get("namespace") or "", head["name"])
+            own = RequestTarget(target.type, target.served, head.get("namespace") or "", head["name"])
             try:
                 self._rest.delete(own, wish, options)
             except StatusError as error:
@@ -277,7 +277,7 @@ def _creator(attributes: Attributes, allow: Allow) -> Callable[[], None]:
     return lambda: allow(Attributes("create", **values))
 
 
-def _no_method(target: Target, verb: str) -> StatusError:
+def _no_method(target: RequestTarget, verb: str) -> StatusError:
     return method_not_allowed(target.type.group, target.type.plural, verb if target.type.custom else "")
 
 

@@ -4,8 +4,8 @@ Every write goes one way: shape → unknown fields → what the server keeps →
 generation → managedFields → store, or stop before the last step for a dry run. A write that changes nothing is not
 stored, so it wakes no watch. All of it is synchronous: read, check and write are one step of the event loop.
 
-Objects in `Memory` are in the type's storage version and are never changed in place; what a method returns is in the
-version that was asked for.
+Objects in `MemoryStorage` are in the type's storage version and are never changed in place; what a method returns is
+in the version that was asked for.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ from .status_errors import (
     modified,
     not_found,
 )
-from .storage import Item, Memory, copied
+from .storage import Item, MemoryStorage, copied
 from .strategic import strategic_merge
-from .target import NAMESPACES, Options, Target, check_name
+from .target import NAMESPACES, Options, RequestTarget, check_name
 
 TERMINATING = "because it is being terminated"
 
 
-DeleteHook = Callable[[Target, Item], Manifest | None]
+DeleteHook = Callable[[RequestTarget, Item], Manifest | None]
 
 
 class Rest:
     """The rules, over one Memory and one Registry."""
 
     def __init__(
-        self, memory: Memory, registry: Registry, plugins: Plugins, *, clock: Callable[[], datetime.datetime]
+        self, memory: MemoryStorage, registry: Registry, plugins: Plugins, *, clock: Callable[[], datetime.datetime]
     ) -> None:
         self.memory = memory
         self.registry = registry
@@ -70,14 +70,14 @@ class Rest:
 
     # --- reading ---
 
-    def item(self, target: Target) -> Item:
+    def item(self, target: RequestTarget) -> Item:
         """The stored object. Raises 404."""
         found = self.memory.get(target.type.table, target.key)
         if found is None:
             raise target.missing()
         return found
 
-    def show(self, target: Target, obj: Manifest) -> Manifest:
+    def show(self, target: RequestTarget, obj: Manifest) -> Manifest:
         """A stored object in the version asked for."""
         if target.type.shares:
             return convert.to_events_v1(obj)
@@ -86,18 +86,20 @@ class Rest:
 
     # --- create ---
 
-    def create(self, target: Target, body: Any, options: Options) -> Manifest:
+    def create(self, target: RequestTarget, body: Any, options: Options) -> Manifest:
         """Stores a new object. Raises 400, 403, 404 (namespace), 409, 422."""
         obj = self.incoming(target, body, options)
         return self.show(target, self.insert(target, obj, options, None))
 
-    def insert(self, target: Target, obj: Manifest, options: Options, managers: list[Manifest] | None) -> Manifest:
+    def insert(
+        self, target: RequestTarget, obj: Manifest, options: Options, managers: list[Manifest] | None
+    ) -> Manifest:
         kind, head = target.served.info, obj["metadata"]
         if head.get("resourceVersion"):
             raise failed("resourceVersion should not be set on objects to be created")
         if not head.get("name") and head.get("generateName"):
             head["name"] = self._free_name(target, head["generateName"])
-        target = Target(target.type, target.served, target.namespace, str(head.get("name") or ""))
+        target = RequestTarget(target.type, target.served, target.namespace, str(head.get("name") or ""))
         tracked = kind.custom or TRAITS[target.type.key].generation
         for name in (*meta.KEPT, "resourceVersion"):
             if name != "generation" or tracked:
@@ -131,14 +133,14 @@ class Rest:
             return obj
         return self.memory.put(target.type.table, target.key, obj).object
 
-    def _free_name(self, target: Target, base: str) -> str:
+    def _free_name(self, target: RequestTarget, base: str) -> str:
         for _ in range(8):
             name = meta.generated_name(base)
             if self.memory.get(target.type.table, meta.key(target.namespace, name)) is None:
                 return name
         raise already_exists(target.type.group, target.type.plural, base)
 
-    def _namespace_open(self, target: Target) -> None:
+    def _namespace_open(self, target: RequestTarget) -> None:
         if not target.type.accepting:
             why = "create not allowed while custom resource definition is terminating"
             raise StatusError(405, "MethodNotAllowed", why, target.type.group, target.type.plural)
@@ -156,7 +158,7 @@ class Rest:
 
     # --- shared steps ---
 
-    def incoming(self, target: Target, body: Any, options: Options, *, applied: bool = False) -> Manifest:
+    def incoming(self, target: RequestTarget, body: Any, options: Options, *, applied: bool = False) -> Manifest:
         """A body as an object in the storage version, without unknown fields; `applied`: a configuration, whose nulls
         count. Raises 400.
         """
@@ -185,10 +187,10 @@ class Rest:
     def _decodable(custom: bool, obj: Manifest) -> Any:
         return obj["metadata"] if custom else obj
 
-    def storage_version(self, target: Target) -> str:
+    def storage_version(self, target: RequestTarget) -> str:
         return "v1" if target.type.shares else target.type.storage_api_version
 
-    def typed(self, target: Target, obj: Manifest) -> Manifest:
+    def typed(self, target: RequestTarget, obj: Manifest) -> Manifest:
         return convert.to_events_v1(obj) if target.type.shares else obj
 
     @staticmethod
@@ -200,7 +202,7 @@ class Rest:
             raise bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')
         options.warnings.extend(problems)
 
-    def _finish(self, target: Target, obj: Manifest, old: Manifest | None, options: Options) -> Manifest:
+    def _finish(self, target: RequestTarget, obj: Manifest, old: Manifest | None, options: Options) -> Manifest:
         """Defaults, admission, validation. Raises what refuses."""
         kind, table = target.served.info, target.type.table
         if prepare := self.prepare.get(table):
@@ -238,7 +240,7 @@ class Rest:
             raise invalid(target.type.group, kind.kind, target.name, causes)
         return obj
 
-    def by(self, target: Target, options: Options) -> managed.Write:
+    def by(self, target: RequestTarget, options: Options) -> managed.Write:
         ignored = managed.ignored_fields(target.subresource, target.served.status)
         if target.type.key == NAMESPACES and not target.subresource:
             ignored = (*ignored, "f:spec")  # the server's own
@@ -248,7 +250,7 @@ class Rest:
 
     # --- update ---
 
-    def update(self, target: Target, body: Any, options: Options) -> Manifest:
+    def update(self, target: RequestTarget, body: Any, options: Options) -> Manifest:
         """PUT. Raises 400, 404, 409, 422."""
         if isinstance(body, dict):
             check_name(target, body)
@@ -269,7 +271,7 @@ class Rest:
         return self.show(target, self.commit(target, item, obj, options))
 
     def commit(
-        self, target: Target, item: Item, obj: Manifest, options: Options, managers: list[Manifest] | None = None
+        self, target: RequestTarget, item: Item, obj: Manifest, options: Options, managers: list[Manifest] | None = None
     ) -> Manifest:
         """Stores `obj` (a copy of its own) over `item`, if anything is different."""
         old, head = item.object, obj["metadata"]
@@ -297,12 +299,14 @@ class Rest:
             return {**obj, **emptied}  # never stored, so as it was sent
         return self.memory.put(target.type.table, target.key, obj).object
 
-    def _maybe_remove(self, target: Target, old: Manifest, options: Options) -> Manifest:
+    def _maybe_remove(self, target: RequestTarget, old: Manifest, options: Options) -> Manifest:
         if not options.dry_run and removable(target, old):
             self.memory.remove(target.type.table, target.key, old)
         return old
 
-    def preconditions(self, target: Target, old: Manifest, uid: str, version: str, *, deleting: bool = False) -> None:
+    def preconditions(
+        self, target: RequestTarget, old: Manifest, uid: str, version: str, *, deleting: bool = False
+    ) -> None:
         """Raises 409 where uid or resourceVersion (where given) are not the object's."""
         head = old["metadata"]
         about = target.served.info.kind if deleting else target.type.plural
@@ -319,7 +323,7 @@ class Rest:
 
     # --- patch ---
 
-    def patch(self, target: Target, kind: str, body: Any, options: Options) -> Manifest:
+    def patch(self, target: RequestTarget, kind: str, body: Any, options: Options) -> Manifest:
         """`kind` is merge, json or strategic. Raises 404, 409, 415, 422."""
         item = self.item(target)
         shown = self.show(target, item.object)
@@ -351,12 +355,12 @@ class Rest:
             raise invalid("", "", "", [cause]) from None
         return self.show(target, self.commit(target, item, obj, options))
 
-    def apply(self, target: Target, body: Any, options: Options) -> tuple[Manifest, bool]:
+    def apply(self, target: RequestTarget, body: Any, options: Options) -> tuple[Manifest, bool]:
         """Server-side apply; see `applying.apply`."""
         return apply(self, target, body, options)
 
     # --- delete ---
 
-    def delete(self, target: Target, body: Any, options: Options) -> tuple[Manifest, bool]:
+    def delete(self, target: RequestTarget, body: Any, options: Options) -> tuple[Manifest, bool]:
         """Deletes or marks; see `deletion.delete`."""
         return delete(self, target, body, options)

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from controllers.api.resource import Manifest
 
 from . import workloads as w
-from .seams import Change, KindInfo, Storage
+from .seams import KindInfo, Storage, StorageChange
 from .status_errors import StatusError
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Simulator:
         finally:
             worker.cancel()
 
-    def _see(self, change: Change) -> None:
+    def _see(self, change: StorageChange) -> None:
         meta, plural = change.object["metadata"], change.kind.plural
         key = (plural, meta.get("namespace", ""), meta["name"])
         if plural == "configmaps":

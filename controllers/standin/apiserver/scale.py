@@ -8,7 +8,7 @@ from controllers.api.resource import Manifest
 
 from .registry import ScalePaths
 from .status_errors import bad_request, invalid, invalid_value
-from .target import Target
+from .target import RequestTarget
 
 Path = tuple[str, ...]
 
@@ -28,11 +28,11 @@ def _selector_text(selector: Any) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(labels.items()) if isinstance(value, str))
 
 
-def _paths(target: Target) -> ScalePaths:
+def _paths(target: RequestTarget) -> ScalePaths:
     return target.served.scale or ScalePaths()
 
 
-def read_scale(target: Target, obj: Manifest) -> Manifest:
+def read_scale(target: RequestTarget, obj: Manifest) -> Manifest:
     """The Scale of an object."""
     paths, head = _paths(target), obj["metadata"]
     names = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
@@ -48,7 +48,7 @@ def read_scale(target: Target, obj: Manifest) -> Manifest:
     }
 
 
-def with_replicas(target: Target, obj: Manifest, scale: Any) -> Manifest:
+def with_replicas(target: RequestTarget, obj: Manifest, scale: Any) -> Manifest:
     """`obj` (the caller's copy) with the replicas of a Scale. Raises StatusError 400, 422."""
     if not isinstance(scale, dict) or scale.get("kind", "Scale") != "Scale":
         raise bad_request("the body must be a Scale of autoscaling/v1")

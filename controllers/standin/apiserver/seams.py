@@ -126,7 +126,7 @@ class KindInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StorageChange:
     """One event of `Storage.watch`. `object` is the new state (of DELETED: the last one); `old` the one before, if
     any.
     """
@@ -189,11 +189,11 @@ class Storage(Protocol):
         """Server-side apply, forced."""
         ...
 
-    def listen(self, listener: Callable[[Change], None], *kinds: KindInfo) -> Callable[[], None]:
+    def listen(self, listener: Callable[[StorageChange], None], *kinds: KindInfo) -> Callable[[], None]:
         """Calls `listener` within each write, before it is answered: it must not write. Returns what ends it."""
         ...
 
-    def watch(self, *kinds: KindInfo) -> AsyncIterator[Change]:
+    def watch(self, *kinds: KindInfo) -> AsyncIterator[StorageChange]:
         """Every change of these types (of all types, those of later CRDs too, if none is named).
 
         Starts with ADDED for everything that is there, in the order of creation; ends when the server stops.

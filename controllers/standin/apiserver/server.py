@@ -34,9 +34,9 @@ from .registry import Registry
 from .resources import Resources
 from .rest import Rest
 from .seams import Attributes, PluginFactory, Plugins, ServerIdentity, Storage, User
-from .status_errors import NothingHere, StatusError, forbidden, internal, unauthorized
-from .storage import Memory, dump
-from .target import Options, Target
+from .status_errors import NothingHereError, StatusError, forbidden, internal, unauthorized
+from .storage import MemoryStorage, dump
+from .target import Options, RequestTarget
 
 log = logging.getLogger(__name__)
 VERSION = {
@@ -94,7 +94,7 @@ class ApiServer:
         self._factory = plugins or _full_set()
         self._host = host
         self._clock = clock
-        self.memory = Memory(history=history)
+        self.memory = MemoryStorage(history=history)
         self.registry = Registry()
         self._plugins = Plugins()
         self._certificates: tls.Certificates | None = None
@@ -150,7 +150,7 @@ class ApiServer:
         entry = self.registry.get("", "namespaces")
         if entry is None:
             raise RuntimeError("the built-in types lack namespaces")
-        target = Target(entry, entry.preferred)
+        target = RequestTarget(entry, entry.preferred)
         for name in FIRST_NAMESPACES:
             if self.memory.get(("", "namespaces"), name) is None:
                 rest.create(target, {"metadata": {"name": name}}, Options(manager="kube-apiserver"))
@@ -206,7 +206,7 @@ class ApiServer:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await self._route(request)
-        except NothingHere:
+        except NothingHereError:
             return web.Response(text="404 page not found\n", status=404)
         except StatusError as error:
             response = answer(dump(error.body()), error.code)
@@ -241,14 +241,14 @@ class ApiServer:
 
     def _document(self, request: web.BaseRequest, path: str) -> web.Response:
         if request.method not in ("GET", "HEAD"):
-            raise NothingHere
+            raise NothingHereError
         if path.startswith("/openapi/"):
             document = self._openapi.answer(path)
             if document is not None:
                 return answer(document)
         found = self._discovery.answer(path, request.headers.get("Accept", ""))
         if found is None:
-            raise NothingHere
+            raise NothingHereError
         data, media = found
         return web.Response(body=data, headers={"Content-Type": media, "Vary": "Accept"})
 

@@ -109,7 +109,7 @@ def failed(message: str) -> StatusError:
     return StatusError(500, "", message)
 
 
-class NothingHere(Exception):
+class NothingHereError(Exception):
     """404 of a path that no part of the server knows: answered in plain text."""
 
 

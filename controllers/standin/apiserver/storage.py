@@ -113,7 +113,7 @@ class Snapshot:
     scope: str
 
 
-class Memory:
+class MemoryStorage:
     """All tables."""
 
     def __init__(self, *, history: int = HISTORY, clock: Callable[[], float] = time.monotonic) -> None:

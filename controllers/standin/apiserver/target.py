@@ -33,7 +33,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RequestTarget:
     """What a request is about."""
 
     type: ResourceType
@@ -52,7 +52,7 @@ class Target:
         return not_found(self.type.group, self.type.plural, self.name)
 
 
-def check_name(target: Target, body: Manifest) -> None:
+def check_name(target: RequestTarget, body: Manifest) -> None:
     """Raises 400 where an object is written under another name than its own."""
     head = body.get("metadata")
     given = head.get("name") if isinstance(head, dict) else None

@@ -32,7 +32,7 @@ BOUND = ("Pod", "Secret", "Node")
 DISCOVERY, JWKS = "/.well-known/openid-configuration", "/openid/v1/jwks"
 
 
-class TokenRefused(Exception):
+class TokenRefusedError(Exception):
     """A bearer token that is not to be believed."""
 
 
@@ -145,17 +145,17 @@ class Tokens:
     # --- verifying
 
     def verify(self, token: str, storage: Storage, *, audiences: tuple[str, ...] = ()) -> Claims:
-        """The claims of a token for one of `audiences` (default: this server). Raises TokenRefused."""
+        """The claims of a token for one of `audiences` (default: this server). Raises TokenRefusedError."""
         claims = self._known(token) or self._checked(token)
         wanted = audiences or (self.issuer,)
         if not set(wanted) & set(claims.audiences):
             has, asked = json.dumps(claims.audiences), json.dumps(wanted)
             why = f"token audiences {has} is invalid for the target audiences {asked}"
-            raise TokenRefused(f"[invalid bearer token, {why}]")
+            raise TokenRefusedError(f"[invalid bearer token, {why}]")
         kind = storage.kind("", "serviceaccounts")
         account = storage.find(kind, claims.account, claims.namespace) if kind else None
         if account is None or account["metadata"]["uid"] != claims.uid:
-            raise TokenRefused("service account does not exist any more")
+            raise TokenRefusedError("service account does not exist any more")
         self._check_bound(claims, storage)
         return claims
 
@@ -167,7 +167,7 @@ class Tokens:
             return
         found = storage.find(kind, name, claims.namespace if kind.namespaced else "")
         if found is None or found["metadata"]["uid"] != uid:
-            raise TokenRefused(f"the {claims.bound[0]} that the token is bound to does not exist any more")
+            raise TokenRefusedError(f"the {claims.bound[0]} that the token is bound to does not exist any more")
 
     def _known(self, token: str) -> Claims | None:
         found = self._good.get(token)
@@ -184,14 +184,14 @@ class Tokens:
             good = header["alg"] == "RS256" and claims["iss"] == self.issuer
             now = self._clock()
             if not good or not claims["nbf"] - 5 <= now < claims["exp"]:
-                raise TokenRefused("token has expired or is of another issuer")
+                raise TokenRefusedError("token has expired or is of another issuer")
             account = own["serviceaccount"]
             kind = next((kind for kind in BOUND if kind.lower() in own), "")
             bound = (kind, own[kind.lower()]["name"], own[kind.lower()]["uid"]) if kind else ("", "", "")
             audiences = tuple(claims["aud"])
             found = Claims(own["namespace"], account["name"], account["uid"], audiences, str(claims["jti"]), bound)
         except (ValueError, KeyError, TypeError, InvalidSignature, binascii.Error):
-            raise TokenRefused("invalid bearer token") from None
+            raise TokenRefusedError("invalid bearer token") from None
         if len(self._good) > 2000:
             self._good.clear()
         self._good[token] = (claims["exp"], found)
@@ -234,7 +234,7 @@ class Tokens:
         audiences = tuple(spec.get("audiences") or (self.issuer,))
         try:
             claims = self.verify(token, call.storage, audiences=audiences)
-        except TokenRefused as refused:
+        except TokenRefusedError as refused:
             status: Manifest = {"error": str(refused), "user": {}}
         else:
             user = claims.user()

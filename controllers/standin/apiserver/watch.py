@@ -21,7 +21,7 @@ from .rest import Rest
 from .selectors import Selector
 from .status_errors import Cause, StatusError, failed, invalid
 from .storage import Item, StoredEvent, dump
-from .target import Target
+from .target import RequestTarget
 
 BUFFER = 20_000
 BOOKMARK_SECONDS = 30.0
@@ -31,7 +31,7 @@ INITIAL_END = "k8s.io/initial-events-end"
 class Watch:
     """One watch request."""
 
-    def __init__(self, rest: Rest, target: Target, query: Mapping[str, str], shaper: Shaper) -> None:
+    def __init__(self, rest: Rest, target: RequestTarget, query: Mapping[str, str], shaper: Shaper) -> None:
         self._rest = rest
         self._target = target
         self._shaper = shaper

@@ -16,7 +16,7 @@ from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Manifest, Resource
 from controllers.runtime.kube import NotFound
 
-from .narrate import Narrator, StepFailed
+from .narrate import Narrator, StepFailedError
 from .world import PAYMENTS, REPOSITORY, World
 
 PATIENCE = 40.0
@@ -36,7 +36,9 @@ class Actor:
             return None
 
     async def until(self, what: str, look: Callable[[], Awaitable[Any]], patience: float = PATIENCE) -> Any:
-        """The first true answer of `look`. Raises StepFailed with what was waited for and the Kustomization's word."""
+        """The first true answer of `look`. Raises StepFailedError with what was waited for and the Kustomization's
+        word.
+        """
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if found := await look():
@@ -44,7 +46,7 @@ class Actor:
             self.world.check_alive()
             await asyncio.sleep(0.05)
         checkout = await self.get(KUSTOMIZATIONS, "checkout")
-        raise StepFailed(
+        raise StepFailedError(
             f"waited {patience:g} s for {what}; Kustomization checkout: {ready(checkout)[2] or 'not there'}"
         )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from .narrate import StepFailed
+from .narrate import StepFailedError
 from .world import PAYMENTS, REPOSITORY, World
 
 _SECONDS = 60.0
@@ -40,9 +40,9 @@ class Engineer:
             try:
                 await self._git("push", "--quiet", "origin", "HEAD:main")
                 return (await self._git("rev-parse", "HEAD")).strip()
-            except StepFailed:
+            except StepFailedError:
                 await self._git("pull", "--quiet", "--rebase", "origin", "main")
-        raise StepFailed(f"the engineer's push lost {_PUSHES} races")
+        raise StepFailedError(f"the engineer's push lost {_PUSHES} races")
 
     async def verify(self, revision: str, email: str, public_key: str) -> str:
         """What git says of a commit's ssh signature, which must be by this key; "" where there is no ssh-keygen."""
@@ -103,5 +103,5 @@ def _run(argv: list[str], at: Path, env: Mapping[str, str], *, errors: bool = Fa
     done = subprocess.run(argv, cwd=at, env=env, capture_output=True, text=True, timeout=_SECONDS, check=False)
     if done.returncode != ends:
         words = " ".join(word for word in argv[:4] if "@" not in word)  # a URL may hold a login
-        raise StepFailed(f"{words} ended with code {done.returncode}: {done.stderr.strip()[-500:]}")
+        raise StepFailedError(f"{words} ended with code {done.returncode}: {done.stderr.strip()[-500:]}")
     return done.stderr if errors else done.stdout

@@ -9,7 +9,7 @@ from controllers.api.kustomize import KUSTOMIZATIONS
 
 from .actor import Actor, ready
 from .engineer import Engineer
-from .narrate import StepFailed, Told
+from .narrate import StepFailedError, Told
 from .world import PAYMENTS
 
 
@@ -36,11 +36,11 @@ class Hand(Actor):
         told.measured["edit_to_condition"] = round(time.monotonic() - began, 2)
         self.tell.say(f"cluster: Kustomization checkout: {message}")
         if "/spec/replicas: Git has 2, live 6 (kubectl-edit" not in message or not await self._replicas(6):
-            raise StepFailed(f"the field was not held and named: {message}")
+            raise StepFailedError(f"the field was not held and named: {message}")
         said = await Engineer(self.world).inhaul("why", "deployment/checkout")
         self.tell.say(f"engineer: inhaul why deployment/checkout\n{said.rstrip()}")
         if "kubectl-edit" not in said or "/spec/replicas" not in said:
-            raise StepFailed("inhaul why does not name the hold")
+            raise StepFailedError("inhaul why does not name the hold")
         await self._annotate(mode=None, release='[{"object":"*"}]')
         await self.until("the release", lambda: self._replicas(2))
         return (

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 
-class StepFailed(Exception):
+class StepFailedError(Exception):
     """A step's promise was not kept in time; the message says what was waited for and what was last seen."""
 
 
@@ -54,7 +54,7 @@ class Narrator:
         try:
             told.happened = await run(told)
             told.ok = True
-        except StepFailed as failure:
+        except StepFailedError as failure:
             told.happened = str(failure)
         told.seconds = round(time.monotonic() - began, 2)
         self.say(f"{'ok' if told.ok else 'FAILED'}: {told.happened} ({told.seconds:.1f} s)")

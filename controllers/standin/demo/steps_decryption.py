@@ -13,7 +13,7 @@ from controllers.api.core import CONFIGMAPS
 from controllers.api.kustomize import KUSTOMIZATIONS
 
 from .actor import CHECKOUT, Actor, ready, sync
-from .narrate import StepFailed, Told, digest
+from .narrate import StepFailedError, Told, digest
 from .world import PAYMENTS, REPOSITORY
 
 _KEYS = "teams/payments/keys"
@@ -49,7 +49,7 @@ class DecryptionSteps(Actor):
         sealed = (await self.world.git.read(REPOSITORY, f"{_KEYS}/ledger.yaml")).decode()
         name = re.search(r"^    name: ledger$|^  name: ledger$", sealed, re.M)
         if name is None:
-            raise StepFailed("the file in Git has no name to tamper with")
+            raise StepFailedError("the file in Git has no name to tamper with")
         broken = sealed.replace(name[0], name[0].replace("ledger", "ledger-2"))
         files: dict[str, bytes | str | None] = {f"{_KEYS}/ledger.yaml": broken, f"{_KEYS}/flags.yaml": _flags("two")}
         await self.commit("payments: somebody renames an encrypted Secret by hand", files)
@@ -86,7 +86,7 @@ class DecryptionSteps(Actor):
         before = (await self.world.git.read(REPOSITORY, path)).decode()
         after = await self.world.reseal(before)
         if yaml.safe_load(after)["spec"]["encryptedData"] == yaml.safe_load(before)["spec"]["encryptedData"]:
-            raise StepFailed("inhaul reseal changed nothing")
+            raise StepFailedError("inhaul reseal changed nothing")
         await self.commit("payments: seal the webhook token with the new key", {path: after})
 
         async def current() -> bool:

@@ -12,7 +12,7 @@ from controllers.api.image import IMAGE_POLICIES, IMAGE_REPOSITORIES, IMAGE_UPDA
 from ..cloud.git_store import GitError
 from .actor import Actor, ready, sync
 from .engineer import Engineer, ssh_key
-from .narrate import Narrator, StepFailed, Told
+from .narrate import Narrator, StepFailedError, Told
 from .world import ECR_HOST, ECR_REPOSITORY, PAYMENTS, REPOSITORY, World
 
 _BOT = "inhaul@example.com"
@@ -46,11 +46,11 @@ class ImageSteps(Actor):
         self.tell.say(f"engineer: inhaul image explain checkout\n{said.rstrip()}")
         lines = said.splitlines()
         if not lines or lines[0] != "picked   v1.43.0":
-            raise StepFailed(f"expected v1.43.0 to be picked, found {lines[:1]}")
+            raise StepFailedError(f"expected v1.43.0 to be picked, found {lines[:1]}")
         if not any(line.startswith("rejected v1.44.0-rc.1: ") for line in lines):
-            raise StepFailed("the prerelease is not said to be rejected")
+            raise StepFailedError("the prerelease is not said to be rejected")
         if await self._head() != before:
-            raise StepFailed("something was committed")
+            raise StepFailedError("something was committed")
         return "the range 1.x admits no prerelease; nothing was committed, and the command says why"
 
     async def pinned(self, told: Told) -> str:
@@ -86,7 +86,7 @@ class ImageSteps(Actor):
         ours: list[str] = []
         while not (bot := await self._bot_commits(before)):
             if time.monotonic() - began > 40:
-                raise StepFailed(f"no commit of the bot beside {len(ours)} commits of people")
+                raise StepFailedError(f"no commit of the bot beside {len(ours)} commits of people")
             note = {"teams/payments/notes.md": f"Note {len(ours)}.\n"}
             try:
                 ours.append(await self.world.git.commit(REPOSITORY, note, message=f"payments: note {len(ours)}"))
@@ -97,9 +97,9 @@ class ImageSteps(Actor):
         self.tell.say(await self.world.git.git(REPOSITORY, "log", "-1", "--format=git: %h %s (by %an)", bot[0]))
         kept = (await self.world.git.git(REPOSITORY, "rev-list", f"{before}..main")).split()
         if lost := [revision for revision in ours if revision not in kept]:
-            raise StepFailed(f"{len(lost)} commits of people are gone from main")
+            raise StepFailedError(f"{len(lost)} commits of people are gone from main")
         if len(kept) != len(ours) + 1 or len(bot) != 1:
-            raise StepFailed(f"expected {len(ours)} commits of people and one of the bot, found {len(kept)}")
+            raise StepFailedError(f"expected {len(ours)} commits of people and one of the bot, found {len(kept)}")
         await self.until("the rollout of v1.44.0", lambda: self.running("v1.44.0"))
         return f"{len(ours)} commits of people in {told.measured['push_to_commit']:.1f} s, all kept; one of the bot"
 
@@ -120,7 +120,7 @@ class ImageSteps(Actor):
         await self._ask()
         await self.until("the automation to look again", self._settled)
         if await self._head() != revert:
-            raise StepFailed("the bot committed over a human's revert")
+            raise StepFailedError("the bot committed over a human's revert")
         await self.world.admin.patch(
             IMAGE_POLICIES, "checkout", PAYMENTS, body={"metadata": {"annotations": {_HELD: None}}}
         )
@@ -135,7 +135,7 @@ class ImageSteps(Actor):
         setup = (await self.world.git.read(REPOSITORY, _SETUP)).decode()
         marked = setup.replace("      messageTemplate: |-\n", f"{_SIGNING}      messageTemplate: |-\n")
         if marked == setup:
-            raise StepFailed(f"{_SETUP} has no messageTemplate to put the signing key before")
+            raise StepFailedError(f"{_SETUP} has no messageTemplate to put the signing key before")
         await self.commit("platform: the bot signs what it commits", {_SETUP: marked})
 
         async def told_to_sign() -> bool:
@@ -152,7 +152,7 @@ class ImageSteps(Actor):
             return "committed; ssh-keygen is not installed here, so the signature was not verified"
         self.tell.say(f"engineer: git verify-commit {bot[:7]}: {said.strip()}")
         if "Good" not in said or _BOT not in said:
-            raise StepFailed(f"git does not hold the signature for good: {said.strip()}")
+            raise StepFailedError(f"git does not hold the signature for good: {said.strip()}")
         trailers = await self.world.git.git(REPOSITORY, "log", "-1", "--format=%(trailers)", bot)
         self.tell.say(trailers.strip())
         await self.until("the rollout of v1.45.0", lambda: self.running("v1.45.0"))

@@ -18,7 +18,7 @@ from controllers.api.core import DEPLOYMENTS, SECRETS
 from controllers.api.external_secrets import EXTERNAL_SECRETS
 
 from .actor import CHECKOUT, Actor, ready, sync
-from .narrate import StepFailed, Told, digest
+from .narrate import StepFailedError, Told, digest
 from .world import REPOSITORY
 
 _EDGE = "teams/payments/edge"
@@ -50,11 +50,11 @@ class SecretSteps(Actor):
         await self.until("Secret edge-tls", lambda: self.secret_value("edge-tls", "tls.key"))
         found = await self.get(SECRETS, "edge-tls") or {}
         if found["type"] != "kubernetes.io/tls" or set(found["data"]) != {"tls.crt", "tls.key"}:
-            raise StepFailed(f"found type {found['type']} with {sorted(found['data'])}")
+            raise StepFailedError(f"found type {found['type']} with {sorted(found['data'])}")
         chain = x509.load_pem_x509_certificates(base64.b64decode(found["data"]["tls.crt"]))
         key = serialization.load_pem_private_key(base64.b64decode(found["data"]["tls.key"]), None)
         if len(chain) != 2 or chain[0].serial_number != serial or chain[0].public_key() != key.public_key():
-            raise StepFailed("certificate and key are not those of the bundle")
+            raise StepFailedError("certificate and key are not those of the bundle")
         self.tell.say(
             f"cluster: Secret edge-tls holds the key of {chain[0].subject.rfc4514_string()}, {len(chain)} certificates"
         )
@@ -92,7 +92,7 @@ class SecretSteps(Actor):
         self.tell.say(f"aws: the same value is put again, as version {version[:8]}…")
         await self.until("the new version to be synced", lambda: self._synced(version))
         if await self._restart() != stamp:
-            raise StepFailed("restarted again, though the value is the same")
+            raise StepFailedError("restarted again, though the value is the same")
         return f"one rollout {told.measured['rotate_to_restart']:.1f} s after the rotation; an equal value makes none"
 
     async def _seen(self) -> bool:

@@ -17,7 +17,7 @@ from controllers.api.resource import Manifest
 from .actor import CHECKOUT, Actor, ready, resources
 from .engineer import Engineer
 from .hand import Hand
-from .narrate import Narrator, StepFailed, Told, digest
+from .narrate import Narrator, StepFailedError, Told, digest
 from .steps_decryption import DecryptionSteps
 from .steps_image import ImageSteps
 from .steps_secrets import SecretSteps
@@ -105,7 +105,7 @@ class Story(Actor):
         changed = [line for line in diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
         self.tell.say("\n".join(changed))
         if len(changed) != 2:
-            raise StepFailed(f"expected one changed line, found {len(changed)}")
+            raise StepFailedError(f"expected one changed line, found {len(changed)}")
         await self.until("the rollout of v1.43.0", lambda: self.running("v1.43.0"))
         told.measured["push_to_running"] = round(time.monotonic() - began, 2)
         return (
@@ -154,15 +154,15 @@ class Story(Actor):
 
         message = await self.until("the refusal", refused)
         if await self.get(CONFIGMAPS, "reach", "billing") is not None:
-            raise StepFailed("the object exists in billing")
+            raise StepFailedError("the object exists in billing")
         self.tell.say(f"cluster: Kustomization elsewhere: {message}")
         said = await Engineer(self.world).inhaul("why", "kustomization/elsewhere", ends=1)
         self.tell.say(f"engineer: inhaul why kustomization/elsewhere\n{said.rstrip()}")
         if "forbidden" not in said:
-            raise StepFailed("inhaul why does not say the cause")
+            raise StepFailedError("inhaul why does not say the cause")
         healthy = ready(await self.get(KUSTOMIZATIONS, "checkout"))
         if healthy[0] != "True":
-            raise StepFailed(f"checkout suffered from its neighbour: {healthy[2]}")
+            raise StepFailedError(f"checkout suffered from its neighbour: {healthy[2]}")
         return "the API server refused payments-reconciler; nothing written, checkout unaffected"
 
 

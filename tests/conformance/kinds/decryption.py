@@ -12,7 +12,7 @@ import yaml
 
 from controllers.kustomization.build.render import Variables, find_source
 from controllers.kustomization.build.render import render as render_tree
-from controllers.sealed_secrets.keys import Ring, fingerprint, is_active, newest, parse_certificate, parse_key
+from controllers.sealed_secrets.keys import SealingKeys, fingerprint, is_active, newest, parse_certificate, parse_key
 from controllers.sealed_secrets.templates import render
 from controllers.sealed_secrets.unseal import reseal, unseal
 from controllers.sops.binary import decrypt_any
@@ -20,7 +20,7 @@ from controllers.sops.ciphertext import open_value
 from controllers.sops.decryptor import Decryptor, is_encrypted_object
 from controllers.sops.errors import DecryptionError
 from controllers.sops.formats import format_for_path
-from controllers.sops.keys import Keyring, parse_key_secret
+from controllers.sops.keys import SopsKeys, parse_key_secret
 from controllers.sops.metadata import MasterKey
 from controllers.sources.tree import of_files
 from controllers.templating import BUILTINS
@@ -33,13 +33,13 @@ def _path(vector: dict[str, Any], name: str) -> Path:
     return next(path for folder in _FOLDERS if (path := root / folder / name).exists())
 
 
-def _keyring(vector: dict[str, Any]) -> Keyring:
+def _keyring(vector: dict[str, Any]) -> SopsKeys:
     data = {}
     for name in vector["key_material"]:
         data[Path(name).with_suffix("").name + (".agekey" if name.endswith(".txt") else ".asc")] = _path(
             vector, name
         ).read_bytes()
-    return Keyring(parse_key_secret(data))
+    return SopsKeys(parse_key_secret(data))
 
 
 def sops(vector: dict[str, Any]) -> dict[str, Any]:
@@ -64,14 +64,14 @@ def unit(vector: dict[str, Any]) -> dict[str, Any]:
     except DecryptionError:
         pass
     age = given["age_x25519"]
-    with Keyring(parse_key_secret({"age.agekey": age["identity"].encode()})) as keys:
+    with SopsKeys(parse_key_secret({"age.agekey": age["identity"].encode()})) as keys:
         opened = keys.open(MasterKey("age", age["recipient"], age["enc"]))
     return {"error": False} if opened.decode() == age["plaintext"] else {"error": "age_x25519"}
 
 
-def _ring(vector: dict[str, Any]) -> Ring:
+def _ring(vector: dict[str, Any]) -> SealingKeys:
     secrets = [yaml.safe_load(_path(vector, name).read_text()) for name in vector["key_material"]]
-    return Ring(parse_key(secret) for secret in secrets if is_active(secret))
+    return SealingKeys(parse_key(secret) for secret in secrets if is_active(secret))
 
 
 def sealed(vector: dict[str, Any]) -> dict[str, Any]:

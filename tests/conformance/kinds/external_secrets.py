@@ -13,7 +13,7 @@ from controllers.external_secrets.values import decode, find, rewrite, schedule,
 from controllers.external_secrets.values import remote_key as params
 from controllers.external_secrets.values.convert import check_keys, convert_keys, reverse_key
 from controllers.external_secrets.values.entries import value_text
-from controllers.external_secrets.values.errors import EntryError, SpecProblem, TemplateProblem
+from controllers.external_secrets.values.errors import EntryError, SpecError, TargetTemplateError
 from controllers.external_secrets.values.extract import extract, select
 from controllers.templating import pem
 from controllers.templating.errors import FunctionError
@@ -25,7 +25,7 @@ def _answer(call: Callable[[Vector], Any]) -> Callable[[Vector], dict[str, Any]]
     def run(vector: Vector) -> dict[str, Any]:
         try:
             return {"ok": call(vector["input"])}
-        except (EntryError, SpecProblem, TemplateProblem, FunctionError, ValueError) as error:
+        except (EntryError, SpecError, TargetTemplateError, FunctionError, ValueError) as error:
             return {"error": str(error)}
 
     return run
@@ -62,7 +62,7 @@ def _decode_map(given: Vector) -> dict[str, str]:
 def _template(vector: Vector) -> dict[str, Any]:
     given, out, engine = vector["input"], templates.Rendered(), templates.Engine()
     data = _bytes(given["data"])
-    source = templates.Source(
+    source = templates.TemplateSource(
         given["template"],
         given.get("scope", "Values"),
         given.get("target", "Data"),
@@ -70,9 +70,9 @@ def _template(vector: Vector) -> dict[str, Any]:
     )
     try:
         engine.apply(source, data, out)
-        engine.apply(templates.Source(given.get("labels", {}), target="Labels"), data, out)
-        engine.apply(templates.Source(given.get("annotations", {}), target="Annotations"), data, out)
-    except TemplateProblem as error:
+        engine.apply(templates.TemplateSource(given.get("labels", {}), target="Labels"), data, out)
+        engine.apply(templates.TemplateSource(given.get("annotations", {}), target="Annotations"), data, out)
+    except TargetTemplateError as error:
         return {"error": str(error)}
     return {"ok": _texts(out.data), "labels": out.labels, "annotations": out.annotations}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from controllers.api.base import InvalidSpec, parse_at
+from controllers.api.base import InvalidSpecError, parse_at
 from controllers.api.duration import format_duration, parse_duration
 from controllers.api.image import ImageUpdateAutomationSpec, PolicyChoice, TagFilter
 from controllers.api.meta import LabelSelector
@@ -43,10 +43,10 @@ def policy_choice(vector: Given) -> Given:
     given = vector["input"]
     try:
         picked = policy.compile_policy(_choice(given), _filter(given)).pick(given["tags"])
-    except policy.InvalidPolicy as error:
+    except policy.InvalidPolicyError as error:
         condition = {"type": "Ready", "status": "False", "reasonContains": "InvalidPolicy"}
         return {"error": str(error), "condition": condition}
-    except policy.NoPick as error:
+    except policy.NoTagSelectedError as error:
         return {"error": str(error)}
     return {"latest": picked, "error": "", "observedPreviousRef": None}
 
@@ -54,7 +54,7 @@ def policy_choice(vector: Given) -> Given:
 def policy_validate(vector: Given) -> Given:
     try:
         policy.compile_policy(_choice(vector["input"]))
-    except policy.InvalidPolicy:
+    except policy.InvalidPolicyError:
         return {"valid": False}
     return {"valid": True}
 
@@ -63,7 +63,7 @@ def filter_tags(vector: Given) -> Given:
     given = vector["input"]
     try:
         return {"values_sorted": sorted(policy.tag_filter(_filter(given))(given["tags"]))}
-    except policy.InvalidPolicy as error:
+    except policy.InvalidPolicyError as error:
         return {"error": str(error)}
 
 
@@ -108,7 +108,7 @@ def exclusion_list(vector: Given) -> Given:
     given = vector["input"]
     try:
         return {"tags": scan.keep_tags(given["tags"], given["exclusionList"])}
-    except scan.BadExclusion as error:
+    except scan.InvalidExclusionError as error:
         return {"error": str(error)}
 
 
@@ -116,7 +116,7 @@ def scan_tags(vector: Given) -> Given:
     given = vector["input"]
     try:
         found = scan.scanned(given["registryTags"], given["exclusionList"])
-    except scan.BadExclusion as error:
+    except scan.InvalidExclusionError as error:
         return {"error": str(error)}
     stored = list(found.tags)
     return {
@@ -138,7 +138,7 @@ def should_scan(vector: Given) -> Given:
     age = parse_duration(last["scanTimeAge"]) if last and last.get("scanTimeAge") else None
     try:
         decision = _decision(given, spec, status, age)
-    except scan.StoreUnreadable:
+    except scan.TagStoreError:
         return {"scan": False, "nextScan": spec["interval"], "reason": "", "error": True}
     next_scan = format_duration(decision.next_scan)
     return {"scan": decision.scan, "nextScan": next_scan, "reason": decision.reason, "error": False}
@@ -163,7 +163,7 @@ def _decision(given: Given, spec: Given, status: Given, age: float | None) -> sc
 def image_reference(vector: Given) -> Given:
     try:
         found = reference.parse_repository(vector["input"]["image"])
-    except reference.InvalidReference as error:
+    except reference.InvalidReferenceError as error:
         return {"error": str(error)}
     return {"error": "", "canonical": found.name, "name": found.name}
 
@@ -190,7 +190,7 @@ def setters_tree(vector: Given) -> Given:
     spec = {"interval": "1m", "sourceRef": {"name": "x"}, "update": given["update"]}
     try:
         update = parse_at(ImageUpdateAutomationSpec, spec, path="spec").update
-    except InvalidSpec as error:
+    except InvalidSpecError as error:
         return {"error": str(error), "reason": "InvalidUpdateStrategy"}
     below = clean_path(update.path)
     chosen = {path: text for path, text in given["files"].items() if not below or path.startswith(f"{below}/")}
@@ -218,7 +218,7 @@ def commit_message(vector: Given) -> Given:
             changed=edit.TreeEdit(tuple(files)),
             values=given.get("messageTemplateValues"),
         )
-    except message.BadMessage as error:
+    except message.InvalidMessageError as error:
         return {"error": str(error)}
     out: Given = {"message": text, "error": "", "alsoPushedTo": None}
     if refspec := given.get("push", {}).get("refspec"):
@@ -226,11 +226,12 @@ def commit_message(vector: Given) -> Given:
     return out
 
 
-def _changes(one: Given) -> list[edit.Change]:
+def _changes(one: Given) -> list[edit.ScalarChange]:
     owner = one["object"]
     identity = edit.ObjectId(owner["apiVersion"], owner["kind"], owner["namespace"], owner["name"])
     return [
-        edit.Change(change["oldValue"], change["newValue"], change["setter"], identity, 1) for change in one["changes"]
+        edit.ScalarChange(change["oldValue"], change["newValue"], change["setter"], identity, 1)
+        for change in one["changes"]
     ]
 
 
@@ -266,7 +267,7 @@ def git_push_config(vector: Given) -> Given:
     repository = {"interval": "1m", **{key: value for key, value in given["gitRepository"].items() if value}}
     try:
         config = push_config.push_config(automation, parse_at(GitRepositorySpec, repository, path="spec"))
-    except push_config.BadPushConfig as error:
+    except push_config.InvalidPushConfigError as error:
         return {"error": str(error)}
     checkout = config.checkout and config.checkout.model_dump(exclude_unset=True, by_alias=True)
     return {
@@ -300,7 +301,7 @@ def semver_constraint(vector: Given) -> Given:
 def semver_constraint_parse(vector: Given) -> Given:
     try:
         constraint = semver.Constraint.parse(vector["input"]["constraint"])
-    except semver.InvalidConstraint:
+    except semver.InvalidConstraintError:
         return {"valid": False}
     return {"valid": True, "ors": len(constraint.groups), "firstGroupCount": len(constraint.groups[0])}
 
@@ -312,7 +313,7 @@ def semver_range_rewrite(vector: Given) -> Given:
 def semver_version_parse(vector: Given) -> Given:
     try:
         semver.parse_version(vector["input"]["version"])
-    except semver.InvalidVersion:
+    except semver.InvalidVersionError:
         return {"valid": False}
     return {"valid": True}
 
@@ -332,7 +333,7 @@ def semver_sort(vector: Given) -> Given:
 
 
 def plain_scalar_safe(vector: Given) -> Given:
-    return {"safeUnquoted": plain.is_plain_safe(vector["input"]["value"])}
+    return {"safeUnquoted": plain.is_plain_scalar(vector["input"]["value"])}
 
 
 ADAPTERS: dict[str, Callable[[Given], Given]] = {

@@ -34,7 +34,7 @@ def generate_kustomization(vector: Given) -> Values:
     try:
         made = generate.generate(files, "", spec)
         objects = render_files(files, "", spec)
-    except (generate.BadSource, ValueError) as error:
+    except (generate.InvalidSourceError, ValueError) as error:
         return {"error": str(error)}
     first = objects[0]["metadata"] if objects else {}
     return {
@@ -67,7 +67,7 @@ def generate_kustomization_ignore(vector: Given) -> Values:
     matcher = sourceignore.Matcher(sourceignore.parse_file(given["ignorePatterns"]))
     try:
         return {"paths": generate.manifest_files(_files(given["files"]), "", ignored=matcher.ignores)}
-    except generate.BadSource as error:
+    except generate.InvalidSourceError as error:
         return {"error": str(error)}
 
 
@@ -186,7 +186,7 @@ def depends_on_sort(vector: Given) -> Values:
     }
     try:
         return {"want": [{"name": key.name, "namespace": key.namespace} for key in order.by_dependency(wanted)]}
-    except order.DependencyCycle as error:
+    except order.DependencyCycleError as error:
         return {"error": str(error)}
 
 

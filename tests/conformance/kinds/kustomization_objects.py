@@ -61,7 +61,7 @@ def varsub_resource(vector: Given) -> Values:
         if postbuild.is_wanted(inline, bool(sources)):
             values = postbuild.variables(inline, [postbuild.source_values(source) for source in sources])
             objects = postbuild.substitute_objects(objects, values, strict=given.get("strict", True))
-    except postbuild.BadSubstitution as error:
+    except postbuild.InvalidSubstitutionError as error:
         if "kustomization" in given:  # upstream's function alone, without its controller
             return {"error": str(error)}
         condition = {"type": "Ready", "status": "False", "reason": "BuildFailed"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from controllers.notification.receive import Call, Refused, concerned, webhook_path
+from controllers.notification.receive import Call, RequestRefusedError, concerned, webhook_path
 
 
 def _receiver(vector: dict[str, Any]) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def _receiver(vector: dict[str, Any]) -> dict[str, Any]:
         found = concerned(
             given["receiver"], secret, call, given["resources"], cross_namespace=not given["noCrossNamespaceRefs"]
         )
-    except Refused as error:
+    except RequestRefusedError as error:
         return {"http_status": error.status, "resources_annotated": 0}
     return {"http_status": 200, "resources_annotated": len(found)}
 

@@ -12,7 +12,7 @@ import pytest
 from controllers.aws.ecr import Ecr, EcrLogins, EcrRegistry, parse_host, tags_of
 from controllers.aws.errors import AccessDenied, NotFound
 from controllers.aws.events import parse
-from controllers.aws.sqs import Consumer, Message, Poison, queue_url
+from controllers.aws.sqs import Consumer, Message, UnprocessableMessageError, queue_url
 from tests.integration.aws.conftest import REGION, service_account
 
 HERE = EcrRegistry("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "123456789012", REGION)
@@ -138,7 +138,7 @@ async def test_poison_is_deleted_after_its_tries_where_nothing_redrives(aws, ide
     aws.client("sqs").send_message(QueueUrl=url, MessageBody="poison")
 
     async def handle(message: Message) -> None:
-        raise Poison("not JSON")
+        raise UnprocessableMessageError("not JSON")
 
     async with consuming(identities, ops, url, handle, tries=2, visibility=1) as consumer:
         await until(lambda: consumer.counts.poison == 1 and left(aws, url) == 0)
@@ -153,7 +153,7 @@ async def test_poison_is_left_to_a_redrive_policy(aws, identities, ops):
     sqs.send_message(QueueUrl=url, MessageBody="poison")
 
     async def handle(message: Message) -> None:
-        raise Poison("not JSON")
+        raise UnprocessableMessageError("not JSON")
 
     async with consuming(identities, ops, url, handle, tries=1, visibility=1):
         await until(lambda: left(aws, dead) == 1)

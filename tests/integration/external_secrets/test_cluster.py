@@ -161,7 +161,7 @@ async def test_push_secrets_are_accepted_and_told_that_nothing_is_done(bench: Be
 
             async def told(resource: Any = resource, namespace: str = namespace) -> bool:
                 found = condition(await bench.cluster.find(resource, "p", namespace))
-                return found[:2] == ("False", "Unsupported") and "is not served" in found[2]
+                return found[:2] == ("False", "UnsupportedField") and "is not served" in found[2]
 
             await until(told, what=f"{resource.kind} to be answered")
         assert not [call for call in await bench.aws.standin.calls() if call[0].startswith("secretsmanager:")]

@@ -11,7 +11,7 @@ from typing import Any
 
 from controllers.api.core import CONFIGMAPS
 from controllers.api.resource import Key
-from controllers.external_secrets.fetch.object_cache import Reads, changed_at
+from controllers.external_secrets.fetch.object_cache import ObjectCache, changed_at
 from controllers.runtime.kube import KubeClient
 from controllers.runtime.watch import Watch
 from tests.cluster import Cluster, until
@@ -46,7 +46,7 @@ async def test_one_read_answers_all_until_the_object_changes_and_each_change_is_
             if key == KEY:
                 news.append((key, moment))
 
-        reads = Reads(kube, start, on_change)
+        reads = ObjectCache(kube, start, on_change)
         assert await reads.kept(CONFIGMAPS, KEY) is None
         await asyncio.wait_for(watches[0].synced.wait(), 30)
         body = {"metadata": {"name": KEY.name, "namespace": KEY.namespace}, "data": {"a": "1"}}
@@ -58,7 +58,7 @@ async def test_one_read_answers_all_until_the_object_changes_and_each_change_is_
         await cluster.admin.patch(CONFIGMAPS, KEY.name, KEY.namespace, body={"data": {"a": "2"}})
         await told(2)
         assert (await reads.kept(CONFIGMAPS, KEY) or {})["data"]["a"] == "2"
-        assert (await reads.noted(CONFIGMAPS, KEY) or {})["data"]["a"] == "2"
+        assert (await reads.read_tracked(CONFIGMAPS, KEY) or {})["data"]["a"] == "2"
         await cluster.admin.delete(CONFIGMAPS, KEY.name, KEY.namespace)
         await told(3)
         assert await reads.kept(CONFIGMAPS, KEY) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controllers.api.source import GitRef
-from controllers.git import AuthFailed, HostKeyMismatch, NotFound, Refused, Remote, Unreachable, target
+from controllers.git import AuthFailed, HostKeyMismatchError, NotFound, RefusedError, Remote, Unreachable, target
 
 from .conftest import FILES, Host, call
 
@@ -91,13 +91,13 @@ async def test_equal_directories_have_equal_tree_hashes_across_commits(host: Hos
     [
         (lambda host: host.https(password="wrong"), AuthFailed, "refused the credentials"),
         (lambda host: host.https(repository="none"), AuthFailed, "refused the credentials"),
-        (lambda host: host.ssh("[127.0.0.1]:1 ssh-ed25519 AAAA\n"), HostKeyMismatch, "known_hosts"),
+        (lambda host: host.ssh("[127.0.0.1]:1 ssh-ed25519 AAAA\n"), HostKeyMismatchError, "known_hosts"),
         (lambda host: Remote("https://127.0.0.1:1/x.git", timeout=5), Unreachable, "cannot be reached"),
         (lambda host: Remote(host.server.https_url("fleet"), timeout=5), Unreachable, "TLS"),
-        (lambda host: Remote("file:///etc"), Refused, "protocol 'file'"),
-        (lambda host: Remote("https://u:p@example.com/x"), Refused, "password in the URL"),
-        (lambda host: Remote("ssh://-oProxyCommand=x/y"), Refused, "expected one"),
-        (lambda host: Remote("ext::sh -c id"), Refused, "spaces"),
+        (lambda host: Remote("file:///etc"), RefusedError, "protocol 'file'"),
+        (lambda host: Remote("https://u:p@example.com/x"), RefusedError, "password in the URL"),
+        (lambda host: Remote("ssh://-oProxyCommand=x/y"), RefusedError, "expected one"),
+        (lambda host: Remote("ext::sh -c id"), RefusedError, "spaces"),
     ],
 )
 async def test_what_cannot_be_reached_or_may_not_says_which_without_a_secret(host: Host, change, error, text):

@@ -11,13 +11,13 @@ import pytest
 from controllers.git import (
     ABSENT,
     AuthFailed,
-    LeaseLost,
+    LeaseLostError,
     Mirror,
     NewCommit,
-    NonFastForward,
+    NonFastForwardError,
     Person,
     PushRef,
-    Refused,
+    RefusedError,
     commit_tree,
     push,
 )
@@ -90,7 +90,7 @@ async def _tree_with_executable(host: Host) -> str:
 async def test_a_push_onto_a_branch_that_moved_is_refused_and_works_when_computed_again(host: Host):
     stale = await host.server.head("fleet")
     await host.server.commit("fleet", {"README.md": "human\n"})
-    with pytest.raises(NonFastForward, match="refs/heads/main has moved"):
+    with pytest.raises(NonFastForwardError, match="refs/heads/main has moved"):
         await call(lambda: _edit(host, host.https(), {"app/deploy.yaml": b"v2"}, parent=_fetched(host, stale)))
     await call(_edit, host, host.https(), {"app/deploy.yaml": b"v2"})
     assert await host.server.read("fleet", "README.md") == b"human\n"
@@ -108,7 +108,7 @@ async def test_force_needs_the_lease_and_a_lost_lease_changes_nothing(host: Host
     first = await host.server.head("fleet")
     await call(lambda: _edit(host, host.https(), {"a": b"1"}, ref="refs/heads/bot", lease=ABSENT))
     bot = await host.server.head("fleet", "bot")
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLostError):
         await call(lambda: _edit(host, host.https(), {"a": b"2"}, ref="refs/heads/bot", lease=first))
     assert await host.server.head("fleet", "bot") == bot
     newer = await call(lambda: _edit(host, host.https(), {"a": b"3"}, ref="refs/heads/bot", lease=bot))
@@ -127,7 +127,7 @@ async def test_a_reader_is_refused_by_the_host(host: Host):
 
 @pytest.mark.parametrize("path", ["../x", "a/../../x", ".git/config", "app/.GIT/hooks/x", "", "app"])
 async def test_a_commit_never_touches_a_path_outside_the_tree_or_a_directory(host: Host, path):
-    with pytest.raises(Refused, match="path"):
+    with pytest.raises(RefusedError, match="path"):
         await call(lambda: _edit(host, host.https(), {path: b"1"}))
 
 
@@ -138,5 +138,5 @@ async def test_a_symlink_is_never_written_through(host: Host):
     )
     _run(["git", f"--git-dir={host.server.directory}/fleet.git", "fast-import", "--quiet"], input=stream, check=True)
     for path in ("link.yaml", "dir/deploy.yaml"):
-        with pytest.raises(Refused, match="symlink"):
+        with pytest.raises(RefusedError, match="symlink"):
             await call(lambda path=path: _edit(host, host.https(), {path: b"1"}))

@@ -12,8 +12,9 @@ import pytest
 from controllers.api.resource import Key
 from controllers.api.source import GitRef
 from controllers.git import GitAuth, Mirrors, Person, Remote
+from controllers.image_automation.commit.job import Job
 from controllers.image_automation.commit.push_config import PushConfig
-from controllers.image_automation.commit.visit import Job, _plan, visit
+from controllers.image_automation.commit.visit import _plan, update_branch
 from controllers.image_automation.tags.reference import Ref
 from controllers.standin.cloud.git_server import GitServer, GitUser
 
@@ -63,9 +64,9 @@ async def test_a_crash_between_commit_and_push_loses_and_doubles_nothing(server:
     tip = await asyncio.to_thread(crash)
     assert await server.head("fleet") != tip
     again = Mirrors(tmp_path / "m")
-    outcome = (await asyncio.to_thread(lambda: visit(again, remote, CONFIG, [job], now=_now)))[job.key]
+    outcome = (await asyncio.to_thread(lambda: update_branch(again, remote, CONFIG, [job], now=_now)))[job.key]
     assert await server.head("fleet") == outcome.commit
-    third = (await asyncio.to_thread(lambda: visit(again, remote, CONFIG, [job], now=_now)))[job.key]
+    third = (await asyncio.to_thread(lambda: update_branch(again, remote, CONFIG, [job], now=_now)))[job.key]
     assert (third.commit, third.recovered) == ("", outcome.commit)
     assert int(await server.git("fleet", "rev-list", "--count", "main")) == 2
 
@@ -74,7 +75,9 @@ async def test_a_refused_file_is_left_out_and_the_others_are_written(server: Git
     await server.commit("fleet", {"apps/w0/b.yaml": 'i: x # {"$imagepolicy": "ns:app"}\n'})
     job = _job("w0", "1.0.0", refuse=["apps/w0/b.yaml"])
     mirrors = Mirrors(tmp_path / "m")
-    outcome = (await asyncio.to_thread(lambda: visit(mirrors, _remote(server), CONFIG, [job], now=_now)))[job.key]
+    outcome = (await asyncio.to_thread(lambda: update_branch(mirrors, _remote(server), CONFIG, [job], now=_now)))[
+        job.key
+    ]
     assert outcome.refused == (("apps/w0/b.yaml", "not granted"),) and outcome.changes == 1
     assert await server.read("fleet", "apps/w0/b.yaml") == b'i: x # {"$imagepolicy": "ns:app"}\n'
 
@@ -84,6 +87,6 @@ async def test_one_bad_template_does_not_hold_up_the_batch(server: GitServer, tm
 
     bad, good = replace(_job("w0", "1.0.0"), template="{{ .Nope }}"), _job("w1", "1.0.0")
     mirrors = Mirrors(tmp_path / "m")
-    outcomes = await asyncio.to_thread(lambda: visit(mirrors, _remote(server), CONFIG, [bad, good], now=_now))
+    outcomes = await asyncio.to_thread(lambda: update_branch(mirrors, _remote(server), CONFIG, [bad, good], now=_now))
     assert "messageTemplate" in str(outcomes[bad.key].error) and outcomes[good.key].commit
     assert b":0.0.0 " in await server.read("fleet", "apps/w0/a.yaml")

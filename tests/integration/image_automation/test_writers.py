@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from controllers.api.resource import Key
-from controllers.git import Mirrors, NonFastForward
-from controllers.image_automation.commit.visit import visit
+from controllers.git import Mirrors, NonFastForwardError
+from controllers.image_automation.commit.visit import update_branch
 from controllers.standin.cloud.git_server import GitServer
 from controllers.standin.cloud.git_store import GitError
 from tests.cluster import until
@@ -74,9 +74,9 @@ async def test_ten_writers_and_three_automations_lose_double_and_force_nothing(s
     def automation(number: int) -> None:
         mirrors, key = Mirrors(tmp_path / f"m{number}"), Key("ns", f"w{number}")
         for tag in tags:
-            outcome = visit(mirrors, _remote(server), CONFIG, [_job(f"w{number}", tag)], now=_now)[key]
+            outcome = update_branch(mirrors, _remote(server), CONFIG, [_job(f"w{number}", tag)], now=_now)[key]
             assert outcome.changes == 1 and outcome.error is None
-            again = visit(mirrors, _remote(server), CONFIG, [_job(f"w{number}", tag)], now=_now)[key]
+            again = update_branch(mirrors, _remote(server), CONFIG, [_job(f"w{number}", tag)], now=_now)[key]
             assert not again.commit, "committed twice"
 
     await asyncio.gather(
@@ -102,9 +102,9 @@ async def test_a_branch_that_never_rests_is_left_to_the_next_reconcile_after_its
     job, begun = _job("w0", "1.0.0"), time.monotonic()
 
     def run() -> None:
-        visit(Mirrors(tmp_path / "m"), _remote(server), CONFIG, [job], now=_now, patience=1.5)
+        update_branch(Mirrors(tmp_path / "m"), _remote(server), CONFIG, [job], now=_now, patience=1.5)
 
-    with pytest.raises(NonFastForward) as caught:
+    with pytest.raises(NonFastForwardError) as caught:
         await asyncio.to_thread(run)
     assert caught.value.retryable
     assert time.monotonic() - begun >= 1.5

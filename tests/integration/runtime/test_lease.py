@@ -11,7 +11,7 @@ import pytest
 
 from controllers.api.core import LEASES
 from controllers.api.resource import Key
-from controllers.runtime.elections import LeadershipLost
+from controllers.runtime.elections import LeadershipLostError
 from controllers.runtime.lease import LeaderElection, LeaseTimes
 from controllers.runtime.result import Result
 
@@ -82,7 +82,7 @@ async def test_a_leader_cut_off_from_the_server_ends_before_its_lease_runs_out(c
         return Result()
 
     manager.controller(WIDGETS, reconcile)
-    with pytest.raises(LeadershipLost):
+    with pytest.raises(LeadershipLostError):
         async with running(manager):
             await cluster.ready(Key("default", "a"))
             await cluster.server.stop()

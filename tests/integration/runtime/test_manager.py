@@ -15,7 +15,7 @@ from controllers.api.resource import Key
 from controllers.runtime.conditions import find
 from controllers.runtime.manager import Manager
 from controllers.runtime.result import NotReady, Result, Stalled
-from controllers.runtime.startup import Rivals
+from controllers.runtime.startup import UpstreamRunningError
 
 from .conftest import GADGETS, WIDGETS, Cluster, crd, running, widget
 
@@ -233,7 +233,7 @@ async def test_claim_all_refuses_to_start_beside_an_upstream_controller(cluster:
         return Result()
 
     manager.controller(KUSTOMIZATIONS, reconcile)
-    with pytest.raises(Rivals, match="--claim=labelled"):
+    with pytest.raises(UpstreamRunningError, match="--claim=labelled"):
         await asyncio.wait_for(manager.run(), 10)
 
 

@@ -20,10 +20,10 @@ from controllers.aws.settings import AwsSettings
 from controllers.runtime.kube import NotFound
 from controllers.runtime.pools import Pools
 from controllers.sops.binary import find_sops
-from controllers.sops.decrypt import KeyUnavailable
+from controllers.sops.decrypt import KeyUnavailableError
 from controllers.sops.decryptor import Audit, Decryptor
 from controllers.sops.errors import SopsError
-from controllers.sops.keys import DataKeyCache, Keyring, parse_key_secret
+from controllers.sops.keys import DataKeyCache, SopsKeys, parse_key_secret
 from controllers.sops.kms import KmsAccess, region_of
 from controllers.sops.policy import key_policy
 from tests.integration.aws.conftest import Tokens
@@ -100,7 +100,7 @@ class Kit:
     async def decrypt(
         self, data: bytes, *, namespace: str = "team-a", account: str = "", secret: dict[str, bytes] | None = None
     ) -> bytes:
-        keys = Keyring(
+        keys = SopsKeys(
             parse_key_secret(secret or {}), kms=self.access.opener(namespace, account), cache=self.cache
         )  # fmt: skip
         decryptor = Decryptor(keys, policy=key_policy(self.book, namespace), audit=self.audits.append)
@@ -190,7 +190,7 @@ def test_multi_region_keys_aliases_and_other_partitions_have_their_region_in_the
     assert region_of("arn:aws:kms:us-east-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab") == "us-east-1"
     assert region_of("arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/a/b") == "us-gov-west-1"
     for wrong in ("", "alias/a", "arn:aws:kms:eu-west-1@evil.test/:123456789012:key/a", "arn:aws:iam::123456789012:x"):
-        with pytest.raises(KeyUnavailable):
+        with pytest.raises(KeyUnavailableError):
             region_of(wrong)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from controllers.api.base import InvalidSpec, parse
+from controllers.api.base import InvalidSpecError, parse
 from controllers.api.bitnami import SealedSecretSpec
 from controllers.api.crdgen import KINDS
 from controllers.api.external_secrets import ExternalSecretSpec, SecretStoreSpec
@@ -19,8 +19,8 @@ from controllers.api.source import GitRepositorySpec
 KUSTOMIZATION = {"interval": "1m", "prune": True, "sourceRef": {"kind": "GitRepository", "name": "platform"}}
 
 
-def refused(model: Any, spec: Any) -> InvalidSpec:
-    with pytest.raises(InvalidSpec) as caught:
+def refused(model: Any, spec: Any) -> InvalidSpecError:
+    with pytest.raises(InvalidSpecError) as caught:
         parse(model, {"spec": spec})
     return caught.value
 
@@ -140,5 +140,5 @@ FIELD_NAMES = sorted({field.alias or name for kind in KINDS for name, field in k
 def test_hostile_specs_are_read_or_refused_and_nothing_else(kind: Any, spec: Any) -> None:
     try:
         parse(kind.spec, {"spec": spec})
-    except InvalidSpec as error:
+    except InvalidSpecError as error:
         assert error.field.startswith("spec") and error.found and error.expected

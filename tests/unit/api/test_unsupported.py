@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.api.crdgen import KINDS, crds
-from controllers.api.unsupported import UNSERVED, unsupported
+from controllers.api.unsupported import UNSUPPORTED, unsupported
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,14 @@ def test_what_is_not_served_is_named_by_its_path(kind: str, spec: dict[str, Any]
 
 
 def test_items_of_lists_are_named_by_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(UNSERVED, "Example", ("spec.data[].from.ref", "spec.list", "spec.flag"))
+    monkeypatch.setitem(UNSUPPORTED, "Example", ("spec.data[].from.ref", "spec.list", "spec.flag"))
     spec = {"data": [{}, {"from": {"ref": {}}}, {"from": None}, "odd"], "list": [], "flag": False}
     assert unsupported({"kind": "Example", "spec": spec}) == ["spec.data[1].from.ref"]
 
 
 def test_the_table_names_fields_that_exist() -> None:
     roots = {crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for crd in crds()}
-    for kind, entries in UNSERVED.items():
+    for kind, entries in UNSUPPORTED.items():
         for entry in entries:
             node, (path, _, values) = roots[kind], entry.partition("=")
             for step in path.split("."):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controllers.aws.events import Change, Malformed, parse, secret_name
+from controllers.aws.events import AwsChange, MalformedMessageError, parse, secret_name
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:team-a/db-AbC123"
 BASE = {
@@ -33,7 +33,7 @@ def call(name: str, request: dict | None, response: dict | None = None, **more) 
 
 def test_an_api_call_names_the_secret_as_its_caller_did():
     found = parse(call("PutSecretValue", {"secretId": "team-a/db", "clientRequestToken": "v2"}, {"arn": ARN}))
-    assert found == Change(
+    assert found == AwsChange(
         service="secretsmanager",
         action="PutSecretValue",
         name="team-a/db",
@@ -107,7 +107,7 @@ def test_an_image_push_also_when_sns_wraps_it():
     ],
 )
 def test_what_is_broken_says_which_field(body, field):
-    with pytest.raises(Malformed, match=field):
+    with pytest.raises(MalformedMessageError, match=field):
         parse(body)
 
 
@@ -141,6 +141,6 @@ _json = st.sampled_from([None, True, 7, 1e400, "", "x", "arn:aws:x", [], ["x"], 
 def test_any_json_is_a_change_or_none_or_malformed(source, kind, detail, rest):
     try:
         found = parse(json.dumps({**BASE, "source": source, "detail-type": kind, "detail": detail, **rest}))
-    except Malformed:
+    except MalformedMessageError:
         return
     assert found is None or isinstance(found.name, str)

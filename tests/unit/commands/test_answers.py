@@ -10,9 +10,9 @@ import pytest
 
 from controllers.cli import main
 from controllers.kustomization.drift.annotations import (
-    BadAnnotation,
-    HeldField,
+    InvalidAnnotationError,
     Release,
+    RetainedField,
     after_release,
     read_held,
     write_held,
@@ -82,11 +82,11 @@ def test_a_pods_cause_names_what_is_to_be_mended(
 
 
 def test_held_fields_are_read_as_they_were_written_and_released_by_object_and_path() -> None:
-    one, other = (HeldField("x_a_apps_Deployment", path, "1", "2") for path in ("/spec/replicas", "/spec/paused"))
+    one, other = (RetainedField("x_a_apps_Deployment", path, "1", "2") for path in ("/spec/replicas", "/spec/paused"))
     text = write_held([one, other])
     assert text is not None
     assert read_held({"drift.inhaul.dev/held": text}) == sorted([one, other])
     assert after_release([one, other], [Release("x_a_apps_Deployment", "/spec/replicas")]) == [other]
     assert after_release([one, other], [Release()]) == []
-    with pytest.raises(BadAnnotation):
+    with pytest.raises(InvalidAnnotationError):
         read_held({"drift.inhaul.dev/held": "[1]"})

@@ -14,7 +14,7 @@ from controllers.api.resource import Manifest
 from controllers.cli import main
 from controllers.external_secrets.cli.explanation import ADVICE, explain, version_of
 from controllers.external_secrets.cli.offline import read_values
-from controllers.external_secrets.target.desired import PROVENANCE, Wanted
+from controllers.external_secrets.target.desired import PROVENANCE, DesiredSecret
 from controllers.external_secrets.target.desired import manifest as secret_manifest
 from controllers.external_secrets.target.diff import named_keys, of_objects, of_secrets, of_shapes
 from controllers.external_secrets.target.hashing import field_manager
@@ -110,7 +110,8 @@ def live(ready: str = "True", message: str = "secret synced", ago: float = 600, 
 def target(provenance: dict[str, Any] | str) -> Manifest:
     owner = {"apiVersion": "x", "kind": "ExternalSecret", "name": "db", "uid": "u", "controller": True}
     text = provenance if isinstance(provenance, str) else json.dumps(provenance)
-    made = secret_manifest(Wanted("a", "db", "Opaque", {"db": b"v"}, {"reconcile.external-secrets.io/managed": "true"},
+    made = secret_manifest(DesiredSecret("a", "db", "Opaque", {"db": b"v"},
+                                         {"reconcile.external-secrets.io/managed": "true"},
                                   {PROVENANCE: text}, owner))  # fmt: skip
     entry = {"manager": field_manager("db"), "fieldsV1": {
         "f:data": {"f:db": {}},
@@ -182,7 +183,7 @@ def test_pointers_are_compared_field_by_field() -> None:
 
 def test_secrets_are_compared_without_a_value() -> None:
     before = {"metadata": {"labels": {"a": "1"}}, "type": "Opaque"}
-    wanted = Wanted(
+    wanted = DesiredSecret(
         "a", "db", "kubernetes.io/tls", {"same": b"1", "new": b"CANARY", "other": b"CANARY"}, {"a": "CANARY"}
     )
     said = [str(each) for each in of_secrets(secret(), before, wanted, {"same": b"1", "other": b"x", "old": b"y"})]
@@ -193,9 +194,9 @@ def test_secrets_are_compared_without_a_value() -> None:
         "Secret db type: Opaque -> kubernetes.io/tls (deleted and made anew)",
         "Secret db metadata.labels.a: would change",
     ]
-    assert not of_secrets(secret(), before, Wanted("a", "db", "Opaque", {"k": b"1"}), {"k": b"1"})
+    assert not of_secrets(secret(), before, DesiredSecret("a", "db", "Opaque", {"k": b"1"}), {"k": b"1"})
     merge = secret(target={"creationPolicy": "Merge"})
-    assert not of_secrets(merge, before, Wanted("a", "db", "Opaque", {"k": b"1"}), {"k": b"1", "theirs": b"2"})
+    assert not of_secrets(merge, before, DesiredSecret("a", "db", "Opaque", {"k": b"1"}), {"k": b"1", "theirs": b"2"})
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from controllers.external_secrets.fetch.coalescer import BatchRefused, Coalescer
-from controllers.external_secrets.fetch.keys import Source
+from controllers.external_secrets.fetch.coalescer import BatchRefusedError, Coalescer
+from controllers.external_secrets.fetch.keys import ValueSource
 from controllers.external_secrets.values.entries import Fetched, Outcome
-from controllers.external_secrets.values.errors import EntryError, Missing
+from controllers.external_secrets.values.errors import EntryError, MissingValueError
 from controllers.external_secrets.values.remote_key import RemoteKey
 
-SM = Source("me", "eu-west-1", "SecretsManager")
-SSM = Source("me", "eu-west-1", "ParameterStore")
+SM = ValueSource("me", "eu-west-1", "SecretsManager")
+SSM = ValueSource("me", "eu-west-1", "ParameterStore")
 
 
 class Provider:
@@ -28,15 +28,15 @@ class Provider:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def batch(self, source: Source, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
+    async def batch(self, source: ValueSource, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
         self.calls.append(tuple(key.name for key in keys))
         answers = {key: self._answer(source, key) for key in keys}
         await self.gate.wait()
         if self.no_batches or any(key.name in self.denied for key in keys):
-            raise BatchRefused(EntryError("AccessDenied", "batch"))
+            raise BatchRefusedError(EntryError("AccessDenied", "batch"))
         return answers
 
-    async def single(self, source: Source, key: RemoteKey) -> Fetched:
+    async def single(self, source: ValueSource, key: RemoteKey) -> Fetched:
         self.calls.append((key.shown,))
         if key.name in self.denied:
             raise EntryError("AccessDenied", key.name)
@@ -45,9 +45,9 @@ class Provider:
             raise answer
         return answer
 
-    def _answer(self, source: Source, key: RemoteKey) -> Outcome:
+    def _answer(self, source: ValueSource, key: RemoteKey) -> Outcome:
         if key.name not in self.values:
-            return Missing(f"key {key.name}")
+            return MissingValueError(f"key {key.name}")
         return Fetched(f"{source.identity}:{self.values[key.name]}".encode(), version=key.version)
 
 
@@ -63,7 +63,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def ask(coalescer: Coalescer, *wanted: str, source: Source = SM) -> list[bytes | None]:
+async def ask(coalescer: Coalescer, *wanted: str, source: ValueSource = SM) -> list[bytes | None]:
     found = await asyncio.gather(*(coalescer.get(source, key(name), since=now()) for name in wanted))
     return [item.value for item in found]
 
@@ -85,7 +85,7 @@ async def test_one_key_wanted_by_many_is_fetched_once() -> None:
 
 async def test_identities_never_share_a_value() -> None:
     provider = Provider(a="1")
-    coalescer, other = Coalescer(provider), Source("other", "eu-west-1", "SecretsManager")
+    coalescer, other = Coalescer(provider), ValueSource("other", "eu-west-1", "SecretsManager")
     mine, theirs = await asyncio.gather(ask(coalescer, "a"), ask(coalescer, "a", source=other))
     assert (mine, theirs) == ([b"me:1"], [b"other:1"])
 
@@ -104,7 +104,7 @@ async def test_a_missing_key_is_its_own_error_alone() -> None:
         coalescer.get(SM, key("a"), since=now()), coalescer.get(SM, key("b"), since=now()), return_exceptions=True
     )
     assert isinstance(good, Fetched)
-    assert isinstance(bad, Missing)
+    assert isinstance(bad, MissingValueError)
     assert len(provider.calls) == 1
 
 

@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from controllers.aws.rate_limit import Turn
+from controllers.aws.rate_limit import Permit
 from controllers.external_secrets.fetch.coalescer import THROTTLED_TRIES, Coalescer
-from controllers.external_secrets.fetch.keys import Source
+from controllers.external_secrets.fetch.keys import ValueSource
 from controllers.external_secrets.values.entries import Fetched, Outcome
 from controllers.external_secrets.values.errors import EntryError
 from controllers.external_secrets.values.remote_key import RemoteKey
 from controllers.runtime.queue import URGENT
 from tests.unit.runtime.virtual_time import run
 
-SSM = Source("me", "eu-west-1", "ParameterStore")
+SSM = ValueSource("me", "eu-west-1", "ParameterStore")
 THROTTLED = EntryError("Throttled", "ssm:GetParameters: ThrottlingException: Rate exceeded")
 
 
@@ -25,7 +25,7 @@ class Gate:
     def __init__(self) -> None:
         self.tickets = asyncio.Semaphore(0)
         self.waiting: list[bool] = []
-        self.turns: list[Turn] = []
+        self.turns: list[Permit] = []
         self._condition = asyncio.Condition()
 
     async def open(self, calls: int) -> None:
@@ -35,13 +35,13 @@ class Gate:
             self._condition.notify_all()
 
     @asynccontextmanager
-    async def __call__(self, source: Source, *, urgent: bool) -> AsyncIterator[Turn]:
+    async def __call__(self, source: ValueSource, *, urgent: bool) -> AsyncIterator[Permit]:
         self.waiting.append(urgent)
         async with self._condition:
             await self._condition.wait_for(lambda: not self.tickets.locked() and urgent == max(self.waiting))
             await self.tickets.acquire()
         self.waiting.remove(urgent)
-        turn = Turn(0)
+        turn = Permit(0)
         self.turns.append(turn)
         yield turn
         async with self._condition:
@@ -54,14 +54,14 @@ class Provider:
         self.throttle = 0  # calls that are refused
         self.throttled_keys: set[str] = set()
 
-    async def batch(self, source: Source, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
+    async def batch(self, source: ValueSource, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
         self.calls.append([key.name for key in keys])
         if self.throttle:
             self.throttle -= 1
             raise THROTTLED
         return {key: THROTTLED if key.name in self.throttled_keys else Fetched(b"v", name=key.name) for key in keys}
 
-    async def single(self, source: Source, key: RemoteKey) -> Fetched:
+    async def single(self, source: ValueSource, key: RemoteKey) -> Fetched:
         raise AssertionError("nothing here goes singly")
 
 

@@ -10,7 +10,7 @@ import pytest
 from controllers.external_secrets.cli.forecast import MONTH, Read, Spot, Who, forecast
 from controllers.external_secrets.fetch.coalescer import Coalescer
 from controllers.external_secrets.fetch.demand import AHEAD
-from controllers.external_secrets.fetch.keys import Source
+from controllers.external_secrets.fetch.keys import ValueSource
 from controllers.external_secrets.values import schedule
 from controllers.external_secrets.values.entries import Fetched, Outcome
 from controllers.external_secrets.values.remote_key import RemoteKey, Service
@@ -28,18 +28,18 @@ class Counting:
     def __init__(self) -> None:
         self.calls = 0
 
-    async def batch(self, source: Source, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
+    async def batch(self, source: ValueSource, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
         self.calls += 1
         return {key: Fetched(b"", name=key.name) for key in keys}
 
-    async def single(self, source: Source, key: RemoteKey) -> Fetched:
+    async def single(self, source: ValueSource, key: RemoteKey) -> Fetched:
         self.calls += 1
         return Fetched(b"", name=key.name)
 
 
 async def _refreshes(coalescer: Coalescer, uid: str, keys: list[RemoteKey], interval: float, until: float) -> None:
     """One ExternalSecret for a while, as its reconcile does it."""
-    loop, source = asyncio.get_running_loop(), Source("x", "eu-west-1", keys[0].service)
+    loop, source = asyncio.get_running_loop(), ValueSource("x", "eu-west-1", keys[0].service)
     spec = {"refreshInterval": f"{interval:g}s"}
     first = True
     while loop.time() < until:

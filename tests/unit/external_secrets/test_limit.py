@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from controllers.external_secrets.fetch.keys import Source
-from controllers.external_secrets.fetch.limit import Crowd, Crowded
+from controllers.external_secrets.fetch.keys import ValueSource
+from controllers.external_secrets.fetch.limit import AdmissionLimit, Backpressure
 from controllers.runtime.queue import URGENT
 
-SLOW, QUICK = (Source(name, "eu-west-1", "ParameterStore") for name in ("slow", "quick"))
+SLOW, QUICK = (ValueSource(name, "eu-west-1", "ParameterStore") for name in ("slow", "quick"))
 
 
-def crowd() -> Crowd:
-    return Crowd(lambda source: 30.0 if source == SLOW else 0.2, inside=2)
+def crowd() -> AdmissionLimit:
+    return AdmissionLimit(lambda source: 30.0 if source == SLOW else 0.2, inside=2)
 
 
-def full(found: Crowd, source: Source) -> bool:
+def full(found: AdmissionLimit, source: ValueSource) -> bool:
     try:
         found.check({source})
-    except Crowded:
+    except Backpressure:
         return True
     return False
 
@@ -53,7 +53,7 @@ def test_whoever_leaves_knows_when_to_come_again_and_why() -> None:
         found.inside({SLOW}),
         found.inside({SLOW}),
         found.inside({SLOW}),
-        pytest.raises(Crowded, match="Throttled") as caught,
+        pytest.raises(Backpressure, match="Throttled") as caught,
     ):
         found.check({SLOW})
     assert caught.value.retry_after is not None

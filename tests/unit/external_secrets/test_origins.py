@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from controllers.aws.events import Change
+from controllers.aws.events import AwsChange
 from controllers.external_secrets.events import version_diff as sweep
 from controllers.external_secrets.events.match import announced, announced_at, mark
 from controllers.external_secrets.refresh import versions_of
 from controllers.external_secrets.target.template import Engine
 from controllers.external_secrets.values.entries import Fetched, StoreRef, StoreView, plan, resolve
-from controllers.external_secrets.values.errors import Missing, SpecProblem
+from controllers.external_secrets.values.errors import MissingValueError, SpecError
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 STORE = StoreRef("SecretStore", "aws")
@@ -74,7 +74,7 @@ def test_a_key_merged_of_many_names_all_and_a_sweep_reads_them() -> None:
     ],
 )
 def test_an_entry_without_a_store_is_named(spec: dict[str, Any]) -> None:
-    with pytest.raises(SpecProblem, match=r"spec\.data(From)?\[0\]: no store is named"):
+    with pytest.raises(SpecError, match=r"spec\.data(From)?\[0\]: no store is named"):
         plan(spec, {})
 
 
@@ -89,7 +89,7 @@ def test_what_a_generator_makes_needs_no_store() -> None:
 
 
 def test_an_event_without_a_version_is_marked_and_nothing_waits_for_it() -> None:
-    change = Change("ssm", "Update", "/host", "", "123456789012", "eu-west-1", NOW, event_id="7f3a")
+    change = AwsChange("ssm", "Update", "/host", "", "123456789012", "eu-west-1", NOW, event_id="7f3a")
     later = NOW + timedelta(seconds=2)
     assert mark(change) == "2026-06-01T12:00:00Z event=7f3a"
     assert announced(mark(change), later) is None
@@ -98,5 +98,9 @@ def test_an_event_without_a_version_is_marked_and_nothing_waits_for_it() -> None
 
 
 def test_versions_that_a_find_found_count_as_read() -> None:
-    outcomes = [Fetched(b"", version="a"), {"x": Fetched(b"", version="b"), "y": Fetched(b"")}, Missing("gone")]
+    outcomes = [
+        Fetched(b"", version="a"),
+        {"x": Fetched(b"", version="b"), "y": Fetched(b"")},
+        MissingValueError("gone"),
+    ]
     assert versions_of(outcomes) == {"a", "b"}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from controllers.api.generators import PasswordSpec
 from controllers.external_secrets.generators import renewal as generated
 from controllers.external_secrets.generators.password import DIGITS, SYMBOLS, password, passwords
-from controllers.external_secrets.generators.renewal import Made
+from controllers.external_secrets.generators.renewal import GeneratedRecord
 from controllers.external_secrets.values import schedule
 from controllers.external_secrets.values.errors import EntryError
 from controllers.external_secrets.values.schedule import Synced, decide
@@ -76,18 +76,18 @@ def test_what_cannot_be_is_refused(spec: dict[str, Any]) -> None:
         passwords(PasswordSpec.model_validate(spec), below())
 
 
-def stands(made: Made | None, spec: dict[str, Any] = SPEC, **changes: Any) -> bool:
+def stands(made: GeneratedRecord | None, spec: dict[str, Any] = SPEC, **changes: Any) -> bool:
     given = {"recipe": "r", "force": "", "now": NOW, **changes}
     return generated.stands(made, spec=spec, uid="u", **given)
 
 
 def test_a_value_stands_until_its_interval_its_recipe_or_a_persons_word_ends_it() -> None:
-    made = Made(NOW, "r")
+    made = GeneratedRecord(NOW, "r")
     assert stands(made, now=NOW + timedelta(minutes=50))
     assert not stands(made, now=NOW + timedelta(hours=1))
     assert not stands(made, recipe="other")
     assert not stands(made, force="now!")
-    assert stands(Made(NOW, "r", "now!"), force="now!"), "one word makes one password"
+    assert stands(GeneratedRecord(NOW, "r", "now!"), force="now!"), "one word makes one password"
     assert not stands(None)
     assert not stands(made, now=NOW - timedelta(hours=1)), "a value from the future"
 
@@ -96,11 +96,11 @@ def test_a_value_stands_until_its_interval_its_recipe_or_a_persons_word_ends_it(
     "spec", [{"refreshInterval": "0"}, {"refreshPolicy": "CreatedOnce"}, {"refreshPolicy": "OnChange"}]
 )
 def test_where_no_timer_refreshes_a_value_stands_without_end(spec: dict[str, Any]) -> None:
-    assert stands(Made(NOW, "r", expires=NOW), spec, now=NOW + timedelta(days=900))
+    assert stands(GeneratedRecord(NOW, "r", expires=NOW), spec, now=NOW + timedelta(days=900))
 
 
 def test_a_token_is_renewed_before_it_expires_however_long_the_interval() -> None:
-    token = Made(NOW, "r", expires=NOW + timedelta(hours=12))
+    token = GeneratedRecord(NOW, "r", expires=NOW + timedelta(hours=12))
     assert generated.renewal(token, {"refreshInterval": "720h"}, "u") == NOW + timedelta(hours=11)
     soon = generated.renewal(token, SPEC, "u")
     assert soon is not None and soon <= NOW + timedelta(hours=1)
@@ -128,7 +128,7 @@ def test_an_events_mark_is_no_wish_for_new_passwords() -> None:
 def test_what_is_known_of_values_survives_a_restart_without_a_value_in_it() -> None:
     values = {"password": b"c4n4ry"}
     keys = generated.kept_under(values, {"dsn": b"x", "pw": b"c4n4ry"})
-    made = {"spec.dataFrom[0]": Made(NOW, "r", "f", NOW + timedelta(hours=12), keys)}
+    made = {"spec.dataFrom[0]": GeneratedRecord(NOW, "r", "f", NOW + timedelta(hours=12), keys)}
     text = generated.dump(made)
     assert "c4n4ry" not in text and generated.load(text) == made
     assert keys == {"password": "pw"}
@@ -143,4 +143,4 @@ def test_a_spoilt_annotation_is_not_known(text: str) -> None:
 def test_the_next_look_is_no_later_than_the_refresh_itself() -> None:
     wait = schedule.next_wait(SPEC, "u")
     assert wait is not None
-    assert generated.renewal(Made(NOW, "r"), SPEC, "u") == NOW + timedelta(seconds=wait)
+    assert generated.renewal(GeneratedRecord(NOW, "r"), SPEC, "u") == NOW + timedelta(seconds=wait)

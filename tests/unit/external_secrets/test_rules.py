@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from controllers.aws.events import Change
+from controllers.aws.events import AwsChange
 from controllers.external_secrets.events.match import announced, concerns, look_again, mark
 from controllers.external_secrets.target import desired as target
 from controllers.external_secrets.target.hashing import data_hash, field_manager
-from controllers.external_secrets.target.template import Engine, Rendered, Source, render
+from controllers.external_secrets.target.template import Engine, Rendered, TemplateSource, render
 from controllers.external_secrets.values import schedule
 from controllers.external_secrets.values.convert import check_keys, convert_keys
-from controllers.external_secrets.values.errors import EntryError, TemplateProblem
+from controllers.external_secrets.values.errors import EntryError, TargetTemplateError
 from controllers.external_secrets.values.find import Matcher
 from controllers.external_secrets.values.remote_key import remote_key
 from controllers.external_secrets.values.rewrite import rewrite
@@ -119,8 +119,8 @@ def test_a_find_takes_exact_tag_pairs_below_its_prefix() -> None:
     assert not matches("prod/dbx", {"team": "a"})
 
 
-def change(name: str, arn: str = "", service: Any = "secretsmanager", region: str = "eu-west-1") -> Change:
-    return Change(service, "PutSecretValue", name, arn, "123456789012", region, NOW, version_id="v2")
+def change(name: str, arn: str = "", service: Any = "secretsmanager", region: str = "eu-west-1") -> AwsChange:
+    return AwsChange(service, "PutSecretValue", name, arn, "123456789012", region, NOW, version_id="v2")
 
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/db-AbCdEf"
@@ -128,7 +128,7 @@ ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/db-AbCdEf"
 
 @pytest.mark.parametrize("key", ["team/db", ARN, ARN[:-7]])
 @pytest.mark.parametrize("event", [change("team/db"), change("team/db", ARN)])
-def test_an_event_finds_its_readers_by_name_arn_and_partial_arn(key: str, event: Change) -> None:
+def test_an_event_finds_its_readers_by_name_arn_and_partial_arn(key: str, event: AwsChange) -> None:
     assert concerns(event, remote_key("SecretsManager", key), region="eu-west-1")
     assert concerns(event, remote_key("SecretsManager", "db", prefix="team/"), region="eu-west-1")
 
@@ -218,7 +218,7 @@ def test_a_merge_touches_its_own_keys_only() -> None:
 
 def test_templates_win_over_the_providers_keys_in_order() -> None:
     template = {"mergePolicy": "Merge", "data": {"a": "data"}, "templateFrom": [{"literal": "x"}]}
-    sources = [Source({"literal": "a: from\nb: '{{ .a }}'"}, "KeysAndValues")]
+    sources = [TemplateSource({"literal": "a: from\nb: '{{ .a }}'"}, "KeysAndValues")]
     made = render(template, {"a": b"provider", "c": b"kept"}, sources, engine=ENGINE)
     assert made.data == {"a": b"data", "b": b"provider", "c": b"kept"}
     replaced = render({"data": {"x": "1"}}, {"a": b"gone"}, engine=ENGINE)
@@ -227,7 +227,7 @@ def test_templates_win_over_the_providers_keys_in_order() -> None:
 
 
 def test_a_template_problem_names_key_and_line_and_no_value() -> None:
-    with pytest.raises(TemplateProblem) as caught:
+    with pytest.raises(TargetTemplateError) as caught:
         render({"data": {"dsn": "x\n{{ .user.x }}"}}, {"user": b"canary"}, engine=ENGINE)
     assert "key dsn" in str(caught.value) and ":2:" in str(caught.value)
     assert "canary" not in str(caught.value)

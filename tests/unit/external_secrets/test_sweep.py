@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.external_secrets.events import version_diff as sweep
-from controllers.external_secrets.events.match import Interest, announced
+from controllers.external_secrets.events.match import Subscription, announced
 from controllers.external_secrets.events.version_diff import (
-    Listed,
+    ChangedVersion,
     Listing,
-    Memory,
-    News,
-    Reader,
+    Subscriber,
+    SweepState,
     interval_of,
     news,
     prefixes,
     provenance,
 )
+from controllers.external_secrets.fetch.keys import Listed
 from controllers.external_secrets.store_reconcile import ready_message
 from controllers.external_secrets.values.remote_key import RemoteKey
 
@@ -39,14 +39,14 @@ def key(name: str, version: str = "", *, tags: bool = False) -> RemoteKey:
     return RemoteKey("SecretsManager", name, version, tags)
 
 
-def reader(*keys: RemoteKey, finds: tuple[Any, ...] = (), ago: float = 600, **read: str) -> Reader:
+def reader(*keys: RemoteKey, finds: tuple[Any, ...] = (), ago: float = 600, **read: str) -> Subscriber:
     known = {ARN.format(name): frozenset((version,)) for name, version in read.items()}
     found = tuple(("SecretsManager", find, "") for find in finds)
-    return Reader((Interest("eu-west-1", keys, found),), known, NOW - timedelta(seconds=ago))
+    return Subscriber((Subscription("eu-west-1", keys, found),), known, NOW - timedelta(seconds=ago))
 
 
-def look(listed: list[Listed], who: Reader, memory: Memory | None = None) -> News | None:
-    return news(Listing("SecretsManager", listed), who, memory or Memory(), now=NOW)
+def look(listed: list[Listed], who: Subscriber, memory: SweepState | None = None) -> ChangedVersion | None:
+    return news(Listing("SecretsManager", listed), who, memory or SweepState(), now=NOW)
 
 
 def test_what_is_as_it_was_is_no_news() -> None:
@@ -78,7 +78,7 @@ def test_a_fixed_version_never_changes() -> None:
 
 
 def test_what_was_read_and_is_not_listed_is_gone_once() -> None:
-    memory, who = Memory(), reader(key("db"), db="v1")
+    memory, who = SweepState(), reader(key("db"), db="v1")
     first = look([secret("other")], who, memory)
     assert first is not None and first.why == "gone"
     assert look([secret("other")], who, memory) is None
@@ -89,19 +89,19 @@ def test_what_was_read_and_is_not_listed_is_gone_once() -> None:
 
 def test_a_key_of_another_account_is_never_called_gone() -> None:
     foreign = "arn:aws:secretsmanager:eu-west-1:210987654321:secret:db-AbCdEf"
-    who = Reader((Interest("eu-west-1", (key(foreign),)),), {foreign: frozenset(("v1",))}, NOW)
+    who = Subscriber((Subscription("eu-west-1", (key(foreign),)),), {foreign: frozenset(("v1",))}, NOW)
     assert look([secret("other")], who) is None
 
 
 def test_news_is_told_once_and_the_next_change_again() -> None:
-    memory, who = Memory(), reader(key("db"), db="v1")
+    memory, who = SweepState(), reader(key("db"), db="v1")
     assert look([secret("db", "v2")], who, memory) is not None
     assert look([secret("db", "v2")], who, memory) is None
     assert look([secret("db", "v3", ago=10)], who, memory) is not None
 
 
 def test_a_key_of_which_nothing_is_known_is_looked_at_once() -> None:
-    memory, who = Memory(), reader(key("db"))
+    memory, who = SweepState(), reader(key("db"))
     found = look([secret("db")], who, memory)
     assert found is not None and found.why == "appeared"
     assert look([secret("db")], who, memory) is None
@@ -113,7 +113,7 @@ def test_tags_are_looked_at_when_the_secret_changed_since() -> None:
 
 
 def test_a_find_hears_of_what_comes_changes_and_goes() -> None:
-    memory, who = Memory(), reader(finds=({"name": {"regexp": "^team/"}},))
+    memory, who = SweepState(), reader(finds=({"name": {"regexp": "^team/"}},))
     assert look([secret("team/a"), secret("x", ago=1)], who, memory) is None
     assert look([secret("team/a"), secret("team/b")], who, memory) is not None
     assert look([secret("team/a"), secret("team/b")], who, memory) is None
@@ -135,11 +135,11 @@ def test_provenance_is_read_from_what_a_target_says_and_hostile_text_is_nothing(
 
 
 def test_only_the_beginnings_of_what_is_read_are_listed() -> None:
-    assert prefixes([Interest("r", (key("team/a/x"), key("team/b"), key("ops/db")))]) == ("ops/db", "team/")
-    assert prefixes([Interest("r", (key(ARN.format("team/db")),))]) == ("team/db",)
-    assert prefixes([Interest("r", (key("a"),), (("SecretsManager", {"name": {"regexp": "x"}}, ""),))]) == ()
-    assert prefixes([Interest("r", (), (("SecretsManager", {"path": "team/"}, "prod/"),))]) == ("prod/team/",)
-    assert prefixes([Interest("r", tuple(key(f"{number}/x") for number in range(11)))]) == ()
+    assert prefixes([Subscription("r", (key("team/a/x"), key("team/b"), key("ops/db")))]) == ("ops/db", "team/")
+    assert prefixes([Subscription("r", (key(ARN.format("team/db")),))]) == ("team/db",)
+    assert prefixes([Subscription("r", (key("a"),), (("SecretsManager", {"name": {"regexp": "x"}}, ""),))]) == ()
+    assert prefixes([Subscription("r", (), (("SecretsManager", {"path": "team/"}, "prod/"),))]) == ("prod/team/",)
+    assert prefixes([Subscription("r", tuple(key(f"{number}/x") for number in range(11)))]) == ()
 
 
 NAMES = st.text(alphabet="ab/-", min_size=1, max_size=8)
@@ -147,7 +147,7 @@ NAMES = st.text(alphabet="ab/-", min_size=1, max_size=8)
 
 @given(st.lists(NAMES, min_size=1, max_size=30))
 def test_every_name_that_is_read_begins_with_one_of_the_prefixes(names: list[str]) -> None:
-    found = prefixes([Interest("r", tuple(key(name) for name in names))])
+    found = prefixes([Subscription("r", tuple(key(name) for name in names))])
     assert not found or all(name.startswith(found) for name in names)
     assert len(found) <= 10
     assert "" not in found

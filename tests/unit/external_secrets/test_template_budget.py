@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from controllers.external_secrets.target.template import Engine
-from controllers.external_secrets.values.errors import EntryError, TemplateProblem
+from controllers.external_secrets.values.errors import EntryError, TargetTemplateError
 from controllers.templating import EXTERNAL_SECRETS, Budget, Chance, with_chance
 
 ENGINE = Engine(with_chance(EXTERNAL_SECRETS, Chance(random=os.urandom, now=lambda: datetime(2026, 1, 1, tzinfo=UTC))))
@@ -23,5 +23,5 @@ def test_the_name_of_a_key_is_made_without_slow_functions() -> None:
 
 def test_a_value_may_be_made_with_them_until_it_takes_too_long() -> None:
     assert ENGINE.execute("k", '{{ htpasswd "u" .p }}', {"p": b"pw"}).startswith(b"u:$2a$10$")
-    with pytest.raises(TemplateProblem, match="slow"):
+    with pytest.raises(TargetTemplateError, match="slow"):
         ENGINE.execute("k", '{{ range until 999 }}{{ bcrypt "x" }}{{ end }}', {}, Budget(heavy=20))

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from controllers.external_secrets.fetch.coalescer import Coalescer
 from controllers.external_secrets.fetch.demand import AHEAD
-from controllers.external_secrets.fetch.keys import Source, Wanted
-from controllers.external_secrets.fetch.value_cache import Held, Holding
+from controllers.external_secrets.fetch.keys import SourceKey, ValueSource
+from controllers.external_secrets.fetch.value_cache import CachedValue, ValueCache
 from controllers.external_secrets.values import schedule
 from controllers.external_secrets.values.entries import Fetched, Outcome
 from controllers.external_secrets.values.remote_key import RemoteKey
 from tests.unit.runtime.virtual_time import run
 
-SM = Source("me", "eu-west-1", "SecretsManager")
+SM = ValueSource("me", "eu-west-1", "SecretsManager")
 HOUR = 3600.0
 KEYS = [RemoteKey("SecretsManager", name) for name in ("a", "b", "c")]
 
@@ -23,13 +23,13 @@ class Provider:
     """Answers with who asked and the number of the call."""
 
     def __init__(self) -> None:
-        self.calls: list[Source] = []
+        self.calls: list[ValueSource] = []
 
-    async def batch(self, source: Source, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
+    async def batch(self, source: ValueSource, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
         self.calls.append(source)
         return {key: Fetched(f"{source.identity} {len(self.calls)}".encode()) for key in keys}
 
-    async def single(self, source: Source, key: RemoteKey) -> Fetched:
+    async def single(self, source: ValueSource, key: RemoteKey) -> Fetched:
         self.calls.append(source)
         return Fetched(f"{source.identity} {len(self.calls)}".encode())
 
@@ -38,7 +38,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def _refreshes(coalescer: Coalescer, source: Source, uid: str, until: float, keys: list[RemoteKey]) -> None:
+async def _refreshes(coalescer: Coalescer, source: ValueSource, uid: str, until: float, keys: list[RemoteKey]) -> None:
     """One ExternalSecret, as its reconcile asks: fresh at first, then by its timer."""
     spare = 0.0
     while now() < until:
@@ -53,7 +53,7 @@ async def _refreshes(coalescer: Coalescer, source: Source, uid: str, until: floa
         spare = AHEAD * HOUR
 
 
-def _calls(sources: Sequence[Source], namespaces: int, hours: float, keys: list[RemoteKey]) -> list[Source]:
+def _calls(sources: Sequence[ValueSource], namespaces: int, hours: float, keys: list[RemoteKey]) -> list[ValueSource]:
     provider = Provider()
 
     async def work() -> None:
@@ -77,7 +77,7 @@ def test_a_pinned_version_is_shared_in_the_same_way() -> None:
 
 
 def test_identities_hold_nothing_for_each_other() -> None:
-    other = Source("other", "eu-west-1", "SecretsManager")
+    other = ValueSource("other", "eu-west-1", "SecretsManager")
     calls = _calls([SM, other], 5, 5, KEYS)
     alone = len(_calls([SM], 5, 5, KEYS))
     assert (calls.count(SM), calls.count(other)) == (alone, alone)
@@ -147,31 +147,31 @@ def test_a_value_that_one_alone_wants_is_not_held() -> None:
     run(work())
 
 
-def _wanted(name: str) -> Wanted:
-    return Wanted(SM, RemoteKey("SecretsManager", name))
+def _wanted(name: str) -> SourceKey:
+    return SourceKey(SM, RemoteKey("SecretsManager", name))
 
 
 def test_values_are_bounded_in_number_and_bytes_and_the_oldest_goes_first() -> None:
-    few, small = Holding(max_values=2), Holding(max_bytes=10)
+    few, small = ValueCache(max_values=2), ValueCache(max_bytes=10)
     for number, name in enumerate("abc"):
-        held = Held(Fetched(b"12345"), began=number, until=100)
+        held = CachedValue(Fetched(b"12345"), began=number, until=100)
         few.put(_wanted(name), held)
         small.put(_wanted(name), held)
     assert list(few) == list(small) == [_wanted("b"), _wanted("c")]
-    small.put(_wanted("huge"), Held(Fetched(b"x" * 11), began=9, until=100))
+    small.put(_wanted("huge"), CachedValue(Fetched(b"x" * 11), began=9, until=100))
     assert (len(small), small.bytes) == (2, 10)
     small.tidy(101)
     assert (len(small), small.bytes) == (0, 0)
 
 
 def test_an_older_value_does_not_replace_a_newer_one() -> None:
-    holding = Holding()
-    holding.put(_wanted("a"), Held(Fetched(b"new"), began=2, until=100))
-    holding.put(_wanted("a"), Held(Fetched(b"old"), began=1, until=100))
+    holding = ValueCache()
+    holding.put(_wanted("a"), CachedValue(Fetched(b"new"), began=2, until=100))
+    holding.put(_wanted("a"), CachedValue(Fetched(b"old"), began=1, until=100))
     found = holding.get(_wanted("a"), since=0, now=3)
     assert found is not None
     assert found.value == b"new"
 
 
 def test_a_held_value_shows_in_no_repr() -> None:
-    assert "canary" not in repr(Held(Fetched(b"canary"), began=0, until=1))
+    assert "canary" not in repr(CachedValue(Fetched(b"canary"), began=0, until=1))

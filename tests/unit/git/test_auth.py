@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncssh
 import pytest
 
-from controllers.git import GitAuth, Refused
+from controllers.git import GitAuth, RefusedError
 
 HTTPS, SSH = "https://git.example.com/x.git", "ssh://git@git.example.com/x.git"
 CA = b"-----BEGIN CERTIFICATE-----\n"
@@ -33,7 +33,7 @@ def test_basic_and_bearer_become_one_header():
     ],
 )
 def test_what_is_wrong_in_a_secret_is_named_by_key_and_never_by_value(data, url, text):
-    with pytest.raises(Refused, match=text):
+    with pytest.raises(RefusedError, match=text):
         GitAuth.from_secret(data, url)
 
 
@@ -44,7 +44,7 @@ def test_an_encrypted_identity_is_opened_with_its_password_and_only_with_it():
     auth = GitAuth.from_secret(data, SSH)
     assert auth.identity is not None
     assert asyncssh.import_private_key(auth.identity.reveal()).public_data == key.public_data
-    with pytest.raises(Refused, match="password"):
+    with pytest.raises(RefusedError, match="password"):
         GitAuth.from_secret({**data, "password": b"wrong"}, SSH)
 
 

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from controllers.git import Refused
+from controllers.git import RefusedError
 from controllers.git.sign import signer
 
 MESSAGE = b"tree 0\n\nUpdate\n"
@@ -61,7 +61,7 @@ def test_gpg_takes_our_openpgp_signatures(passphrase: str, tmp_path: Path) -> No
         (tmp_path / "msg").write_bytes(MESSAGE)
         assert gpg("--verify", str(tmp_path / "sig"), str(tmp_path / "msg")).returncode == 0
         if passphrase:
-            with pytest.raises(Refused, match="passphrase"):
+            with pytest.raises(RefusedError, match="passphrase"):
                 signer("gpg", {"git.asc": key, "passphrase": b"wrong"})
     finally:
         subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
@@ -77,5 +77,5 @@ def test_gpg_takes_our_openpgp_signatures(passphrase: str, tmp_path: Path) -> No
     ],
 )
 def test_a_key_that_cannot_sign_is_refused_before_anything_is_committed(kind: str, data, field: str) -> None:
-    with pytest.raises(Refused, match=field):
+    with pytest.raises(RefusedError, match=field):
         signer(kind, data)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from controllers.git.errors import BrokenRepository, Refused
-from controllers.git.verify import Signed, Unverified, Verifier, signed_commit, signed_tag
+from controllers.git.errors import BrokenRepositoryError, RefusedError
+from controllers.git.verify import Signed, UnverifiedError, Verifier, signed_commit, signed_tag
 
 PAYLOAD = b"tree x\n\nwhat was signed\n"
 
@@ -33,15 +33,15 @@ def test_signatures_of_every_kind_of_key_are_verified(tmp_path: Path, kind: str,
     argv = ["ssh-keygen", "-l", "-f", "-"]
     said = subprocess.run(argv, input=public, capture_output=True, timeout=20, check=True).stdout.decode()
     assert verifier.verify(Signed(PAYLOAD, signature)) == said.split()[1]
-    with pytest.raises(Unverified, match="does not fit"):
+    with pytest.raises(UnverifiedError, match="does not fit"):
         verifier.verify(Signed(PAYLOAD + b"!", signature))
-    with pytest.raises(Unverified, match="none of the given"):
+    with pytest.raises(UnverifiedError, match="none of the given"):
         Verifier({"a.sshpub": other}).verify(Signed(PAYLOAD, signature))
 
 
 def test_a_signature_for_another_purpose_is_none(tmp_path: Path) -> None:
     public, signature = made(tmp_path, "ed25519", namespace="file")
-    with pytest.raises(Unverified, match="not made for git"):
+    with pytest.raises(UnverifiedError, match="not made for git"):
         Verifier({"a.sshpub": public}).verify(Signed(PAYLOAD, signature))
 
 
@@ -51,7 +51,7 @@ def test_damage_anywhere_in_a_signature_is_refused(tmp_path: Path) -> None:
     for at in range(0, len(signature), 7):
         for changed in (signature[:at], signature[:at] + "A" + signature[at + 1 :]):
             if changed != signature:
-                with pytest.raises(Unverified):
+                with pytest.raises(UnverifiedError):
                     verifier.verify(Signed(PAYLOAD, changed))
 
 
@@ -61,7 +61,7 @@ def test_a_commit_and_a_tag_are_what_git_signs() -> None:
     found = signed_commit(head + armored + b"encoding x\n folded\n\nbody\n\ngpgsig no header\n")
     assert found.payload == head + b"encoding x\n folded\n\nbody\n\ngpgsig no header\n"
     assert found.signature == "-----BEGIN PGP SIGNATURE-----\n\nabc\n-----END PGP SIGNATURE-----"
-    with pytest.raises(BrokenRepository, match="two signatures"):
+    with pytest.raises(BrokenRepositoryError, match="two signatures"):
         signed_commit(head + armored + armored + b"\nbody")
     tag = signed_tag(b"object 1\n\nmessage\n-----BEGIN SSH SIGNATURE-----\nx\n")
     assert tag.payload == b"object 1\n\nmessage\n" and tag.signature.startswith("-----BEGIN SSH")
@@ -70,11 +70,11 @@ def test_a_commit_and_a_tag_are_what_git_signs() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"a.sshpub": b"ssh-ed25519 AAAA"}, {"a.sshpub": b"nothing"}, {"a.sshpub": b""}])
 def test_keys_that_are_none_are_refused(data: dict[str, bytes]) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         Verifier(data)
 
 
 def test_a_pgp_key_that_is_none_is_refused_without_being_shown() -> None:
-    with pytest.raises(Refused, match="cannot be read") as caught:
+    with pytest.raises(RefusedError, match="cannot be read") as caught:
         Verifier({"a.asc": b"hidden-value"}).verify(Signed(b"x", "-----BEGIN PGP SIGNATURE-----\n"))
     assert "hidden-value" not in str(caught.value)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from controllers.api.resource import Key
 from controllers.image_automation.commit.batches import Batches
-from controllers.image_automation.commit.visit import Job, Outcome
+from controllers.image_automation.commit.job import Job, Outcome
 
 BOT, OTHER = Key("team-a", "bot"), Key("team-a", "other")
 

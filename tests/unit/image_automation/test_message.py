@@ -5,21 +5,21 @@ import pytest
 from controllers.git import trailers, with_trailers
 from controllers.image_automation.commit.message import (
     Automation,
-    BadMessage,
+    InvalidMessageError,
     Picked,
-    RemovedTemplateField,
+    RemovedTemplateFieldError,
     commit_trailers,
     render,
 )
-from controllers.image_automation.commit.setters import Change, FileEdit, ObjectId, TreeEdit
+from controllers.image_automation.commit.setters import FileEdit, ObjectId, ScalarChange, TreeEdit
 from controllers.image_automation.tags.reference import Ref
 
 WHO = Automation("ns", "auto")
 WEB = ObjectId("apps/v1", "Deployment", "shop", "web")
 EDIT = TreeEdit(
     (
-        FileEdit("b.yaml", b"", (Change("1", "2", "ns:p", WEB, 1), Change("1", "2", "ns:p", WEB, 2))),
-        FileEdit("a.yaml", b"", (Change("x", "y", "ns:q", ObjectId("v1", "Pod", "", "p"), 1),)),
+        FileEdit("b.yaml", b"", (ScalarChange("1", "2", "ns:p", WEB, 1), ScalarChange("1", "2", "ns:p", WEB, 2))),
+        FileEdit("a.yaml", b"", (ScalarChange("x", "y", "ns:q", ObjectId("v1", "Pod", "", "p"), 1),)),
     )
 )
 
@@ -46,13 +46,13 @@ def test_images_give_digest_and_what_was_before():
 
 @pytest.mark.parametrize("template", ["{{ .Updated.Images }}", "{{ range .Changed.ImageResult.Files }}{{ end }}"])
 def test_removed_fields_are_named(template):
-    with pytest.raises(RemovedTemplateField, match=r"messageTemplate: found \."):
+    with pytest.raises(RemovedTemplateFieldError, match=r"messageTemplate: found \."):
         render(template, automation=WHO, changed=EDIT)
 
 
 @pytest.mark.parametrize("template", ["{{", "{{ .Nope }}", "{{ range $i := until 100000000 }}x{{ end }}"])
 def test_a_template_that_fails_names_its_field(template):
-    with pytest.raises(BadMessage, match=r"spec\.git\.commit\.messageTemplate"):
+    with pytest.raises(InvalidMessageError, match=r"spec\.git\.commit\.messageTemplate"):
         render(template, automation=WHO, changed=EDIT)
 
 

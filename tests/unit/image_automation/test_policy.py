@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controllers.api.image import PolicyChoice, TagFilter
-from controllers.image_automation.policy.policy import InvalidPolicy, NoPick, compile_policy, parse_number
+from controllers.image_automation.policy.policy import NoTagSelectedError, compile_policy, parse_number
+from controllers.image_automation.tags.reference import InvalidPolicyError
 
 SEMVER = PolicyChoice(semver={"range": ">=0.0.0-0"})
 NUMERICAL = PolicyChoice(numerical={"order": "asc"})
@@ -56,7 +57,7 @@ def test_every_form_of_a_number_is_read(text, value):
     "text", ["inf", "nan", "0x10", "1e999", "1e99999999999", "", "1__0", "_1", "1_", "1a", "0x1p99999"]
 )
 def test_what_is_no_finite_number_is_refused(text):
-    with pytest.raises(NoPick, match="invalid numeric value"):
+    with pytest.raises(NoTagSelectedError, match="invalid numeric value"):
         parse_number(text)
 
 
@@ -80,14 +81,14 @@ def test_extract_expands_as_go_does(extract, expected):
 
 @pytest.mark.parametrize("pattern", ["(?=x)", r"(a)\1", "(", "(?<!y)z"])
 def test_an_expression_that_re2_refuses_is_refused(pattern):
-    with pytest.raises(InvalidPolicy, match="invalid regular expression pattern"):
+    with pytest.raises(InvalidPolicyError, match="invalid regular expression pattern"):
         compile_policy(SEMVER, TagFilter(pattern=pattern))
 
 
 def test_a_policy_that_is_none_and_a_range_that_is_none_say_so():
-    with pytest.raises(InvalidPolicy, match="invalid"):
+    with pytest.raises(InvalidPolicyError, match="invalid"):
         compile_policy(PolicyChoice())
-    with pytest.raises(InvalidPolicy, match=r"spec\.policy\.semver\.range: found '\*-\*'"):
+    with pytest.raises(InvalidPolicyError, match=r"spec\.policy\.semver\.range: found '\*-\*'"):
         compile_policy(PolicyChoice(semver={"range": "*-*"}))
 
 

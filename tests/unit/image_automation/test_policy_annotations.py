@@ -10,9 +10,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from controllers.image_automation.policy.annotations import Extras, candidates, extras_of, is_downgrade
-from controllers.image_automation.policy.cosign import BadKey, covers, load_key, signatures
-from controllers.image_automation.policy.policy import InvalidPolicy, NoPick, compile_policy
+from controllers.image_automation.policy.annotations import (
+    PolicyAnnotations,
+    candidates,
+    is_downgrade,
+    policy_annotations_of,
+)
+from controllers.image_automation.policy.cosign import InvalidKeyError, covers, load_key, signatures
+from controllers.image_automation.policy.policy import NoTagSelectedError, compile_policy
+from controllers.image_automation.tags.reference import InvalidPolicyError
 from controllers.image_automation.tags.store import TagStore, pack
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -27,21 +33,21 @@ def policy(**choice: str):
 
 def test_the_newest_push_wins_and_equal_times_fall_back_to_the_policys_order() -> None:
     times = {"1.0.0": AT - 10, "1.1.0": AT - 20, "1.2.0": AT - 10}
-    found = candidates(policy(semver="*"), list(times), Extras(newest=True), times=times, now=NOW)
+    found = candidates(policy(semver="*"), list(times), PolicyAnnotations(newest=True), times=times, now=NOW)
     assert found.tags == ("1.2.0", "1.0.0", "1.1.0")
-    with pytest.raises(NoPick, match="push times"):
-        candidates(policy(semver="*"), list(times), Extras(newest=True), times={}, now=NOW)
+    with pytest.raises(NoTagSelectedError, match="push times"):
+        candidates(policy(semver="*"), list(times), PolicyAnnotations(newest=True), times={}, now=NOW)
 
 
 def test_a_tag_ripens_by_its_push_or_else_by_its_first_sight_which_is_remembered() -> None:
-    extras = Extras(min_age=3600)
+    extras = PolicyAnnotations(min_age=3600)
     found = candidates(policy(semver="*"), ["1.0.0", "1.1.0"], extras, times={"1.0.0": AT - 4000, "1.1.0": AT - 600},
                        now=NOW)  # fmt: skip
     assert found.tags == ("1.0.0",) and found.ripe_in == 3000 and not found.first_seen
     first = candidates(policy(semver="*"), ["1.0.0"], extras, times={}, now=NOW)
     assert first.tags == () and first.first_seen == {"1.0.0": AT}
     later = datetime.fromtimestamp(AT + 3600, UTC)
-    seen = Extras(min_age=3600, first_seen=first.first_seen)
+    seen = PolicyAnnotations(min_age=3600, first_seen=first.first_seen)
     second = candidates(policy(semver="*"), ["1.0.0", "1.1.0"], seen, times={}, now=later)
     assert second.tags == ("1.0.0",) and second.first_seen == {"1.0.0": AT, "1.1.0": AT + 3600}
 
@@ -58,7 +64,7 @@ def test_a_tag_ripens_by_its_push_or_else_by_its_first_sight_which_is_remembered
     ],
 )
 def test_a_downgrade_is_what_the_policys_own_order_calls_one(choice, present: str, wanted: str, down: bool) -> None:
-    assert is_downgrade(policy(**choice), Extras(), present=present, wanted=wanted, times={}) is down
+    assert is_downgrade(policy(**choice), PolicyAnnotations(), present=present, wanted=wanted, times={}) is down
 
 
 def test_a_thousand_evaluations_of_shuffled_lists_with_ties_and_long_numbers_give_one_pick() -> None:
@@ -78,10 +84,10 @@ def test_a_thousand_evaluations_of_shuffled_lists_with_ties_and_long_numbers_giv
 
 def test_bad_annotations_are_named() -> None:
     for name, text in (("min-age", "-1h"), ("platform", "linux"), ("track-tag", "a b"), ("unknown", "x")):
-        with pytest.raises(InvalidPolicy, match=f"image.inhaul.dev/{name}"):
-            extras_of({f"image.inhaul.dev/{name}": text})
+        with pytest.raises(InvalidPolicyError, match=f"image.inhaul.dev/{name}"):
+            policy_annotations_of({f"image.inhaul.dev/{name}": text})
     hostile = {"image.inhaul.dev/first-seen": "[" * 100_000, "image.inhaul.dev/picked": "null"}
-    assert extras_of({**hostile, "other.dev/x": "y"}) == Extras()
+    assert policy_annotations_of({**hostile, "other.dev/x": "y"}) == PolicyAnnotations()
 
 
 def test_only_p256_keys_are_taken_and_only_payloads_of_this_digest_count() -> None:
@@ -92,7 +98,7 @@ def test_only_p256_keys_are_taken_and_only_payloads_of_this_digest_count() -> No
 
     load_key(pem(ec.generate_private_key(ec.SECP256R1())))
     for other in (pem(ec.generate_private_key(ec.SECP384R1())), pem(rsa.generate_private_key(65537, 2048)), b"x"):
-        with pytest.raises(BadKey):
+        with pytest.raises(InvalidKeyError):
             load_key(other)
     for payload in (b"", b"[]", b"{}", b'{"critical": {"type": "atomic container signature"}}', b"[" * 10**5):
         assert not covers(payload, "sha256:a")

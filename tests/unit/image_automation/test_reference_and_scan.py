@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from controllers.image_automation.tags.reference import InvalidReference, parse_repository
-from controllers.image_automation.tags.scan import BadExclusion, keep_tags, scanned, tags_revision
+from controllers.image_automation.tags.reference import InvalidReferenceError, parse_repository
+from controllers.image_automation.tags.scan import InvalidExclusionError, keep_tags, scanned, tags_revision
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_names_are_canonical(text, name):
     ],
 )
 def test_what_is_no_repository_is_refused_by_field(text):
-    with pytest.raises(InvalidReference, match=r"spec\.image"):
+    with pytest.raises(InvalidReferenceError, match=r"spec\.image"):
         parse_repository(text)
 
 
@@ -53,5 +53,5 @@ def test_the_revision_follows_the_set_and_not_the_order():
 def test_setting_exclusions_replaces_the_default():
     assert keep_tags(["a", "a.sig"]) == ["a"]
     assert keep_tags(["a", "a.sig"], []) == ["a", "a.sig"]
-    with pytest.raises(BadExclusion, match=r"exclusionList\[1\]"):
+    with pytest.raises(InvalidExclusionError, match=r"exclusionList\[1\]"):
         keep_tags([], ["a", "(?=b)"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controllers.lang.semver import Constraint, InvalidConstraint, highest, order_key, parse_tag
+from controllers.lang.semver import Constraint, InvalidConstraintError, highest, order_key, parse_tag
 
 _NUMBER = st.integers(0, 4).map(str)
 _PART = st.one_of(_NUMBER, st.just("x"))
@@ -30,7 +30,7 @@ _TAG = st.builds(
 def test_the_short_way_to_the_highest_version_agrees_with_the_long_one(text: str, tags: list[str]) -> None:
     try:
         constraint = Constraint.parse(text)
-    except InvalidConstraint:
+    except InvalidConstraintError:
         return
     passing = [one for one in map(parse_tag, tags) if one is not None and constraint.check(one)]
     found = highest(tags, constraint)

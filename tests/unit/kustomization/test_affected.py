@@ -9,10 +9,10 @@ import pytest
 
 from controllers.api.resource import Key, Manifest
 from controllers.git.errors import GitError
-from controllers.kustomization.watch.affected import Reads, changed_directories, concerned, reads_of
+from controllers.kustomization.watch.affected import concerned, reads_of
 from controllers.kustomization.watch.source_changes import PACE, SourceWaker
 from controllers.runtime.queue import Verdict, WorkQueue
-from controllers.sources.tree import Node
+from controllers.sources.tree import Node, Reads, changed_directories
 from tests.unit.runtime.virtual_time import run
 
 FLEET = Key("flux-system", "fleet")

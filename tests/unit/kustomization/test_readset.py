@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from controllers.kustomization.build.kustomization_file import BadSource
+from controllers.kustomization.build.kustomization_file import InvalidSourceError
 from controllers.kustomization.build.render import find_source, render_files
 from controllers.lang.yaml_dump import dump
-from controllers.sources.tree import BadPath, Node, Tree, of_files
+from controllers.sources.tree import InvalidPathError, Node, Tree, of_files
 
 CONFIG = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
 
@@ -38,7 +38,7 @@ OUTSIDE = ["https://evil.example/x.yaml", "/etc/passwd", "../../x", "git::file:/
     ],
 )  # fmt: skip
 def test_no_field_leads_out_of_the_tree(field: Any, path: str) -> None:
-    with pytest.raises(BadSource):
+    with pytest.raises(InvalidSourceError):
         source(field(path))
 
 
@@ -57,7 +57,7 @@ def test_no_field_leads_out_of_the_tree(field: Any, path: str) -> None:
     ],
 )  # fmt: skip
 def test_unknown_fields_plugins_and_programs_are_refused(content: dict[str, Any]) -> None:
-    with pytest.raises(BadSource):
+    with pytest.raises(InvalidSourceError):
         source(content)
 
 
@@ -75,7 +75,7 @@ def test_links_are_resolved_inside_the_tree_only() -> None:
     tree = Tree(nodes, lambda paths: {path: files[path] for path in paths})
     assert tree.resolve("a/x.yaml") == "b/x.yaml"
     for path in ("out", "abs", "loop", "nowhere", "../x", "b/x.yaml/y"):
-        with pytest.raises(BadPath):
+        with pytest.raises(InvalidPathError):
             tree.resolve(path)
 
 
@@ -89,9 +89,9 @@ def test_a_build_gives_what_kustomize_gives() -> None:
 
 
 def test_a_broken_manifest_is_named_with_file_and_line() -> None:
-    with pytest.raises(BadSource, match=r"app/x\.yaml: line 3"):
+    with pytest.raises(InvalidSourceError, match=r"app/x\.yaml: line 3"):
         render_files({"app/x.yaml": b"a: 1\nb: [\n"}, "app", {})
-    with pytest.raises(BadSource, match="twice"):
+    with pytest.raises(InvalidSourceError, match="twice"):
         render_files({"app/x.yaml": CONFIG, "app/y.yaml": CONFIG}, "app", {})
-    with pytest.raises(BadSource, match="path not found"):
+    with pytest.raises(InvalidSourceError, match="path not found"):
         render_files({"app/x.yaml": CONFIG}, "elsewhere", {})

@@ -11,7 +11,7 @@ from controllers.api.base import parse
 from controllers.api.kustomize import KustomizationSpec
 from controllers.api.resource import Manifest
 from controllers.kustomization.apply.preflight import check_spec
-from controllers.kustomization.drift.annotations import RULES, BadAnnotation
+from controllers.kustomization.drift.annotations import RULES, InvalidAnnotationError
 from controllers.kustomization.drift.policy import foreign, policy_of
 from controllers.runtime.result import Stalled
 
@@ -33,7 +33,7 @@ def kustomization(**spec: Any) -> Manifest:
 )
 def test_a_drift_rule_that_cannot_be_read_is_named_by_place_and_field(rule: Any, told: str) -> None:
     owner = {"metadata": {"annotations": {RULES: json.dumps([rule])}}}
-    with pytest.raises(BadAnnotation, match=told):
+    with pytest.raises(InvalidAnnotationError, match=told):
         policy_of(owner)
 
 

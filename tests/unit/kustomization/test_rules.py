@@ -45,7 +45,7 @@ def test_definitions_come_before_what_uses_them_and_webhooks_last() -> None:
 
 def test_a_circle_of_dependencies_is_named() -> None:
     a, b, c = (Key("n", name) for name in "abc")
-    with pytest.raises(order.DependencyCycle, match="n/b -> n/c -> n/b"):
+    with pytest.raises(order.DependencyCycleError, match="n/b -> n/c -> n/b"):
         order.by_dependency({a: [b], b: [c], c: [b]})
 
 

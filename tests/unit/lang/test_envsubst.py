@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.kustomization.build.postbuild import BadSubstitution, source_values, substitute_object, variables
+from controllers.kustomization.build.postbuild import (
+    InvalidSubstitutionError,
+    source_values,
+    substitute_object,
+    variables,
+)
 from controllers.lang.envsubst import SubstitutionError, substitute
 
 VALUES = {"v": "hello", "path": "/a/b/c.tar.gz", "empty": "", "umlaut": "grün"}
@@ -77,7 +82,7 @@ def test_text_without_a_dollar_stays(text: str) -> None:
 
 def test_an_error_names_the_object_and_shows_no_value() -> None:
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}
-    with pytest.raises(BadSubstitution, match=r"ConfigMap/n/c: .*line 3: \$\{x\}: variable not set") as caught:
+    with pytest.raises(InvalidSubstitutionError, match=r"ConfigMap/n/c: .*line 3: \$\{x\}: variable not set") as caught:
         substitute_object({**manifest, "data": {"a": "${secret}${x}"}}, {"secret": "hunter2"})
     assert "hunter2" not in str(caught.value)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.lang.yaml_dump import dump
-from controllers.lang.yaml_load import BadYaml, Limits, load, load_all
+from controllers.lang.yaml_load import InvalidYamlError, YamlLimits, load, load_all
 
 
 @pytest.mark.parametrize(
@@ -39,28 +39,28 @@ def test_keys_become_text_and_merge_keys_merge() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_yaml_of_kubernetes_is_refused_with_its_line(text: str, problem: str) -> None:
-    with pytest.raises(BadYaml, match=problem):
+    with pytest.raises(InvalidYamlError, match=problem):
         load(text)
 
 
 def test_an_alias_bomb_ends_at_the_limit() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
-    with pytest.raises(BadYaml, match="after aliases are expanded"):
+    with pytest.raises(InvalidYamlError, match="after aliases are expanded"):
         load("\n".join(lines))
 
 
 def test_depth_bytes_and_documents_are_bounded() -> None:
-    with pytest.raises(BadYaml, match="levels"):
+    with pytest.raises(InvalidYamlError, match="levels"):
         load("[" * 200 + "]" * 200)
-    with pytest.raises(BadYaml, match="bytes"):
-        load("x" * 100, limits=Limits(bytes=10))
-    with pytest.raises(BadYaml, match="documents"):
-        load_all("---\na\n" * 20, limits=Limits(documents=10))
+    with pytest.raises(InvalidYamlError, match="bytes"):
+        load("x" * 100, limits=YamlLimits(bytes=10))
+    with pytest.raises(InvalidYamlError, match="documents"):
+        load_all("---\na\n" * 20, limits=YamlLimits(documents=10))
 
 
 def test_a_message_shows_no_content() -> None:
-    with pytest.raises(BadYaml) as caught:
+    with pytest.raises(InvalidYamlError) as caught:
         load("password: hunter2: [\n")
     assert "hunter2" not in str(caught.value)
 
@@ -76,7 +76,7 @@ def test_what_is_dumped_reads_the_same(value: Any) -> None:
     try:
         text = dump(value)
         again = load(text)
-    except BadYaml as error:  # characters that YAML itself does not allow
+    except InvalidYamlError as error:  # characters that YAML itself does not allow
         assert "character" in str(error) or "control" in str(error)
         return
     assert again == value
@@ -86,5 +86,5 @@ def test_what_is_dumped_reads_the_same(value: Any) -> None:
 def test_any_bytes_give_a_value_or_a_clear_error(raw: bytes) -> None:
     try:
         load_all(raw)
-    except BadYaml as error:
+    except InvalidYamlError as error:
         assert str(error)

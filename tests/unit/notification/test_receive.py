@@ -6,7 +6,7 @@ import hmac
 
 import pytest
 
-from controllers.notification.receive import Call, Refused, authenticate
+from controllers.notification.receive import Call, RequestRefusedError, authenticate
 
 BODY = b'{"push_data":{},"repository":{},"docker_url":"x","updated_tags":[],"action":"push","target":{}}'
 
@@ -32,17 +32,17 @@ def _sign(algorithm: str) -> str:
 def test_a_sender_that_shows_the_token_is_believed_and_a_tampered_body_or_no_token_is_not(kind: str, headers) -> None:
     authenticate(kind, b"t", Call(headers, BODY))
     if headers:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RequestRefusedError) as refused:
             authenticate(kind, b"t", Call({}, BODY))
         assert refused.value.status == 400
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefusedError):
             authenticate(kind, b"u", Call(headers, BODY))
     if any("signature" in name for name in headers):
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefusedError):
             authenticate(kind, b"t", Call(headers, BODY + b" "))
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"{", b"[" * 100_000, b"{}"])
 def test_a_body_that_is_not_the_senders_is_refused(body: bytes) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefusedError):
         authenticate("dockerhub", b"t", Call({}, body))

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from controllers.oci import Refused, Tls, login_from_configs
+from controllers.oci import RefusedError, Tls, login_from_configs
 
 
 def _config(**auths) -> bytes:
@@ -43,14 +43,14 @@ def test_the_longest_key_that_covers_the_repository_wins():
     ],
 )
 def test_a_config_that_is_none_names_the_key(content, text):
-    with pytest.raises(Refused, match=text):
+    with pytest.raises(RefusedError, match=text):
         login_from_configs([content], "r.io", "a")
 
 
 def test_half_a_client_certificate_and_garbage_are_refused():
-    with pytest.raises(Refused, match="expected both"):
+    with pytest.raises(RefusedError, match="expected both"):
         Tls.from_secret({"tls.crt": b"x"})
-    with pytest.raises(Refused, match="neither"):
+    with pytest.raises(RefusedError, match="neither"):
         Tls.from_secret({})
-    with pytest.raises(Refused, match="do not load"):
+    with pytest.raises(RefusedError, match="do not load"):
         Tls.from_secret({"ca.crt": b"garbage"}).context()

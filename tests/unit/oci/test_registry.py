@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from controllers.oci import (
-    BadAnswer,
-    Limits,
+    InvalidResponseError,
     Login,
     NotFound,
     RateLimited,
-    Refused,
+    RefusedError,
     Registry,
+    RegistryLimits,
     Tls,
     TooLarge,
     Unauthorized,
@@ -95,9 +95,9 @@ async def test_a_failing_registry_is_asked_again_and_then_given_up():
 @pytest.mark.parametrize(
     ("faults", "error", "text"),
     [
-        (Faults("tags", link='<https://169.254.169.254/v2/app/tags/list>; rel="next"'), Refused, "links stay"),
-        (Faults("tags", link='</v2/other/tags/list>; rel="next"'), Refused, "links stay"),
-        (Faults("tags", link='</v2/app/tags/list?n=1000>; rel="next"'), BadAnswer, "links to itself"),
+        (Faults("tags", link='<https://169.254.169.254/v2/app/tags/list>; rel="next"'), RefusedError, "links stay"),
+        (Faults("tags", link='</v2/other/tags/list>; rel="next"'), RefusedError, "links stay"),
+        (Faults("tags", link='</v2/app/tags/list?n=1000>; rel="next"'), InvalidResponseError, "links to itself"),
     ],
 )
 async def test_a_link_that_leads_away_or_round_is_refused(faults, error, text):
@@ -110,7 +110,7 @@ async def test_a_link_that_leads_away_or_round_is_refused(faults, error, text):
 
 async def test_loopback_and_metadata_addresses_are_not_reached_by_default():
     async with _serving() as (server, context), _client(server, context, egress=Egress()) as registry:
-        with pytest.raises(Refused, match="loopback"):
+        with pytest.raises(RefusedError, match="loopback"):
             await registry.tags("app")
     assert not server.requests
 
@@ -128,19 +128,19 @@ def _lying(handler: Callable[[httpx.Request], httpx.Response], **options) -> Reg
 @pytest.mark.parametrize(
     ("response", "error"),
     [
-        (httpx.Response(200, text="{"), BadAnswer),
-        (httpx.Response(200, text="[" * 3_900), BadAnswer),
-        (httpx.Response(200, json={"tags": ["a", 1]}), BadAnswer),
-        (httpx.Response(200, json={"tags": "abc"}), BadAnswer),
-        (httpx.Response(200, json=[]), BadAnswer),
-        (httpx.Response(302, headers={"Location": "https://elsewhere.example.com"}), Refused),
+        (httpx.Response(200, text="{"), InvalidResponseError),
+        (httpx.Response(200, text="[" * 3_900), InvalidResponseError),
+        (httpx.Response(200, json={"tags": ["a", 1]}), InvalidResponseError),
+        (httpx.Response(200, json={"tags": "abc"}), InvalidResponseError),
+        (httpx.Response(200, json=[]), InvalidResponseError),
+        (httpx.Response(302, headers={"Location": "https://elsewhere.example.com"}), RefusedError),
         (httpx.Response(200, json={"tags": [f"t{n}" for n in range(50)]}), TooLarge),
         (httpx.Response(200, content=b"x" * 5000), TooLarge),
-        (httpx.Response(418), BadAnswer),
+        (httpx.Response(418), InvalidResponseError),
     ],
 )
 async def test_an_answer_that_is_none_is_refused(response, error):
-    async with _lying(lambda _: response, limits=Limits(tags=40, answer=4000)) as registry:
+    async with _lying(lambda _: response, limits=RegistryLimits(tags=40, answer=4000)) as registry:
         with pytest.raises(error):
             await registry.tags("app")
 
@@ -148,10 +148,10 @@ async def test_an_answer_that_is_none_is_refused(response, error):
 async def test_a_manifest_that_is_not_its_digest_is_refused():
     answer = httpx.Response(200, content=b"{}", headers={"Docker-Content-Digest": "sha256:" + "0" * 64})
     async with _lying(lambda _: answer) as registry:
-        with pytest.raises(BadAnswer, match="not what its digest says"):
+        with pytest.raises(InvalidResponseError, match="not what its digest says"):
             await registry.manifest("app", "v1")
     async with _lying(lambda _: httpx.Response(200, headers={"Docker-Content-Digest": "x; y"})) as registry:
-        with pytest.raises(BadAnswer, match="digest is none"):
+        with pytest.raises(InvalidResponseError, match="digest is none"):
             await registry.digest("app", "v1")
 
 
@@ -171,6 +171,6 @@ async def test_a_pinned_login_never_goes_to_another_host_and_no_login_goes_to_a_
     assert ("thief.example.com", None) in seen and all(header is None for _, header in seen)
     realm = "http://thief.example.com/token"
     async with _lying(handler, login=Login("u", Sensitive("pw"))) as registry:
-        with pytest.raises(Refused, match="not https"):
+        with pytest.raises(RefusedError, match="not https"):
             await registry.tags("app")
     assert all(header is None for _, header in seen)

@@ -13,7 +13,7 @@ from controllers.api.resource import Key, Manifest
 from controllers.restart import decide as restart
 from controllers.restart.decide import ABSENT, SEEN, Record, decide, read_record
 from controllers.restart.marks import WHOLE, Marker
-from controllers.restart.uses import Asked, BadPattern, Tags, Use, asked, choose, used_secrets, uses_of
+from controllers.restart.uses import Asked, InvalidPatternError, Tags, Use, asked, choose, used_secrets, uses_of
 from controllers.restart.watch import runs_reloader
 from controllers.runtime.sensitive import Sensitive
 
@@ -160,7 +160,7 @@ def test_under_search_a_secret_that_is_gone_is_still_waited_for() -> None:
 
 @pytest.mark.parametrize("pattern", ["(", "[a", "a" * 300 + ".*"])
 def test_a_pattern_that_is_none_is_refused_by_name(pattern: str) -> None:
-    with pytest.raises(BadPattern, match="found"):
+    with pytest.raises(InvalidPatternError, match="found"):
         choose(Asked(names=(pattern,)), {}, KNOWN)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from controllers.api.base import InvalidSpec
+from controllers.api.base import InvalidSpecError
 from controllers.runtime.cli.command import CommandError, guarded, table
-from controllers.runtime.kube import ConfigError, NotFound, UnknownKind
+from controllers.runtime.kube import ConfigError, NotFound, UnknownKindError
 
 
-class OwnProblem(Exception):
+class OwnError(Exception):
     pass
 
 
@@ -30,17 +30,17 @@ def _ends(error: BaseException, *expected: type[Exception]) -> int:
     [
         (CommandError("which one?"), "which one?"),
         (ConfigError("kubeconfig: found nothing"), "kubeconfig: found nothing"),
-        (UnknownKind("example.org/v1", "Thing"), "no kind Thing in example.org/v1"),
-        (InvalidSpec("spec.a", "1", "a string"), "spec.a"),
+        (UnknownKindError("example.org/v1", "Thing"), "no kind Thing in example.org/v1"),
+        (InvalidSpecError("spec.a", "1", "a string"), "spec.a"),
         (NotFound(404, "NotFound", 'pods "a" not found'), 'NotFound: pods "a" not found'),
         (FileNotFoundError(2, "No such file or directory", "values.yaml"), "values.yaml"),
-        (OwnProblem("the room's own"), "the room's own"),
+        (OwnError("the room's own"), "the room's own"),
     ],
 )
 def test_an_expected_error_is_one_line_and_code_2(
     error: Exception, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _ends(error, OwnProblem) == 2
+    assert _ends(error, OwnError) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("inhaul: ")
     assert line in shown
@@ -48,8 +48,8 @@ def test_an_expected_error_is_one_line_and_code_2(
 
 
 def test_a_bug_is_not_taken_for_an_answer() -> None:
-    with pytest.raises(OwnProblem):
-        _ends(OwnProblem("nobody said that this may happen"))
+    with pytest.raises(OwnError):
+        _ends(OwnError("nobody said that this may happen"))
 
 
 def test_an_interrupt_ends_with_the_code_of_its_signal() -> None:

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from controllers.runtime.egress import Egress, EgressDenied, check_address, check_url
+from controllers.runtime.egress import Egress, EgressDeniedError, check_address, check_url
 from controllers.runtime.settings import EgressSettings
 
 STRICT, LOCAL = EgressSettings(), EgressSettings(allow_loopback=True)
@@ -69,7 +69,7 @@ def test_private_addresses_and_loopback_are_the_settings_choice() -> None:
     ],
 )
 async def test_a_bad_url_is_refused(url: str) -> None:
-    with pytest.raises(EgressDenied):
+    with pytest.raises(EgressDeniedError):
         await check_url(url, STRICT)
 
 
@@ -97,10 +97,10 @@ async def hop() -> AsyncIterator[str]:
 
 async def test_the_transport_refuses_at_the_socket_and_at_each_redirect(hop: str) -> None:
     async with httpx.AsyncClient(transport=Egress(STRICT).transport(), follow_redirects=True) as client:
-        with pytest.raises(EgressDenied, match="localhost resolves to a loopback address"):
+        with pytest.raises(EgressDeniedError, match="localhost resolves to a loopback address"):
             await client.get(f"{hop}/hello")
     async with httpx.AsyncClient(transport=Egress(LOCAL).transport(), follow_redirects=True) as client:
         answer = await client.get(f"{hop}/hello")
         assert answer.text.startswith("localhost:")  # the name is still the Host header
-        with pytest.raises(EgressDenied, match="metadata"):
+        with pytest.raises(EgressDeniedError, match="metadata"):
             await client.get(f"{hop}/redirect")

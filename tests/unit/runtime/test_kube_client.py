@@ -22,7 +22,7 @@ from controllers.runtime.kube import (
     NotFound,
     TooManyRequests,
     Unauthorized,
-    UnknownKind,
+    UnknownKindError,
     Unreachable,
 )
 
@@ -297,7 +297,7 @@ async def test_discovery_is_cached_and_read_again_on_a_miss() -> None:
         assert await kube.impersonate("x").resource_for("apps/v1", "Deployment") == DEPLOYMENTS
         assert len(server.seen) == 1
         for _ in range(2):  # a storm of misses asks once a second
-            with pytest.raises(UnknownKind):
+            with pytest.raises(UnknownKindError):
                 await kube.resource_for("apps/v1", "Deploymnet")
         assert len(server.seen) == 1
         server.status(404, "NotFound", "no")

@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import pytest
 
-from controllers.runtime.settings import Settings, SettingsError, knob
+from controllers.runtime.settings import Settings, SettingsError, setting
 
 
 @dataclass(frozen=True, slots=True)
 class RoomSettings:
     prefix: ClassVar[str] = "room"
-    size: int = knob(3, "pieces")
-    names: tuple[str, ...] = knob((), "names")
+    size: int = setting(3, "pieces")
+    names: tuple[str, ...] = setting((), "names")
 
 
 def test_flags_win_over_environment_over_defaults() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from controllers.api.external_secrets import EXTERNAL_SECRETS
 from controllers.api.resource import Key
-from controllers.runtime.store import Change, Store, change
+from controllers.runtime.store import Store, StoreChange, change
 
 
 def es(name: str = "a", *, version: str = "5", generation: int = 1, spec: Any = None, **meta: Any) -> dict[str, Any]:
@@ -19,34 +19,34 @@ def es(name: str = "a", *, version: str = "5", generation: int = 1, spec: Any = 
 @pytest.mark.parametrize(
     ("after", "expected"),
     [
-        ({**es(version="6"), "status": {"conditions": []}}, Change.NONE),
-        (es(version="6", managedFields=[{"manager": "x"}]), Change.NONE),
-        (es(version="6", generation=2), Change.SPEC),
-        (es(version="6", uid="other"), Change.SPEC),
-        (es(version="6", deletionTimestamp="2024-01-01T00:00:00Z"), Change.SPEC),
-        (es(version="6", annotations={"reconcile.fluxcd.io/requestedAt": "1"}), Change.SPEC),
-        (es(version="6", annotations={"force-sync": "1"}), Change.SPEC),
-        (es(version="6", annotations={"note": "1"}), Change.METADATA),
-        (es(version="6", labels={"a": "b"}), Change.METADATA),
-        (es(version="6", finalizers=["x"]), Change.METADATA),
-        (es(version="6", labels={}), Change.NONE),
+        ({**es(version="6"), "status": {"conditions": []}}, StoreChange.NONE),
+        (es(version="6", managedFields=[{"manager": "x"}]), StoreChange.NONE),
+        (es(version="6", generation=2), StoreChange.SPEC),
+        (es(version="6", uid="other"), StoreChange.SPEC),
+        (es(version="6", deletionTimestamp="2024-01-01T00:00:00Z"), StoreChange.SPEC),
+        (es(version="6", annotations={"reconcile.fluxcd.io/requestedAt": "1"}), StoreChange.SPEC),
+        (es(version="6", annotations={"force-sync": "1"}), StoreChange.SPEC),
+        (es(version="6", annotations={"note": "1"}), StoreChange.METADATA),
+        (es(version="6", labels={"a": "b"}), StoreChange.METADATA),
+        (es(version="6", finalizers=["x"]), StoreChange.METADATA),
+        (es(version="6", labels={}), StoreChange.NONE),
     ],
 )
 def test_what_an_event_changed(after: dict[str, Any], expected: str) -> None:
     assert change(es(), after) == expected
-    assert change(None, after) == Change.SPEC
+    assert change(None, after) == StoreChange.SPEC
 
 
 def test_kinds_without_a_generation_change_with_their_content() -> None:
     before = {"metadata": {"name": "c", "resourceVersion": "1"}, "data": {"a": "1"}}
-    assert change(before, {**before, "data": {"a": "2"}}) == Change.SPEC
-    assert change(before, {**before, "metadata": {"name": "c", "resourceVersion": "2"}}) == Change.NONE
+    assert change(before, {**before, "data": {"a": "2"}}) == StoreChange.SPEC
+    assert change(before, {**before, "metadata": {"name": "c", "resourceVersion": "2"}}) == StoreChange.NONE
 
 
 def test_an_older_event_does_not_undo_what_a_write_answered() -> None:
     store = Store(EXTERNAL_SECRETS)
     store.put(es(version="9", generation=2))
-    assert store.put(es(version="8")) == Change.NONE
+    assert store.put(es(version="8")) == StoreChange.NONE
     kept = store.get(Key("ns", "a"))
     assert kept is not None
     assert kept["metadata"]["resourceVersion"] == "9"

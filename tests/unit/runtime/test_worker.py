@@ -8,7 +8,7 @@ import time
 import pytest
 
 from controllers.runtime.settings import WorkerSettings
-from controllers.runtime.worker import HeavyWorker, WorkFailed, WorkTimeout
+from controllers.runtime.worker import HeavyWorker, WorkFailedError, WorkTimeoutError
 
 F = "tests.unit.runtime.heavy_functions"
 
@@ -19,17 +19,17 @@ async def test_pieces_end_well_or_badly_or_too_late_and_the_next_goes_on() -> No
         assert await heavy.run(f"{F}:double", 21) == 42
         first = await heavy.run(f"{F}:pid", None)
         assert first != os.getpid()
-        with pytest.raises(WorkFailed, match="no good") as caught:
+        with pytest.raises(WorkFailedError, match="no good") as caught:
             await heavy.run(f"{F}:fail", "no good")
         assert caught.value.kind == "ValueError"
         assert await heavy.run(f"{F}:pid", None) == first  # an error is no reason for a new process
         started = time.monotonic()
-        with pytest.raises(WorkTimeout, match=r"more than 0\.3 s"):
+        with pytest.raises(WorkTimeoutError, match=r"more than 0\.3 s"):
             await heavy.run(f"{F}:spin", None, timeout=0.3)
         assert time.monotonic() - started < 3
         with pytest.raises(ProcessLookupError):
             os.kill(first, 0)
-        with pytest.raises((WorkTimeout, WorkFailed)):
+        with pytest.raises((WorkTimeoutError, WorkFailedError)):
             await heavy.run(f"{F}:eat", None)
         assert await heavy.run(f"{F}:double", 1) == 2
     finally:

@@ -15,7 +15,7 @@ import yaml
 from controllers import cli
 from controllers.sealed_secrets.ciphertext import Scope, seal_item
 from controllers.sealed_secrets.files import reseal_text
-from controllers.sealed_secrets.keys import KEY_LABEL, Ring, generate_key, parse_certificate, parse_key
+from controllers.sealed_secrets.keys import KEY_LABEL, SealingKeys, generate_key, parse_certificate, parse_key
 from controllers.sealed_secrets.seal import parse_backup
 from tests.unit.sops.conftest import Age, Encrypt
 
@@ -110,7 +110,7 @@ def test_a_raw_value_is_sealed_for_its_scope(shop: Path, capsys: pytest.CaptureF
     keys, cert = backup(shop, "key", 1)
     Path("value").write_bytes(b"x\x00y")
     assert call("seal", "--raw", "--from-file", "value", "--name", "db", "-n", "payments", "--cert", str(cert)) == 0
-    found = Ring(parse_backup(keys.read_bytes())).open(capsys.readouterr().out.strip(), b"payments/db")
+    found = SealingKeys(parse_backup(keys.read_bytes())).open(capsys.readouterr().out.strip(), b"payments/db")
     assert found is not None and found.plaintext == b"x\x00y"
 
 
@@ -135,7 +135,7 @@ metadata: {{name: x}}
 
 def test_resealing_changes_the_items_on_older_keys_and_not_one_other_byte(shop: Path) -> None:
     old, new = (backup(shop, name, days)[0] for name, days in (("old", 60), ("new", 1)))
-    rings = [Ring(parse_backup(path.read_bytes())) for path in (old, new)]
+    rings = [SealingKeys(parse_backup(path.read_bytes())) for path in (old, new)]
     label = Scope.STRICT.label("payments", "db")
     items = {
         name: seal_item(ring.keys[0].private_key.public_key(), label, name.encode() * 3)
@@ -155,7 +155,7 @@ def test_resealing_changes_the_items_on_older_keys_and_not_one_other_byte(shop: 
     restored = after.replace(found["a"], items["a"]).replace(found["c"].strip(), items["c"])
     assert restored == text and found["b"] == items["b"]
     assert call("reseal", "deploy", *both, "--check") == 0
-    ring = Ring([*rings[0].keys, *rings[1].keys])
+    ring = SealingKeys([*rings[0].keys, *rings[1].keys])
     assert reseal_text(after, ring, rings[1].keys[0]) == (after, 0)
 
 
@@ -170,7 +170,7 @@ def test_merging_keeps_the_file_but_for_the_merged_items(shop: Path) -> None:
     after = Path("db.yaml").read_text()
     found = next(yaml.safe_load_all(after))["spec"]["encryptedData"]
     assert after.replace(found["a"], items["a"]) == FILE.format(**items)
-    opened = Ring(parse_backup(keys.read_bytes())).open(found["a"], label)
+    opened = SealingKeys(parse_backup(keys.read_bytes())).open(found["a"], label)
     assert opened is not None and opened.plaintext == b"new"
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controllers.sealed_secrets.ciphertext import Scope, scope_of, seal_item
-from controllers.sealed_secrets.keys import KEY_LABEL, Learned, Ring, SealingKey, generate_key, newest, parse_key
+from controllers.sealed_secrets.keys import KEY_LABEL, Learned, SealingKey, SealingKeys, generate_key, newest, parse_key
 from controllers.sealed_secrets.templates import render
 from controllers.sealed_secrets.unseal import reseal, unseal
 from controllers.sops.errors import SealedError
@@ -30,7 +30,7 @@ def make_key(name: str, age_days: int) -> SealingKey:
 
 
 OLD, NEW = make_key("old", 60), make_key("new", 1)
-RING = Ring([OLD, NEW])
+RING = SealingKeys([OLD, NEW])
 
 
 def sealed(
@@ -50,7 +50,7 @@ def sealed(
     }
 
 
-def data_of(secret: dict[str, Any]) -> dict[str, bytes]:
+def secret_data(secret: dict[str, Any]) -> dict[str, bytes]:
     return {name: base64.b64decode(value) for name, value in secret["data"].items()}
 
 
@@ -61,7 +61,7 @@ def test_what_is_sealed_unseals_in_every_scope_under_every_active_key(
 ) -> None:
     manifest = sealed({"token": value}, scope=scope, key=key)
     assert scope_of(manifest["metadata"]["annotations"]) is scope
-    assert data_of(unseal(manifest, RING, render).secret) == {"token": value}
+    assert secret_data(unseal(manifest, RING, render).secret) == {"token": value}
 
 
 def test_all_items_open_or_nothing_is_wanted_and_the_message_names_the_item() -> None:
@@ -103,7 +103,7 @@ def test_the_template_shapes_the_secret_and_its_data_are_rendered_from_the_items
         data={"dsn": "{{ .user }}:{{ .pass }}@db", "gone": "{{ .absent }}"},
     )
     secret = unseal(manifest, RING, render).secret
-    assert data_of(secret) == {"user": b"app", "pass": b'p"w', "dsn": b'app:p"w@db', "gone": b"<no value>"}
+    assert secret_data(secret) == {"user": b"app", "pass": b'p"w', "dsn": b'app:p"w@db', "gone": b"<no value>"}
     assert secret["immutable"] is True
     assert secret["metadata"]["labels"] == {"app": "checkout"}
     assert secret["metadata"]["ownerReferences"][0]["uid"] == "u-1"
@@ -116,7 +116,7 @@ def test_reseal_moves_old_items_to_the_key_and_leaves_current_ones_byte_for_byte
     assert moved["spec"]["encryptedData"]["b"] == manifest["spec"]["encryptedData"]["b"]
     assert moved["spec"]["encryptedData"]["a"] != manifest["spec"]["encryptedData"]["a"]
     assert moved["spec"]["template"] == manifest["spec"]["template"]
-    assert set(unseal(moved, Ring([NEW]), render).keys.values()) == {NEW.fingerprint}
+    assert set(unseal(moved, SealingKeys([NEW]), render).keys.values()) == {NEW.fingerprint}
 
 
 def test_the_newest_key_is_that_with_the_latest_certificate() -> None:
@@ -135,7 +135,7 @@ def test_a_known_item_costs_one_private_key_operation(monkeypatch: pytest.Monkey
         return real(key, label, wrapped)
 
     monkeypatch.setattr(ring_module, "unwrap", counting)
-    ring = Ring([NEW, OLD], learned=Learned())
+    ring = SealingKeys([NEW, OLD], learned=Learned())
     manifest = sealed({"a": b"1"}, key=OLD)
     unseal(manifest, ring, render)
     first, tried[:] = len(tried), []

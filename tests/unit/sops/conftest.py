@@ -11,7 +11,7 @@ import pyrage
 import pytest
 
 from controllers.sops.binary import find_sops
-from controllers.sops.keys import Keyring, parse_key_secret
+from controllers.sops.keys import SopsKeys, parse_key_secret
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Age:
     identity: str
     recipient: str
 
-    def keyring(self) -> Keyring:
-        return Keyring(parse_key_secret({"test.agekey": self.identity.encode()}))
+    def keyring(self) -> SopsKeys:
+        return SopsKeys(parse_key_secret({"test.agekey": self.identity.encode()}))
 
 
 @pytest.fixture(scope="session")

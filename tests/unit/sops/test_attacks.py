@@ -17,17 +17,17 @@ from typing import Any
 import pytest
 
 from controllers.api.tenancy import Decision, Policy, Request, allowed, policy_of
+from controllers.runtime.sandbox import no_core_dumps
 from controllers.sealed_secrets.endpoints import Rates, parse_sealed
 from controllers.sealed_secrets.files import documents_of
-from controllers.sealed_secrets.keys import Ring
+from controllers.sealed_secrets.keys import SealingKeys
 from controllers.sealed_secrets.templates import render
 from controllers.sealed_secrets.unseal import check, unseal
 from controllers.sops.decryptor import Audit, Decryptor
 from controllers.sops.errors import DecryptionError, SopsError
 from controllers.sops.formats import FORMATS
-from controllers.sops.keys import Keyring, parse_key_secret
+from controllers.sops.keys import SopsKeys, parse_key_secret
 from controllers.sops.policy import key_policy
-from controllers.sops.service import no_core_dumps
 
 from .conftest import Age, Encrypt
 
@@ -81,7 +81,7 @@ def cheap(*, seconds: float = 0.1, mebibytes: int = 64) -> Iterator[None]:
     assert took < seconds and peak < mebibytes << 20, (took, peak)
 
 
-def refuse(data: bytes, keys: Keyring, *policies: Policy, form: str = "yaml") -> SopsError:
+def refuse(data: bytes, keys: SopsKeys, *policies: Policy, form: str = "yaml") -> SopsError:
     audits: list[Audit] = []
     decryptor = Decryptor(keys, policy=key_policy(Book(*policies), "team-a"), audit=audits.append)
     with cheap(), pytest.raises(SopsError) as refused:
@@ -91,13 +91,13 @@ def refuse(data: bytes, keys: Keyring, *policies: Policy, form: str = "yaml") ->
 
 
 def test_an_alias_bomb_is_refused_before_it_unfolds() -> None:
-    assert refuse(BOMB + SECTION, Keyring(parse_key_secret({}))).reason == "AliasRefused"
+    assert refuse(BOMB + SECTION, SopsKeys(parse_key_secret({}))).reason == "AliasRefused"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_vault_of_the_attackers_gets_no_token(scheme: str) -> None:
     with listener() as (address, seen):
-        keys = Keyring(parse_key_secret({"sops.vault-token": b"hvs.TENANT"}))
+        keys = SopsKeys(parse_key_secret({"sops.vault-token": b"hvs.TENANT"}))
         vault = (
             f"  hc_vault:\n  - {{vault_address: '{scheme}://{address}', engine_path: sops, key_name: k,"
             " enc: 'vault:v1:AA==', created_at: '2026-01-01T00:00:00Z'}\n"
@@ -126,7 +126,7 @@ def test_a_key_and_role_of_another_team_are_refused_unasked() -> None:
     role = "arn:aws:iam::123456789012:role/platform"
     grant = policy_of({"metadata": {"name": "p"}, "spec": {"namespaceSelector": {}, "kmsARNs": [key]}})
     section = f"  kms:\n  - {{arn: '{key}', role: '{role}', enc: AA==, created_at: '2026-01-01T00:00:00Z'}}\n"
-    error = refuse(b"a: b\n" + SECTION + section.encode(), Keyring(parse_key_secret({}), kms=NoKms()), grant)
+    error = refuse(b"a: b\n" + SECTION + section.encode(), SopsKeys(parse_key_secret({}), kms=NoKms()), grant)
     assert f"does not grant role {role}" in error.message
 
 
@@ -146,7 +146,7 @@ def test_a_tampered_file_names_its_path_and_no_value(age: Age, encrypt: Encrypt)
 )  # fmt: skip
 def test_deep_long_and_many_are_refused_within_time(make: Callable[[int], bytes]) -> None:
     with contextlib.suppress(SopsError), cheap(seconds=10, mebibytes=256):
-        Decryptor(Keyring(parse_key_secret({}))).decrypt_file("a.yaml", make(20_000))
+        Decryptor(SopsKeys(parse_key_secret({}))).decrypt_file("a.yaml", make(20_000))
 
 
 def test_damage_anywhere_ends_in_our_own_error_with_bounded_memory(age: Age, encrypt: Encrypt) -> None:
@@ -168,7 +168,7 @@ def test_damage_anywhere_ends_in_our_own_error_with_bounded_memory(age: Age, enc
 
 
 def test_any_sealed_object_ends_in_a_result_or_our_own_error() -> None:
-    rng, ring = random.Random(11), Ring([])
+    rng, ring = random.Random(11), SealingKeys([])
     pieces = (b'{"kind": "SealedSecret", "metadata": {"name": "a"}, "spec": {"encryptedData": {"a": ', b'"AA=="', b"1",
               b"null", b"[]", b"}}}", b', "template": ', b"kind: SealedSecret\n", b"metadata: {name: a}\n",
               b"spec: {encryptedData: {a: AgA=}}\n", b"&a", b"*a", b"\xff", b"---\n", b"spec: []\n")  # fmt: skip
@@ -191,7 +191,7 @@ def test_any_sealed_object_ends_in_a_result_or_our_own_error() -> None:
 def test_a_template_is_bounded_and_reaches_nothing_outside(text: str) -> None:
     manifest = {"metadata": {"name": "a", "namespace": "b"}, "spec": {"template": {"data": {"k": text}}}}
     with cheap(seconds=5, mebibytes=128), pytest.raises(DecryptionError) as refused:
-        unseal(manifest, Ring([]), render)
+        unseal(manifest, SealingKeys([]), render)
     assert refused.value.reason == "TemplateInvalid"
 
 

@@ -10,7 +10,7 @@ import pytest
 from controllers.runtime.sandbox import powers
 from controllers.sops.binary import decrypt_any, find_sops, run_sops
 from controllers.sops.errors import SopsError
-from controllers.sops.keys import Keyring, parse_key_secret
+from controllers.sops.keys import SopsKeys, parse_key_secret
 
 from .conftest import Age, Encrypt
 
@@ -20,7 +20,7 @@ INI = b"[one]\nplain_clear = 'quoted # text'\nvalue = secret\n"
 def test_an_odd_ini_file_is_read_by_the_binary_with_age_keys_alone(age: Age, encrypt: Encrypt) -> None:
     data = encrypt(INI, "ini", "--unencrypted-suffix", "_clear")
     odd = data.replace(b"ENC[", b"`ENC[", 1).replace(b"type:str]", b"type:str]`", 1)
-    keys = Keyring(parse_key_secret({"a.agekey": age.identity.encode(), "sops.vault-token": b"hvs.TOKEN"}))
+    keys = SopsKeys(parse_key_secret({"a.agekey": age.identity.encode(), "sops.vault-token": b"hvs.TOKEN"}))
     assert b"secret" in decrypt_any(odd, "ini", keys).plaintext
     with pytest.raises(SopsError, match="age and PGP keys only"):
         decrypt_any(odd.replace(b"[sops]", b"[sops]\nhc_vault__list_0__map_key_name = a", 1), "ini", keys)
@@ -47,7 +47,7 @@ def test_the_child_knows_the_tenants_keys_of_the_files_kinds_and_nothing_of_ours
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ours")
     monkeypatch.setenv("VAULT_TOKEN", "ours")
     script = Script(tmp_path, "cat > /dev/null; env")
-    keys = Keyring(parse_key_secret({"a.agekey": age.identity.encode(), "sops.vault-token": b"hvs.TENANT"}))
+    keys = SopsKeys(parse_key_secret({"a.agekey": age.identity.encode(), "sops.vault-token": b"hvs.TENANT"}))
     shown = decrypt_any(commented, "yaml", keys, sops=str(script.path)).plaintext.decode()
     env = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     assert env["SOPS_AGE_KEY"] == age.identity and env["SOPS_HC_VAULT_ALLOWLIST"] == "none"

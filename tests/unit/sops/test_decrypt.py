@@ -11,7 +11,7 @@ import yaml
 from controllers.sops.decrypt import decrypt
 from controllers.sops.errors import DecryptionError
 from controllers.sops.formats import is_encrypted
-from controllers.sops.limits import Limits
+from controllers.sops.limits import SopsLimits
 from controllers.sops.metadata import MasterKey
 
 from .conftest import Age, Encrypt
@@ -115,7 +115,7 @@ def test_size_nodes_and_depth_are_limited_before_anything_is_decrypted(age: Age)
     with age.keyring() as keys:
         for data in (b"a: " + b"x" * 200, b"a: [" + b"1," * 200 + b"1]", b"a: " + b"[" * 60 + b"]" * 60):
             with pytest.raises(DecryptionError) as refused:
-                decrypt(data, "yaml", keys, limits=Limits(size=180, nodes=50, depth=20))
+                decrypt(data, "yaml", keys, limits=SopsLimits(size=180, nodes=50, depth=20))
             assert refused.value.reason == "TooLarge"
 
 

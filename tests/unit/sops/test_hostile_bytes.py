@@ -12,7 +12,7 @@ from controllers.sops.ciphertext import open_value
 from controllers.sops.decrypt import decrypt
 from controllers.sops.errors import DecryptionError
 from controllers.sops.formats import FORMATS, is_encrypted
-from controllers.sops.keys import KeyMaterial, Keyring, parse_key_secret
+from controllers.sops.keys import KeyMaterial, SopsKeys, parse_key_secret
 
 _PIECES = st.sampled_from(
     [b"sops:", b"  mac: ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]", b"\n", b"a: ", b"- ", b"{", b"}", b"[",
@@ -28,7 +28,7 @@ _PIECES = st.sampled_from(
 def test_the_reader_ends_in_a_result_or_in_its_own_error(data: bytes, form: str) -> None:
     is_encrypted(data, form)
     with contextlib.suppress(DecryptionError):
-        decrypt(data, form, Keyring(KeyMaterial()))
+        decrypt(data, form, SopsKeys(KeyMaterial()))
 
 
 @given(st.text(max_size=200), st.binary(min_size=32, max_size=32))

@@ -10,12 +10,11 @@ from controllers.api.base import parse
 from controllers.api.resource import Manifest
 from controllers.api.source import GitRepositorySpec
 from controllers.git.process import Remote
-from controllers.kustomization.watch.affected import Reads
 from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady
 from controllers.sources.contents import Contents
 from controllers.sources.listing import Listing
-from controllers.sources.tree import Node
+from controllers.sources.tree import Node, Reads
 
 URL = "https://git.example.com/org/fleet"
 REVISIONS: dict[str, dict[str, str]] = {

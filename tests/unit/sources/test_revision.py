@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controllers.git.refs import Target
+from controllers.git.refs import RefTarget
 from controllers.sources import observed as git_spec
 from controllers.sources import revision
 from controllers.sources.reconcile import _asked
@@ -46,6 +46,6 @@ def test_precedence_of_references() -> None:
 
 
 def test_a_policy_is_asked_for_what_is_followed() -> None:
-    assert _asked(Target("branch", "main")) == "main"
-    assert _asked(Target("tag", "v1")) == "refs/tags/v1"
-    assert _asked(Target("commit", HASH)) == ""
+    assert _asked(RefTarget("branch", "main")) == "main"
+    assert _asked(RefTarget("tag", "v1")) == "refs/tags/v1"
+    assert _asked(RefTarget("commit", HASH)) == ""

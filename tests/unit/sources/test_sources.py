@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controllers.git.errors import Refused
+from controllers.git.errors import RefusedError
 from controllers.sources import submodules
 from controllers.sources.contents import includes_of, ref_of
 from controllers.sources.listing import Listing, below, mounted, tree_of
@@ -69,7 +69,7 @@ def test_what_is_mounted_is_read_where_it_comes_from_and_left_out_by_everyones_p
     assert tree.read(["app/a", "app/lib/b"]) == {"app/a": b"1", "app/lib/b": b"other deep/b"}
     single = mounted(base, "one", other, start="deep/b", what="x")
     assert tree_of(single, None).read(["one"]) == {"one": b"other deep/b"}
-    with pytest.raises(Refused, match="not in the included"):
+    with pytest.raises(RefusedError, match="not in the included"):
         mounted(base, "y", other, start="nowhere", what="x")
 
 
@@ -117,7 +117,7 @@ def test_a_proxy_is_a_url_with_its_login() -> None:
     data = {"address": b" https://proxy.example:3128/ ", "username": b"a@b", "password": b"p/w"}
     proxy = proxy_of(data, "https://h/x")
     assert proxy.reveal_text() == "https://a%40b:p%2Fw@proxy.example:3128" and "p%2Fw" not in repr(proxy)
-    with pytest.raises(Refused, match="https URL"):
+    with pytest.raises(RefusedError, match="https URL"):
         proxy_of(data, "ssh://h/x")
 
 

@@ -11,7 +11,7 @@ from controllers.standin.apiserver.schema.compile import compile_schema
 from controllers.standin.apiserver.schema.loader import table
 from controllers.standin.apiserver.ssa import managed
 from controllers.standin.apiserver.ssa.fieldset import from_fields_v1, show, to_fields_v1
-from controllers.standin.apiserver.ssa.typed import BadList, compare, field_set, merge, remove
+from controllers.standin.apiserver.ssa.typed import InvalidListError, compare, field_set, merge, remove
 
 DEPLOYMENT = table()["apps.v1.Deployment"]
 CONFIG_MAP = table()["core.v1.ConfigMap"]
@@ -79,7 +79,7 @@ def test_two_appliers_of_different_fields_live_together() -> None:
 
 def test_applying_anothers_field_with_another_value_is_a_conflict_with_its_cause() -> None:
     live = applied(("a", config_map({"x": "1"})))
-    with pytest.raises(managed.Conflicts) as caught:
+    with pytest.raises(managed.ConflictsError) as caught:
         managed.apply(CONFIG_MAP, live, config_map({"x": "2"}), by("b"), force=False)
     status = caught.value.status("", "configmaps", "c").body()
     assert status["code"] == 409
@@ -115,7 +115,7 @@ def test_a_field_written_by_an_update_belongs_to_the_updater_and_conflicts() -> 
     changed["data"]["x"] = "2"
     changed["metadata"]["managedFields"] = managed.update(CONFIG_MAP, live, changed, by("editor"))
     assert owners(changed) == {"editor": {".data.x"}}
-    with pytest.raises(managed.Conflicts) as caught:
+    with pytest.raises(managed.ConflictsError) as caught:
         managed.apply(CONFIG_MAP, changed, config_map({"x": "1"}), by("a"), force=False)
     assert 'conflict with "editor" using v1: .data.x' in str(caught.value.status("", "configmaps", "c"))
 
@@ -128,7 +128,7 @@ def test_applying_the_same_again_changes_nothing_not_even_the_time() -> None:
 
 def test_fields_that_nobody_tracked_belong_to_before_first_apply() -> None:
     live = config_map({"x": "1"}, uid="u")
-    with pytest.raises(managed.Conflicts) as caught:
+    with pytest.raises(managed.ConflictsError) as caught:
         managed.apply(CONFIG_MAP, live, config_map({"x": "2"}), by("a"), force=False)
     assert '"before-first-apply"' in str(caught.value.status("", "configmaps", "c"))
 
@@ -176,9 +176,9 @@ def test_a_field_owned_inside_an_item_keeps_the_item() -> None:
 
 
 def test_an_item_without_its_key_and_a_key_twice_are_refused() -> None:
-    with pytest.raises(BadList, match="omits all key fields"):
+    with pytest.raises(InvalidListError, match="omits all key fields"):
         field_set(CUSTOM, {"spec": {"parts": [{"value": 1}]}})
-    with pytest.raises(BadList, match="duplicate"):
+    with pytest.raises(InvalidListError, match="duplicate"):
         field_set(DEPLOYMENT, deployment({"name": "a"}, {"name": "a"}))
 
 
@@ -191,7 +191,7 @@ def test_sets_merge_by_value_atomic_lists_and_maps_as_a_whole() -> None:
     config = custom(tags=["y"])
     live = stored(managed.apply(CUSTOM, live, config, by("b"), force=False))
     assert live["spec"]["tags"] == ["x", "y"]
-    with pytest.raises(managed.Conflicts) as caught:
+    with pytest.raises(managed.ConflictsError) as caught:
         managed.apply(CUSTOM, live, custom(args=["2"], whole={"q": "2"}), by("b"), force=False)
     assert {show(path) for path in caught.value.fields} == {".spec.args", ".spec.whole"}
     live = stored(managed.apply(CUSTOM, live, custom(args=["2"]), by("a"), force=False))

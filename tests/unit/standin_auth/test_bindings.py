@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from controllers.standin.apiserver.bindings import Bindings
 from controllers.standin.apiserver.rbac import binds
-from controllers.standin.apiserver.seams import Change, KindInfo, User
+from controllers.standin.apiserver.seams import KindInfo, StorageChange, User
 
 KIND = KindInfo("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", True)
 NAMES = st.sampled_from(["ann", "bob", "devs"])
@@ -39,10 +39,10 @@ def test_the_index_finds_what_a_walk_over_all_bindings_finds(writes: Any, user: 
         old = stored.get((scope, name))
         if subjects is None:
             if old is not None:
-                index.heard(Change("DELETED", KIND, stored.pop((scope, name)), old))
+                index.heard(StorageChange("DELETED", KIND, stored.pop((scope, name)), old))
             continue
         new = stored[scope, name] = binding(scope, name, subjects)
-        index.heard(Change("MODIFIED" if old else "ADDED", KIND, new, old))
+        index.heard(StorageChange("MODIFIED" if old else "ADDED", KIND, new, old))
     for scope in ("", "one", "two"):
         walked = [item for (where, _), item in sorted(stored.items()) if where == scope and binds(item, user)]
         assert index.of(user, scope) == walked

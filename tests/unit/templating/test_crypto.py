@@ -18,7 +18,7 @@ from controllers.templating import (
     EXTERNAL_SECRETS,
     SPRIG,
     Budget,
-    BudgetExceeded,
+    BudgetExceededError,
     Chance,
     ExecutionError,
     Template,
@@ -183,7 +183,7 @@ def test_versions_and_times_are_those_of_go(text: str, answer: str) -> None:
 )  # fmt: skip
 def test_slow_functions_are_called_so_often_and_no_more(text: str) -> None:
     template = Template.parse(text, name="t", functions=EVERY)
-    with pytest.raises(BudgetExceeded, match="slow"):
+    with pytest.raises(BudgetExceededError, match="slow"):
         template.render({}, budget=Budget(heavy=40))
 
 

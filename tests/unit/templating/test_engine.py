@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.templating import (
-    BudgetExceeded,
+    BudgetExceededError,
     ExecutionError,
     Ordered,
     ParseError,
@@ -104,7 +104,7 @@ def test_a_syntax_error_names_its_line() -> None:
     ],
 )
 def test_work_without_end_is_cut_off(text: str) -> None:
-    with pytest.raises(BudgetExceeded):
+    with pytest.raises(BudgetExceededError):
         render(text)
 
 

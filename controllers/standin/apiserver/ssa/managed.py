@@ -62,7 +62,7 @@ class Owned:
 Managers = dict[Writer, Owned]
 
 
-class Conflicts(Exception):
+class ConflictsError(Exception):
     """Fields of others that an apply would change."""
 
     def __init__(self, conflicts: Mapping[Writer, FieldSet]) -> None:
@@ -302,7 +302,7 @@ def _settle(
     conflicts = {who: owned.fields & touched for who, owned in managers.items() if who != writer}
     conflicts = {who: paths for who, paths in conflicts.items() if paths}
     if conflicts and not force:
-        raise Conflicts(conflicts)
+        raise ConflictsError(conflicts)
     lost = touched | _filter(change.removed, ignored)
     return {
         who: owned if who == writer else Owned(owned.fields - lost, owned.api_version, owned.time)

@@ -17,18 +17,20 @@ from ..schema.node import MISSING, Node
 from .fieldset import FieldSet, Path, key_element, show, value_element
 
 
-class BadList(Exception):
+class InvalidListError(Exception):
     """A list that cannot be merged: an item without its key, or one key twice. Says where."""
 
 
 def element(node: Node, item: Any, path: Path) -> str:
-    """The path element of an item of an associative list. Raises BadList."""
+    """The path element of an item of an associative list. Raises InvalidListError."""
     if node.list_type == "set":
         if isinstance(item, dict | list):
-            raise BadList(f"{_where(path)}: associative list without keys has an element that's a {_kind(item)}")
+            raise InvalidListError(
+                f"{_where(path)}: associative list without keys has an element that's a {_kind(item)}"
+            )
         return value_element(item)
     if not isinstance(item, dict):
-        raise BadList(f"{_where(path)}: associative list with keys may not have non-map elements")
+        raise InvalidListError(f"{_where(path)}: associative list with keys may not have non-map elements")
     found: dict[str, Any] = {}
     for key in node.keys:
         if item.get(key) is not None:
@@ -37,7 +39,7 @@ def element(node: Node, item: Any, path: Path) -> str:
             found[key] = default
     if not found:
         listed = " ".join(json.dumps(key) for key in node.keys)
-        raise BadList(
+        raise InvalidListError(
             f"{_where(path)}: element 0: associative list with keys has an element that omits all key fields "
             f"[{listed}] (and doesn't have default values for any key fields)"
         )
@@ -57,7 +59,7 @@ def _items(node: Node, value: Iterable[Any], path: Path) -> dict[str, Any]:
     for item in value:
         name = element(node, item, path)
         if name in found:
-            raise BadList(f"{_where(path)}: duplicate entries for key {show((name,))}")
+            raise InvalidListError(f"{_where(path)}: duplicate entries for key {show((name,))}")
         found[name] = item
     return found
 
@@ -68,7 +70,7 @@ def _named(node: Node, value: Iterable[Any], path: Path) -> list[tuple[str, Any]
     for place, item in enumerate(value):
         try:
             found.append((element(node, item, path), item))
-        except BadList:
+        except InvalidListError:
             found.append((f"i:{place}", item))
     return found
 
@@ -112,13 +114,13 @@ def _or_empty(value: Any, empty: Any) -> Any:
 
 
 def field_set(node: Node, value: Any) -> FieldSet:
-    """The fields that an applied configuration sets. Raises BadList."""
+    """The fields that an applied configuration sets. Raises InvalidListError."""
     check_lists(node, value, ())
     return members(node, value)
 
 
 def check_lists(node: Node, value: Any, path: Path) -> None:
-    """Raises BadList for an item without its key, or one key twice."""
+    """Raises InvalidListError for an item without its key, or one key twice."""
     if is_map(node, value):
         for name, item in value.items():
             if isinstance(item, dict | list):
