@@ -1,7 +1,8 @@
 """How to log in to a registry: out of a dockerconfigjson Secret, and the TLS part of one. Pure but for TLS contexts.
 
-A credential belongs to the host it is written for: keys of `auths` may be a host, a host with path, or a URL, and the
-longest that covers the repository wins.
+A credential belongs to the host it is written for: keys of `auths` may be a host, a host with path, or a URL; a label
+of the host may hold `*`, `?` and `[…]` as the kubelet reads them. The longest path that covers the repository wins, and
+of equal paths the host without wildcards.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import ssl
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +53,13 @@ ANONYMOUS = Login()
 
 def login_from_configs(configs: Iterable[bytes], host: str, path: str) -> Login:
     """The login for `host/path` out of `.dockerconfigjson` contents; anonymous where none covers it. Raises Refused."""
-    best: tuple[int, Login] = (-1, ANONYMOUS)
+    best, login = (-1, False), ANONYMOUS
     for content in configs:
         for key, entry in _auths(content).items():
-            length = _covers(key, host, path)
-            if length > best[0]:
-                best = (length, _login(key, entry))
-    return best[1]
+            rank = _covers(key, host, path)
+            if rank > best:
+                best, login = rank, _login(key, entry)
+    return login
 
 
 def _auths(content: bytes) -> Mapping[str, Any]:
@@ -73,16 +75,30 @@ def _auths(content: bytes) -> Mapping[str, Any]:
     return auths
 
 
-def _covers(key: str, host: str, path: str) -> int:
-    """How much of `host/path` a key covers, in characters; -1: none of it."""
+def _covers(key: str, host: str, path: str) -> tuple[int, bool]:
+    """How much of the path a key covers, in characters, and whether it names the host exactly; -1: not its host."""
     name = key.partition("://")[2] or key
     key_host, _, key_path = name.strip("/").partition("/")
     if key_path in ("v1", "v2"):
         key_path = ""
-    same = key_host == host or (key_host in _DOCKER_HUB and host in _DOCKER_HUB)
-    if not same or not (not key_path or path == key_path or path.startswith(f"{key_path}/")):
-        return -1
-    return len(key_path)
+    exact = key_host == host or (key_host in _DOCKER_HUB and host in _DOCKER_HUB)
+    if not (exact or _matches(key_host, host)) or not (
+        not key_path or path == key_path or path.startswith(f"{key_path}/")
+    ):
+        return -1, False
+    return len(key_path), exact
+
+
+def _matches(pattern: str, host: str) -> bool:
+    """Label by label, as the kubelet does: `*.azurecr.io` covers one label, and the port must be the same."""
+    pattern_name, _, pattern_port = pattern.partition(":")
+    name, _, port = host.partition(":")
+    pairs = (pattern_name.split("."), name.split("."))
+    return (
+        pattern_port == port
+        and len(pairs[0]) == len(pairs[1])
+        and all(fnmatchcase(label, glob) for glob, label in zip(*pairs, strict=True))
+    )
 
 
 def _login(key: str, entry: Any) -> Login:
@@ -92,8 +108,9 @@ def _login(key: str, entry: Any) -> Login:
     username, password = entry.get("username") or "", entry.get("password") or ""
     if auth := entry.get("auth"):
         try:
-            username, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
-        except (TypeError, binascii.Error, UnicodeDecodeError, ValueError):
+            padded = auth.strip() + "=" * (-len(auth.strip()) % 4)  # some writers leave the padding out
+            username, colon, password = base64.b64decode(padded, validate=True).decode().partition(":")
+        except (TypeError, AttributeError, binascii.Error, UnicodeDecodeError, ValueError):
             colon = ""
         if not colon:
             raise RefusedError(f"{where}.auth: found text that is not base64 of user:password")

@@ -5,9 +5,9 @@
     ├── NotFound       no such repository, tag or digest
     ├── RateLimited    too many requests, also after retries
     ├── Unreachable    name resolution, connection, TLS, time limit, 5xx: time may mend it
-    ├── InvalidResponseError      not what the specification says: JSON, headers, digests
+    ├── InvalidResponseError  not what the specification says: JSON, headers, digests
     ├── TooLarge       more tags or bytes than the limits
-    └── Refused        we refuse: an address, a redirect, a realm or link to another host, a Secret that does not parse
+    └── RefusedError   we refuse: an address, a redirect, a realm or link to another host, a Secret that does not parse
 
 Messages name host, repository and cause in our words; nothing a registry sent is repeated.
 """

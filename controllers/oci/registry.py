@@ -1,9 +1,10 @@
 """A client of OCI registries: tags, digests, manifests. Nothing else.
 
 A registry is somebody else's server and may lie: answers are bounded in bytes and number, digests are checked, pages
-(`Link`) must stay on the same host and path, redirects are not followed, and every connection goes through a transport
-that refuses metadata, link-local and loopback addresses. Credentials go to the registry itself, and to the token realm
-it names unless the login is pinned (ECR's is: a token for all of an account's registries).
+(`Link`) must stay on the host and path that answered, redirects are few and to https only, and every connection goes
+through a transport that refuses metadata, link-local and loopback addresses, so also that of a redirect. Credentials go
+to the registry itself, never along a redirect to another host, and to the token realm the registry names unless the
+login is pinned (ECR's is: a token for all of an account's registries).
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import asyncio
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from controllers.runtime.egress import EgressDeniedError
 
+from .authorization import Answer, Authorizer
 from .credentials import ANONYMOUS, Login
 from .errors import (
     InvalidResponseError,
@@ -33,6 +36,7 @@ from .errors import (
     Unauthorized,
     Unreachable,
 )
+from .headers import HeaderError, parse_links
 
 PAGE = 1000
 MANIFESTS = ", ".join(
@@ -44,8 +48,7 @@ MANIFESTS = ", ".join(
     )
 )
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_CHALLENGE = re.compile(r'([A-Za-z_]+)="([^"]*)"')
-_LINK = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -57,6 +60,7 @@ class RegistryLimits:
     pages: int = 5_000
     answer: int = 8 << 20
     """Bytes of one page or manifest."""
+    redirects: int = 5
     attempts: int = 3
     pause: float = 1.0
     """Seconds before the first retry; then three times as long. Retry-After may ask for up to 10."""
@@ -66,13 +70,6 @@ class RegistryLimits:
 class Manifest:
     media_type: str
     digest: str
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: httpx.Headers
     content: bytes
 
 
@@ -96,7 +93,7 @@ class Registry:
         self._limits = limits or RegistryLimits()
         self._sleep = sleep
         self._http = httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False, follow_redirects=False)
-        self._authorization: dict[str, str] = {}
+        self._authorizer = Authorizer(host, login, origin=self._base, insecure=insecure, send=self._retried)
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,8 +105,7 @@ class Registry:
 
     async def tags(self, repository: str) -> list[str]:
         """All tags, in the registry's order. Raises RegistryError."""
-        path = f"/v2/{repository}/tags/list"
-        url, found, seen = f"{self._base}{path}?n={PAGE}", [], set()
+        url, found, seen = f"{self._base}/v2/{repository}/tags/list?n={PAGE}", [], set()
         while url:
             if url in seen:
                 raise InvalidResponseError(f"{self.host}/{repository}: the list of tags links to itself")
@@ -120,7 +116,7 @@ class Registry:
             found += self._tags_of(answer, repository)
             if len(found) > self._limits.tags:
                 raise TooLarge(f"{self.host}/{repository}: more than {self._limits.tags} tags")
-            url = self._next(url, path, answer.headers.get("Link", ""), repository)
+            url = self._next(answer, repository)
         return list(dict.fromkeys(found))
 
     async def digest(self, repository: str, tag: str) -> str:
@@ -131,7 +127,7 @@ class Registry:
         if not digest:
             return (await self.manifest(repository, tag)).digest
         if not _DIGEST.fullmatch(digest):
-            raise InvalidResponseError(f"{self.host}/{repository}:{tag}: the registry's digest is none")
+            raise InvalidResponseError(f"{self.host}/{repository}:{tag}: the registry's digest is invalid")
         return str(digest)
 
     async def manifest(self, repository: str, reference: str) -> Manifest:
@@ -147,18 +143,12 @@ class Registry:
     async def blob(self, repository: str, digest: str, *, limit: int) -> bytes:
         """A blob's content, which is what its digest says. Raises RegistryError.
 
-        Registries keep blobs elsewhere (ECR in S3): one redirect to another https URL is followed, without credentials.
+        Registries keep blobs elsewhere (ECR in S3); the redirect is followed without credentials.
         """
         if not _DIGEST.fullmatch(digest):
-            raise InvalidResponseError(f"{self.host}/{repository}: a digest that is none")
-        url = f"{self._base}/v2/{repository}/blobs/{digest}"
-        answer = await self._ask(url, repository, accept="*/*")
-        if answer.status in (301, 302, 303, 307, 308):
-            there = urljoin(url, answer.headers.get("Location", ""))
-            if urlsplit(there).scheme != "https" and not self._insecure:
-                raise RefusedError(f"{self.host}/{repository}: a blob is said to be at a place that is not https")
-            answer = await self._retried("GET", there, {"Accept": "*/*"})
-        content = self._checked(answer, repository).content
+            raise InvalidResponseError(f"{self.host}/{repository}: invalid digest")
+        answer = await self._get(f"{self._base}/v2/{repository}/blobs/{digest}", repository, accept="*/*")
+        content = answer.content
         if len(content) > limit:
             raise TooLarge(f"{self.host}/{repository}: a blob of more than {limit} bytes")
         if f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
@@ -167,54 +157,75 @@ class Registry:
 
     # --- pages
 
-    def _tags_of(self, answer: _Answer, repository: str) -> list[str]:
+    def _tags_of(self, answer: Answer, repository: str) -> list[str]:
+        """No `tags`, or null, is an empty list: registries answer so for a repository without tags."""
         try:
             document = json.loads(answer.content)
-            tags = document["tags"] or []
-        except (ValueError, KeyError, TypeError, RecursionError):
+            tags = document.get("tags") or []
+        except (ValueError, AttributeError, RecursionError):
             raise InvalidResponseError(
-                f"{self.host}/{repository}: the list of tags is not the JSON it should be"
+                f"{self.host}/{repository}: invalid tag list: expected a JSON object with tags"
             ) from None
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-            raise InvalidResponseError(f"{self.host}/{repository}: the list of tags holds what is no text")
+            raise InvalidResponseError(f"{self.host}/{repository}: invalid tag list: expected strings")
         return tags
 
-    def _next(self, url: str, path: str, link: str, repository: str) -> str:
-        found = _LINK.search(link)
-        if found is None:
-            return ""
-        following = urljoin(url, found[1])
-        old, new = urlsplit(url), urlsplit(following)
-        if (new.scheme, new.netloc, new.path) != (old.scheme, old.netloc, path):
-            raise RefusedError(
-                f"{self.host}/{repository}: the list of tags goes on at another place; links stay on one host"
-            )
-        return str(following)
+    def _next(self, answer: Answer, repository: str) -> str:
+        """The URL of the page after this; "" after the last. A page that cannot be told of is an error, not the end."""
+        where = f"{self.host}/{repository}"
+        try:
+            links = parse_links(answer.headers.get_list("Link"))
+        except HeaderError as error:
+            raise InvalidResponseError(f"{where}: the Link header of a page of tags cannot be read: {error}") from None
+        old = urlsplit(answer.url)
+        found = {urljoin(answer.url, link.target) for link in links if "next" in link.relations}
+        if any(urljoin(answer.url, link.anchor) != answer.url for link in links if "next" in link.relations):
+            raise InvalidResponseError(f"{where}: the Link header of a page of tags speaks of another page")
+        if len(found) > 1:
+            raise InvalidResponseError(f"{where}: the Link header of a page of tags names {len(found)} next pages")
+        for following in found:
+            new = urlsplit(following)
+            if (new.scheme, new.netloc, new.path) != (old.scheme, old.netloc, old.path):
+                raise RefusedError(f"{where}: the list of tags goes on at another place; links stay on one host")
+            return str(following)
+        return ""
 
     # --- requests
 
-    async def _get(
-        self, url: str, repository: str, *, method: str = "GET", accept: str = "application/json"
-    ) -> _Answer:
+    async def _get(self, url: str, repository: str, *, method: str = "GET", accept: str = "application/json") -> Answer:
         """An answer of 200."""
         return self._checked(await self._ask(url, repository, method=method, accept=accept), repository)
 
-    async def _ask(
-        self, url: str, repository: str, *, method: str = "GET", accept: str = "application/json"
-    ) -> _Answer:
-        """An answer. Logs in when asked to, once."""
+    async def _ask(self, url: str, repository: str, *, method: str = "GET", accept: str = "application/json") -> Answer:
+        """An answer that is no redirect. Logs in when asked to, once for each host."""
         scope = f"repository:{repository}:pull"
-        for login in (False, True):
+        learnt: set[str] = set()
+        for _ in range(2 * self._limits.redirects + 2):
             headers = {"Accept": accept}
-            if authorization := self._authorization.get(scope):
+            if authorization := self._authorizer.header(url, scope):
                 headers["Authorization"] = authorization
             answer = await self._retried(method, url, headers)
-            if answer.status != 401 or login:
-                break
-            self._authorization[scope] = await self._authorize(answer.headers.get_list("WWW-Authenticate"), scope)
-        return answer
+            origin = urlsplit(url).netloc
+            if answer.status in _REDIRECTS:
+                url = self._redirected(url, answer, repository)
+            elif answer.status == 401 and origin not in learnt:
+                learnt.add(origin)
+                await self._authorizer.learn(url, answer.headers.get_list("WWW-Authenticate"), scope)
+            else:
+                return answer
+        raise RefusedError(f"{self.host}/{repository}: more than {self._limits.redirects} redirects")
 
-    def _checked(self, answer: _Answer, repository: str) -> _Answer:
+    def _redirected(self, url: str, answer: Answer, repository: str) -> str:
+        """Where a redirect leads. The transport judges the address, as it does every one."""
+        there = urljoin(url, answer.headers.get("Location", ""))
+        parts = urlsplit(there)
+        if parts.scheme != "https" and not (self._insecure and parts.scheme == "http"):
+            raise RefusedError(f"{self.host}/{repository}: a redirect to a place that is not https")
+        if not parts.hostname or parts.username is not None:
+            raise RefusedError(f"{self.host}/{repository}: a redirect to a URL without a host, or with a login in it")
+        return str(there)
+
+    def _checked(self, answer: Answer, repository: str) -> Answer:
         where = f"{self.host}/{repository}"
         match answer.status:
             case 200:
@@ -226,18 +237,18 @@ class Registry:
                 raise NotFound(f"{where}: not found")
             case 429:
                 raise RateLimited(f"{where}: too many requests")
-            case status if 300 <= status < 400:
-                raise RefusedError(f"{where}: the registry redirects; redirects are not followed")
             case status if status >= 500:
-                raise Unreachable(f"{where}: the registry answers {status}")
-        raise InvalidResponseError(f"{where}: the registry answers {answer.status}")
+                raise Unreachable(f"{where}: registry returned HTTP {status}")
+        raise InvalidResponseError(f"{where}: registry returned HTTP {answer.status}")
 
-    async def _retried(self, method: str, url: str, headers: Mapping[str, str]) -> _Answer:
+    async def _retried(
+        self, method: str, url: str, headers: Mapping[str, str], *, content: bytes | None = None
+    ) -> Answer:
         pause = self._limits.pause
         for attempt in range(1, self._limits.attempts + 1):
             last = attempt == self._limits.attempts
             try:
-                answer = await self._send(method, url, headers)
+                answer = await self._send(method, url, headers, content)
             except Unreachable:
                 if last:
                     raise
@@ -251,78 +262,41 @@ class Registry:
             pause *= 3
         raise Unreachable(f"{self.host}: no answer")  # attempts < 1
 
-    async def _send(self, method: str, url: str, headers: Mapping[str, str]) -> _Answer:
+    async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         try:
             plain = {**headers, "Accept-Encoding": "identity"}  # a compressed answer may be a thousand times its size
-            async with asyncio.timeout(self._timeout), self._http.stream(method, url, headers=plain) as response:
-                if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                    raise InvalidResponseError(f"{self.host}: a compressed answer, which was not asked for")
+            stream = self._http.stream(method, url, headers=plain, content=body)
+            async with asyncio.timeout(self._timeout), stream as response:
                 content = bytearray()
-                async for chunk in response.aiter_bytes():
-                    content += chunk
+                unpack = self._unpacker(response.headers.get("Content-Encoding", "identity"))
+                async for chunk in response.aiter_raw():
+                    content += unpack(chunk, self._limits.answer + 1 - len(content))
                     if len(content) > self._limits.answer:
                         raise TooLarge(f"{self.host}: an answer of more than {self._limits.answer} bytes")
-                return _Answer(response.status_code, response.headers, bytes(content))
+                return Answer(response.status_code, response.headers, bytes(content), url)
         except EgressDeniedError as error:
             raise RefusedError(f"{self.host}: {error}") from None
         except TimeoutError:
             raise Unreachable(f"{self.host}: no answer within {self._timeout:g} s") from None
         except httpx.InvalidURL:
-            raise RefusedError(f"{self.host}: a URL that is none") from None
+            raise RefusedError(f"{self.host}: an invalid URL") from None
+        except zlib.error:
+            raise InvalidResponseError(f"{self.host}: an answer that is not the gzip it says it is") from None
         except httpx.HTTPError as error:
             text = (
                 "TLS: the certificate was not accepted" if "CERTIFICATE" in str(error).upper() else "cannot be reached"
             )
             raise Unreachable(f"{self.host}: {text}") from None
 
-    # --- logging in
-
-    async def _authorize(self, challenges: list[str], scope: str) -> str:
-        """The Authorization header for a scope, by the registry's challenge. Raises RegistryError."""
-        for challenge in challenges:
-            scheme, _, rest = challenge.strip().partition(" ")
-            if scheme.lower() == "basic":
-                return self._basic()
-            if scheme.lower() == "bearer":
-                return await self._token(dict(_CHALLENGE.findall(rest)), scope)
-        return self._basic()
-
-    def _basic(self) -> str:
-        if not self._login.basic:
-            raise Unauthorized(f"{self.host}: the registry wants a login and there is none for it")
-        return self._login.basic
-
-    async def _token(self, challenge: Mapping[str, str], scope: str) -> str:
-        realm = challenge.get("realm", "")
-        parts = urlsplit(realm)
-        if parts.scheme != "https" and not (self._insecure and parts.scheme == "http"):
-            raise RefusedError(f"{self.host}: the token realm is not https")
-        if not parts.hostname or parts.username is not None:
-            raise RefusedError(f"{self.host}: the token realm is no URL of a host")
-        headers = {"Accept": "application/json"}
-        own = parts.netloc == self.host
-        if self._login.basic and (own or not self._login.pinned):
-            headers["Authorization"] = self._login.basic
-        parameters = {"scope": challenge.get("scope") or scope}
-        if service := challenge.get("service"):
-            parameters["service"] = service
-        url = str(httpx.URL(realm).copy_merge_params(parameters))
-        answer = await self._retried("GET", url, headers)
-        if answer.status in (400, 401, 403):
-            raise Unauthorized(f"{self.host}: the token service refused the credentials")
-        if answer.status != 200:
-            raise Unreachable(f"{self.host}: the token service answers {answer.status}")
-        return f"Bearer {self._token_of(answer.content)}"
-
-    def _token_of(self, content: bytes) -> str:
-        try:
-            document: Any = json.loads(content)
-            token = document.get("token") or document.get("access_token")
-        except (ValueError, AttributeError, RecursionError):
-            token = None
-        if not isinstance(token, str) or not token or any(ord(character) <= 0x20 for character in token):
-            raise InvalidResponseError(f"{self.host}: the token service's answer holds no token")
-        return token
+    def _unpacker(self, encoding: str) -> Callable[[bytes, int], bytes]:
+        """(chunk, most bytes to give back) → content. Some proxies compress what was asked for as it is."""
+        match encoding.strip().lower():
+            case "" | "identity":
+                return lambda chunk, most: chunk[: max(most, 0)]
+            case "gzip" | "x-gzip":
+                inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+                return lambda chunk, most: inflate.decompress(chunk, max(most, 1))
+        raise InvalidResponseError(f"{self.host}: an answer in an encoding that was not asked for")
 
 
 __all__ = ["Manifest", "Registry", "RegistryError", "RegistryLimits"]

@@ -54,3 +54,43 @@ def test_half_a_client_certificate_and_garbage_are_refused():
         Tls.from_secret({})
     with pytest.raises(RefusedError, match="do not load"):
         Tls.from_secret({"ca.crt": b"garbage"}).context()
+
+
+@pytest.mark.parametrize(
+    ("key", "host", "covers"),
+    [
+        ("*.azurecr.io", "team.azurecr.io", True),
+        ("*.azurecr.io", "a.team.azurecr.io", False),
+        ("*.dkr.ecr.*.amazonaws.com", "123.dkr.ecr.eu-west-1.amazonaws.com", True),
+        ("https://*.r.io/v2/", "a.r.io", True),
+        ("r?.io", "r1.io", True),
+        ("*.r.io", "a.r.io:5000", False),
+        ("*.r.io:5000", "a.r.io:5000", True),
+        ("*.r.io/team", "a.r.io", True),
+        ("*.r.io/other", "a.r.io", False),
+        ("*", "localhost", True),
+        ("*", "r.io", False),
+    ],
+)
+def test_a_wildcard_covers_labels_as_the_kubelet_reads_them(key, host, covers):
+    config = _config(**{key: {"username": "u", "password": "p"}})
+    assert bool(login_from_configs([config], host, "team/app").basic) is covers
+
+
+def test_an_exact_host_wins_over_a_wildcard_and_a_longer_path_over_both():
+    config = _config(
+        **{
+            "*.r.io": {"username": "glob", "password": "p"},
+            "a.r.io": {"username": "exact", "password": "p"},
+            "*.r.io/team": {"username": "path", "password": "p"},
+        }
+    )
+    assert login_from_configs([config], "a.r.io", "app").username == "exact"
+    assert login_from_configs([config], "a.r.io", "team/app").username == "path"
+    assert login_from_configs([config], "b.r.io", "app").username == "glob"
+
+
+@pytest.mark.parametrize("auth", ["dTpwdw", "dTpwdw==", " dTpwdw==\n"])
+def test_base64_with_and_without_padding_is_read(auth):
+    login = login_from_configs([_config(**{"r.io": {"auth": auth}})], "r.io", "a")
+    assert login.username == "u" and login.password is not None and login.password.reveal() == b"pw"

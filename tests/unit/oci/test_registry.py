@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 from collections.abc import Callable
 
@@ -27,6 +28,7 @@ from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.settings import EgressSettings
 from controllers.standin.cloud.registry import Authenticator, Faults, RegistryServer, RegistryUser, push_image
 from controllers.standin.cloud.tls import Authority
+from tests.attacks.test_registry import streamed
 
 LOOPBACK = Egress(EgressSettings(allow_loopback=True))
 CI = {"ci": RegistryUser("pw", push=("*",))}
@@ -122,7 +124,7 @@ async def test_an_unknown_certificate_is_refused():
 
 
 def _lying(handler: Callable[[httpx.Request], httpx.Response], **options) -> Registry:
-    return Registry("r.example.com", transport=httpx.MockTransport(handler), sleep=_nap, **options)
+    return Registry("r.example.com", transport=streamed(handler), sleep=_nap, **options)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +136,7 @@ def _lying(handler: Callable[[httpx.Request], httpx.Response], **options) -> Reg
         (httpx.Response(200, json={"tags": "abc"}), InvalidResponseError),
         (httpx.Response(200, json=[]), InvalidResponseError),
         (httpx.Response(302, headers={"Location": "https://elsewhere.example.com"}), RefusedError),
+        (httpx.Response(302), RefusedError),
         (httpx.Response(200, json={"tags": [f"t{n}" for n in range(50)]}), TooLarge),
         (httpx.Response(200, content=b"x" * 5000), TooLarge),
         (httpx.Response(418), InvalidResponseError),
@@ -151,7 +154,7 @@ async def test_a_manifest_that_is_not_its_digest_is_refused():
         with pytest.raises(InvalidResponseError, match="not what its digest says"):
             await registry.manifest("app", "v1")
     async with _lying(lambda _: httpx.Response(200, headers={"Docker-Content-Digest": "x; y"})) as registry:
-        with pytest.raises(InvalidResponseError, match="digest is none"):
+        with pytest.raises(InvalidResponseError, match="digest is invalid"):
             await registry.digest("app", "v1")
 
 
@@ -174,3 +177,135 @@ async def test_a_pinned_login_never_goes_to_another_host_and_no_login_goes_to_a_
         with pytest.raises(RefusedError, match="not https"):
             await registry.tags("app")
     assert all(header is None for _, header in seen)
+
+
+def _pages(links: list[str | list[str]], **options) -> Registry:
+    """A registry whose pages carry these Link headers, one after the other."""
+    answers = iter(enumerate([*links, ""]))
+
+    def handler(_: httpx.Request) -> httpx.Response:
+        number, link = next(answers)
+        headers = [("Link", each) for each in ([link] if isinstance(link, str) else link) if each]
+        return httpx.Response(200, json={"tags": [f"v{number}"]}, headers=headers)
+
+    return _lying(handler, **options)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '</v2/app/tags/list?last=v0>; rel="next"',
+        "</v2/app/tags/list?last=v0>;rel=next",
+        '</v2/app/tags/list?last=v0>; title="a, b; c"; REL="Next"',
+        '</v2/app/tags/list?last=v0> ; rel = "prev next"',
+        "<?last=v0>; rel=next; rel=prev",
+        '</v2/app/tags/list>; rel="first", </v2/app/tags/list?last=v0>; rel="next"',
+        ['</v2/app/tags/list>; rel="first"', '</v2/app/tags/list?last=v0>; rel="next"'],
+        '<https://r.example.com/v2/app/tags/list?last=v0>; type="x\\"y"; rel=next,',
+        '</v2/app/tags/list?last=v0&n=1>; rel="next"; foo',
+    ],
+)
+async def test_a_next_page_is_found_however_its_link_is_written(link):
+    async with _pages([link]) as registry:
+        assert await registry.tags("app") == ["v0", "v1"]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "</v2/app/tags/list?last=v0; rel=next",
+        "/v2/app/tags/list?last=v0; rel=next",
+        '</v2/app/tags/list?last=v0>; rel="next',
+        '</v2/app/tags/list?last=a>; rel="next", </v2/app/tags/list?last=b>; rel="next"',
+        '</v2/app/tags/list?last=v0>; rel="next"; anchor="#other"',
+        "</v2/app/tags/list?last=v0>; rel=",
+    ],
+)
+async def test_a_page_that_cannot_be_told_of_is_an_error_and_never_a_shorter_list(link):
+    async with _pages([link]) as registry:
+        with pytest.raises(InvalidResponseError, match="Link header"):
+            await registry.tags("app")
+
+
+async def test_a_registry_that_redirects_every_answer_is_read_with_its_pages():
+    seen: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(f"{request.url.host}{request.url.path}")
+        if request.url.host == "r.example.com":
+            path = request.url.path.replace("/v2/app", "/v2/mirror/app")
+            return httpx.Response(
+                307, headers={"Location": f"https://region.example.com{path}?{request.url.query.decode()}"}
+            )
+        if "last" in request.url.params:
+            return httpx.Response(200, json={"tags": ["v2"]})
+        return httpx.Response(200, json={"tags": ["v1"]}, headers={"Link": '<?last=v1>; rel="next"'})
+
+    async with _lying(handler) as registry:
+        assert await registry.tags("app") == ["v1", "v2"]
+    assert seen == ["r.example.com/v2/app/tags/list"] + 2 * ["region.example.com/v2/mirror/app/tags/list"]
+
+    moved = {"/v2/app/tags/list": "/v2/team/app/tags/list"}
+
+    def on_the_same_host(request: httpx.Request) -> httpx.Response:
+        if "Authorization" not in request.headers:
+            return httpx.Response(401, headers={"WWW-Authenticate": "Basic"})
+        if there := moved.get(request.url.path):
+            return httpx.Response(301, headers={"Location": there})
+        return httpx.Response(200, json={"tags": ["v1"]})
+
+    async with _lying(on_the_same_host, login=Login("u", Sensitive("pw"))) as registry:
+        assert await registry.tags("app") == ["v1"]
+    async with _lying(lambda request: httpx.Response(302, headers={"Location": str(request.url)})) as registry:
+        with pytest.raises(RefusedError, match="more than 5 redirects"):
+            await registry.tags("app")
+
+
+@pytest.mark.parametrize(
+    "challenges",
+    [
+        ['Bearer realm="https://r.example.com/token",service="s",scope="repository:app:pull"'],
+        ['Negotiate, Bearer service=s, realm="https://r.example.com/token"'],
+        ["Negotiate", 'bearer REALM="https://r.example.com/token", Service="s"'],
+        ['Digest realm="a, b", nonce="x", Bearer realm="https://r.example.com/token",service="s"'],
+    ],
+)
+async def test_a_token_is_fetched_for_whichever_challenge_can_be_answered(challenges):
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/token":
+            assert request.url.params["service"] == "s"
+            assert request.url.params["scope"] == "repository:app:pull"
+            return httpx.Response(200, json={"token": "t"})
+        if request.headers.get("Authorization") == "Bearer t":
+            return httpx.Response(200, json={"name": "app"})
+        return httpx.Response(401, headers=[("WWW-Authenticate", each) for each in challenges])
+
+    async with _lying(handler) as registry:
+        assert await registry.tags("app") == [], "an answer without tags is an empty list"
+
+
+async def test_an_identity_token_is_exchanged_and_sent_as_nothing_else():
+    forms: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/token":
+            forms.append(request.content.decode())
+            return httpx.Response(200, json={"access_token": "t"}) if request.method == "POST" else httpx.Response(405)
+        if request.headers.get("Authorization") == "Bearer t":
+            return httpx.Response(200, json={"tags": ["v1"]})
+        return httpx.Response(
+            401, headers={"WWW-Authenticate": 'Bearer realm="https://r.example.com/token",service="s"'}
+        )
+
+    async with _lying(handler, login=Login(identity_token=Sensitive("refresh me"))) as registry:
+        assert await registry.tags("app") == ["v1"]
+    assert forms == [
+        "grant_type=refresh_token&refresh_token=refresh+me&client_id=inhaul&service=s&scope=repository%3Aapp%3Apull"
+    ]
+
+
+async def test_a_gzip_answer_to_an_identity_request_is_read():
+    packed = gzip.compress(b'{"tags": ["v1"]}')
+    answer = httpx.Response(200, stream=httpx.ByteStream(packed), headers={"Content-Encoding": "gzip"})
+    async with _lying(lambda _: answer) as registry:
+        assert await registry.tags("app") == ["v1"]
