@@ -41,7 +41,7 @@ from .fetch.stores import StoreResolver
 from .generators.generators import SERVED as SERVED_GENERATORS
 from .generators.generators import Generators
 from .metrics import Meters
-from .push_secrets import Unserved
+from .push_secrets import UnservedReconciler
 from .reconcile import ExternalSecretReconciler, changed_since
 from .refresh import Refresher, template_sources
 from .settings import ExternalSecretsSettings
@@ -93,7 +93,7 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     reconcilers["ExternalSecret"] = reconciler
     for kind in ("SecretStore", "ClusterSecretStore"):
         find = partial(controllers.__getitem__, kind)
-        reconcilers[kind] = StoreReconciler(resolver, identities, wakes.users, controller=find)
+        reconcilers[kind] = StoreReconciler(manager.kube, resolver, identities, wakes.users, controller=find)
     _register_others(manager, controllers, reconcilers)
     interests, floor = reconciler.all_interests, knobs.sweep_floor
     sweeper = Sweeper(manager.kube, controller.store, stores, resolver, reader, interests, meters, floor=floor)
@@ -175,7 +175,7 @@ def _register_others(manager: Manager, controllers: dict[str, Controller], recon
             fan_out = ClusterReconciler(manager.kube, children, namespaces, manager.status, controller=find)
             reconcilers[resource.kind] = fan_out
         else:
-            reconcilers[resource.kind] = Unserved(find)
+            reconcilers[resource.kind] = UnservedReconciler(manager.kube, find)
         controllers[resource.kind] = manager.controller(
             resource, reconcilers[resource.kind], style=STYLE, label_selector=selector, optional=True
         )

@@ -15,6 +15,8 @@ from controllers.aws.errors import AwsError, Throttled, Unreachable
 from controllers.aws.identity import OWN, Identities
 from controllers.runtime.conditions import find as find_condition
 from controllers.runtime.controller import Controller
+from controllers.runtime.finalizers import release
+from controllers.runtime.kube import KubeClient
 from controllers.runtime.result import NotReady, Result
 
 from .events import version_diff as sweep
@@ -31,6 +33,7 @@ class StoreReconciler:
 
     def __init__(
         self,
+        kube: KubeClient,
         resolver: StoreResolver,
         identities: Identities,
         wake: Callable[[StoreRef, str], None],
@@ -38,6 +41,7 @@ class StoreReconciler:
         controller: Callable[[], Controller],
     ) -> None:
         """`wake(store, namespace)`: look again at the ExternalSecrets of a store (namespace "" for a cluster store)."""
+        self._kube = kube
         self._resolver, self._identities, self._wake, self._controller = resolver, identities, wake, controller
         self._said: dict[Key, tuple[bool, object]] = {}
 
@@ -48,6 +52,9 @@ class StoreReconciler:
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self._said.pop(key, None)
             self._wake(ref, key.namespace)
+            if manifest is not None and is_ours(manifest):
+                await release(self._kube, self._controller().resource, manifest)
+            draft.skip_status = True
             return Result()
         if not is_ours(manifest):
             draft.skip_status = True

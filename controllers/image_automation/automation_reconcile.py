@@ -16,7 +16,7 @@ from typing import Any
 from controllers.api.base import InvalidSpecError, parse
 from controllers.api.core import SECRETS, secret_data
 from controllers.api.duration import parse_duration
-from controllers.api.image import IMAGE_POLICIES, CommitSpec, ImageUpdateAutomationSpec
+from controllers.api.image import IMAGE_POLICIES, IMAGE_UPDATE_AUTOMATIONS, CommitSpec, ImageUpdateAutomationSpec
 from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
 from controllers.api.tenancy import ReadGit, WriteGit
@@ -27,6 +27,7 @@ from controllers.image_automation.commit.job import Job, Outcome
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
 from controllers.runtime.egress import Egress
+from controllers.runtime.finalizers import release
 from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady, Result, Stalled
@@ -81,6 +82,7 @@ class AutomationReconciler:
         draft = self._draft(key)
         manifest = draft.manifest
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
+            await release(self._kube, IMAGE_UPDATE_AUTOMATIONS, manifest)
             draft.skip_status = True
             return Result()
         spec = _spec(manifest)

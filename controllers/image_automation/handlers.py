@@ -47,7 +47,7 @@ def _register(manager: Manager, knobs: ImageAutomationSettings, git: Git | None)
             policies.queue.changed(key_of(manifest))
 
     repository_reconciler = RepositoryReconciler(
-        sources, tags, draft=lambda key: repositories.draft(key), on_new_tags=wake_policies
+        manager.kube, sources, tags, draft=lambda key: repositories.draft(key), on_new_tags=wake_policies
     )
     repositories = manager.controller(IMAGE_REPOSITORIES, repository_reconciler, max_concurrent=knobs.concurrent)
     policy_reconciler = PolicyReconciler(

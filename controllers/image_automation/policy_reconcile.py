@@ -23,6 +23,7 @@ from controllers.aws.errors import AwsError
 from controllers.image_automation.tags.reference import InvalidPolicyError
 from controllers.runtime.conditions import is_true
 from controllers.runtime.draft import Draft
+from controllers.runtime.finalizers import release
 from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT, Store
@@ -63,6 +64,7 @@ class PolicyReconciler:
         draft = self._draft(key)
         manifest = draft.manifest
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
+            await release(self._kube, IMAGE_POLICIES, manifest)
             draft.skip_status = True
             return Result()
         spec = parse(ImagePolicySpec, manifest)

@@ -13,10 +13,12 @@ from typing import Any
 
 from controllers.api.base import parse
 from controllers.api.duration import parse_duration
-from controllers.api.image import ImageRepositorySpec
+from controllers.api.image import IMAGE_REPOSITORIES, ImageRepositorySpec
 from controllers.api.resource import Key, Manifest
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
+from controllers.runtime.finalizers import release
+from controllers.runtime.kube import KubeClient
 from controllers.runtime.result import Result, Stalled
 from controllers.runtime.store import REQUESTED_AT
 
@@ -29,6 +31,7 @@ from .tags.store import TagStore, pack
 class RepositoryReconciler:
     def __init__(
         self,
+        kube: KubeClient,
         sources: Sources,
         tags: TagStore,
         *,
@@ -36,6 +39,7 @@ class RepositoryReconciler:
         on_new_tags: Callable[[Key], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._kube = kube
         self._sources, self._tags, self._draft, self._clock = sources, tags, draft, clock
         self._on_new_tags = on_new_tags
         self._running: dict[tuple[str, str], asyncio.Task[Mapping[str, int]]] = {}
@@ -45,6 +49,7 @@ class RepositoryReconciler:
         manifest = draft.manifest
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self._tags.drop(key)
+            await release(self._kube, IMAGE_REPOSITORIES, manifest)
             draft.skip_status = True
             return Result()
         spec = parse(ImageRepositorySpec, manifest)

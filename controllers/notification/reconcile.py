@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from controllers.api.base import parse
 from controllers.api.core import SECRETS
 from controllers.api.duration import parse_duration
-from controllers.api.notification import ReceiverSpec
+from controllers.api.notification import RECEIVERS, ReceiverSpec
 from controllers.api.resource import Key, Manifest
 from controllers.lang.cel import CelError, compile_cel
 from controllers.runtime.draft import Draft
+from controllers.runtime.finalizers import release
 from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT
@@ -27,6 +28,7 @@ class ReceiverReconciler:
         draft = self._draft(key)
         manifest = draft.manifest
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
+            await release(self._kube, RECEIVERS, manifest)
             draft.skip_status = True
             return Result()
         spec = parse(ReceiverSpec, manifest)

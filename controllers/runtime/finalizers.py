@@ -9,6 +9,26 @@ from .kube import KubeClient, NotFound
 FLUX = "finalizers.fluxcd.io"
 """The finalizer of Flux's kinds; ours is the same, so that either controller can end what the other began."""
 
+_UPSTREAM = {
+    ("image.toolkit.fluxcd.io", "ImageRepository"): FLUX,
+    ("image.toolkit.fluxcd.io", "ImagePolicy"): FLUX,
+    ("image.toolkit.fluxcd.io", "ImageUpdateAutomation"): FLUX,
+    ("notification.toolkit.fluxcd.io", "Receiver"): FLUX,
+    ("external-secrets.io", "SecretStore"): "secretstore.externalsecrets.io/finalizer",
+    ("external-secrets.io", "ClusterSecretStore"): "secretstore.externalsecrets.io/finalizer",
+    ("external-secrets.io", "PushSecret"): "pushsecret.externalsecrets.io/finalizer",
+}
+"""What upstream's controllers (Flux 2.9, External Secrets 2.9) put on objects of kinds on which we put none."""
+
+
+async def release(kube: KubeClient, resource: Resource, manifest: Manifest | None) -> None:
+    """Takes upstream's finalizer off an object that is being deleted: after a swap nobody else would. None: it is gone.
+
+    Raises Conflict where the object changed since it was read.
+    """
+    if manifest is not None:
+        await drop_finalizer(kube, resource, manifest, _UPSTREAM[resource.group, resource.kind])
+
 
 async def add_finalizer(
     kube: KubeClient, resource: Resource, manifest: Manifest, finalizer: str = FLUX

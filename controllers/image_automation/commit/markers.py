@@ -105,6 +105,10 @@ class _Comment:
     """The only comment line of its block, with no blank line up to the next token."""
 
 
+_COMMENTED_OUT = re.compile(rf"\#++[ \t]*+(?!\{{)(?:.*?[ \t])?\#.*{re.escape(TOKEN)}", re.DOTALL)
+"""A comment on a line of its own that holds a line with its own comment: `# image: app:v1 # {"$imagepolicy": …}`."""
+
+
 def parse_marker(comment: str) -> Marker | str | None:
     """A marker, or why a comment that names one is none, or None for any other comment."""
     body = comment.lstrip("#").strip()
@@ -135,7 +139,7 @@ def find_markers(text: str) -> Found:
     misplaced: list[Misplaced] = []
     for comment in _comments(text, tokens):
         marker = parse_marker(comment.text)
-        if marker is None:
+        if marker is None or (not comment.same_line and _COMMENTED_OUT.match(comment.text)):
             continue
         line = bisect_right(breaks, comment.start) + 1
         target = marker if isinstance(marker, str) else _target(tokens, comment)

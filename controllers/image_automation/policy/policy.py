@@ -11,11 +11,12 @@ list may do).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
+from controllers.image_automation.policy.groups import named_groups
 from controllers.image_automation.tags.reference import _OPTIONS, InvalidPolicyError, compile_regex
 from controllers.lang.semver import Constraint, InvalidConstraintError, highest, order_key, parse_tag
 
@@ -277,11 +278,14 @@ _REFERENCE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")
 
 
 def _expander(template: str, pattern: Any) -> Callable[[Any], str] | None:
-    """Go's Regexp.Expand: `$1`, `${1}`, `$name`; `$1x` is the group named `1x`; `$$` is a dollar; no such group: ""."""
+    """Go's Regexp.Expand: `$1`, `${1}`, `$name`; `$1x` is the group named `1x`; `$$` is a dollar; no such group: "".
+
+    Of groups that share a name the first that took part in the match counts.
+    """
     if not template:
         return None
-    names: Mapping[str, int] = pattern.groupindex
-    parts: list[str | int] = []
+    names = named_groups(pattern)
+    parts: list[str | tuple[int, ...]] = []
     at = 0
     for found in _REFERENCE.finditer(template):
         parts.append(template[at : found.start()])
@@ -291,16 +295,19 @@ def _expander(template: str, pattern: Any) -> Callable[[Any], str] | None:
             parts.append("$")
         elif name.isascii() and name.isdigit():
             if len(name) < 5 and int(name) <= pattern.groups:
-                parts.append(int(name))
+                parts.append((int(name),))
         elif name in names:
             parts.append(names[name])
     parts.append(template[at:])
 
-    def group(match: Any, number: int) -> str:
-        text = match[number]  # `group` takes three times as long
-        return text.decode() if isinstance(text, bytes) else text or ""
+    def group(match: Any, numbers: tuple[int, ...]) -> str:
+        for number in numbers:
+            text = match[number]  # `group` takes three times as long
+            if text is not None:
+                return text.decode() if isinstance(text, bytes) else str(text)
+        return ""
 
-    if len(parts) == 3 and parts[0] == parts[2] == "" and isinstance(parts[1], int):
-        only = parts[1]
+    if len(parts) == 3 and parts[0] == parts[2] == "" and isinstance(parts[1], tuple) and len(parts[1]) == 1:
+        only = parts[1][0]
         return lambda match: text.decode() if isinstance(text := match[only], bytes) else text or ""
     return lambda match: "".join(part if isinstance(part, str) else group(match, part) for part in parts)

@@ -10,7 +10,9 @@ from controllers.image_automation.tags.reference import InvalidPolicyError, comp
 
 from .reference import is_tag
 
-DEFAULT_EXCLUSIONS = (r"^.*\.sig$",)
+DEFAULT_EXCLUSIONS = (r"^.*\.sig$", r"^sha256-[0-9a-f]{64}(\.[a-z]+)?$")
+"""Tags of signatures and attestations: cosign's `.sig`, `.att`, `.sbom`, and the index of the referrers tag schema,
+which is named like the digest alone. They sort after most names. An `exclusionList` in the spec replaces this list."""
 LATEST_TAGS = 10
 REQUESTED = "reconcile requested"
 _DUE = 1.0

@@ -68,6 +68,9 @@ class Cluster(Protocol):
 class World:
     """All parts of the demo. `directory` is ours alone (0700) and holds keys; `api` None means the stand-in."""
 
+    controllers = CONTROLLERS
+    """Those that run, as `inhaul run --controllers` takes them."""
+
     def __init__(self, directory: Path, *, api: Cluster | None = None) -> None:
         self.directory = directory
         self.api: Cluster = api or ApiServer(directory / "apiserver", plugins=default_plugins)
@@ -117,7 +120,7 @@ class World:
 
     def spawn(self) -> None:
         """Starts the controllers' process. Its output goes to controllers.log in the directory."""
-        argv = [sys.executable, "-m", "controllers.cli", "run", f"--controllers={CONTROLLERS}"]
+        argv = [sys.executable, "-m", "controllers.cli", "run", f"--controllers={self.controllers}"]
         with (self.directory / "controllers.log").open("ab") as log:
             self._controllers = subprocess.Popen(
                 [*argv, f"--namespace={SYSTEM}"],

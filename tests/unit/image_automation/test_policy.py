@@ -115,3 +115,20 @@ _TAGS = st.from_regex(r"v?[0-2]\.[0-2]\.[0-2](-rc\.[0-9])?(\+[0-9]{1,2})?", full
 def test_the_pick_is_the_first_that_explain_keeps_in_any_order(tags):
     policy = compile_policy(SEMVER)
     assert policy.pick(tags) == policy.pick(tags[::-1]) == policy.explain(tags)[0].tag
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tag", "expected"),
+    [
+        (r"^(?:a-(?P<n>\d+)|b-(?P<n>\d+))$", "b-2", "2"),
+        (r"^(?:a-(?P<n>\d+)|b-(?P<n>\d+))$", "a-1", "1"),
+        (r"^(?:a(?<n>)|b-(?P<n>\d+))$", "b-2", "2"),
+        (r"[(?P<n>]?\(?(?:x(?P<n>y)|(v)-(?:(?P<n>\d)))", "v-3", "3"),
+        (r"[]()]?\Q(?P<n>\E?(?:x(?P<n>y)|z(?P<n>\d))", "(?P<nz4", "4"),
+        (r"[[:alpha:](](?:x(?P<n>y)|-(?P<n>\d))", "k-5", "5"),
+    ],
+)
+def test_of_groups_with_one_name_the_first_that_took_part_counts_as_in_go(pattern, tag, expected):
+    """Go 1.26's regexp gives these for ExpandString("$n")."""
+    policy = compile_policy(PolicyChoice(alphabetical={}), TagFilter(pattern=pattern, extract="$n"))
+    assert [each.value for each in policy.explain([tag])] == [expected]

@@ -55,3 +55,11 @@ def test_setting_exclusions_replaces_the_default():
     assert keep_tags(["a", "a.sig"], []) == ["a", "a.sig"]
     with pytest.raises(InvalidExclusionError, match=r"exclusionList\[1\]"):
         keep_tags([], ["a", "(?=b)"])
+
+
+def test_tags_of_signatures_are_no_candidates_unless_the_list_says_so():
+    digest = "sha256-" + "0" * 64
+    signatures = [digest, f"{digest}.sig", f"{digest}.att", f"{digest}.sbom"]
+    others = ["main-1", "sha256-abc", f"{digest}0", f"x{digest}"]
+    assert keep_tags([*signatures, *others]) == others
+    assert keep_tags([*signatures, "v1"], [r"^x$"]) == [*signatures, "v1"]
