@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint crds e2e fuzz bench conformance clean
+.PHONY: help demo test lint fmt crds e2e fuzz bench conformance clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ lint: $(STAMP) ## formatting, lints, types, import contracts, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m controllers.api.crdgen --check crds
+
+fmt: $(STAMP) ## format the code and mend what ruff can mend by itself
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
 
 crds: $(STAMP) ## write crds/ from controllers/api
 	@$(BIN)/python -m controllers.api.crdgen crds
