@@ -51,6 +51,7 @@ from .target.observed import Targets
 from .target.template import Engine
 from .target.writer import TargetWriter
 from .triggers import Triggers
+from .values.entries import spec_or_empty
 
 SETTINGS = (ExternalSecretsSettings, AwsSettings, RestartSettings)
 
@@ -157,8 +158,9 @@ def _on_sight(
     is as it was."""
     if before is None or after is None:
         reconciler.interest_changes += 1
-    for source, _ in template_sources(after) if after is not None else ():
-        reads.watch(source)
+    if after is not None:
+        for source, _ in template_sources(after["metadata"]["namespace"], spec_or_empty(after)):
+            reads.watch(source)
     if before is None and after is not None and changed_since(after):
         controller.queue.changed(key_of(after))
 

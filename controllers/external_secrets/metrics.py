@@ -14,6 +14,8 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from controllers.api.base import InvalidSpecError, parse
+from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Key, Manifest
 from controllers.aws.identity import OWN, Identity
 from controllers.aws.rate_limit import Paces
@@ -54,8 +56,8 @@ def freshness(manifests: Iterable[Manifest], now: datetime) -> Freshness:
         age = (now - refreshed).total_seconds()
         ages.append(age)
         try:
-            wait = schedule.next_wait(manifest.get("spec") or {}, manifest["metadata"].get("uid", ""))
-        except ValueError:
+            wait = schedule.next_wait(parse(ExternalSecretSpec, manifest), manifest["metadata"].get("uid", ""))
+        except (InvalidSpecError, ValueError):
             continue
         if wait is not None:
             waits.append(wait - age)

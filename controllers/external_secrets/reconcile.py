@@ -39,7 +39,7 @@ from .target.observed import Targets, target_key
 from .target.template import check_names
 from .target.writer import SYNC_ERROR, TargetWriter
 from .values import schedule
-from .values.entries import failure_text, store_refs
+from .values.entries import failure_text, spec_or_empty, store_refs
 from .values.errors import SpecError, TargetTemplateError
 from .values.schedule import Due, Synced
 from .values.validate import validate
@@ -138,7 +138,7 @@ class ExternalSecretReconciler:
 
     def _ours(self, manifest: Manifest) -> bool:
         namespace = manifest["metadata"]["namespace"]
-        for ref in store_refs(manifest.get("spec") or {}):
+        for ref in store_refs(spec_or_empty(manifest)):
             try:
                 if not is_ours(self._refresher.resolver.manifest(namespace, ref)):
                     return False
@@ -147,10 +147,10 @@ class ExternalSecretReconciler:
         return True
 
     def _check(self, manifest: Manifest) -> None:
-        parse(ExternalSecretSpec, manifest)
+        spec = parse(ExternalSecretSpec, manifest)
         try:
-            validate(manifest["spec"])
-            schedule.interval_of(manifest["spec"])
+            validate(spec)
+            schedule.interval_of(spec)
         except SpecError as problem:
             raise Stalled(SYNC_ERROR, str(problem)) from None
         except ValueError as error:
@@ -159,11 +159,10 @@ class ExternalSecretReconciler:
             raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
 
     async def _due(self, key: Key, manifest: Manifest) -> Due:
-        spec, meta = manifest["spec"], manifest["metadata"]
-        policy = (spec.get("target") or {}).get("creationPolicy") or "Owner"
+        spec, meta = parse(ExternalSecretSpec, manifest), manifest["metadata"]
         synced = _synced(manifest)
         version = _version(manifest)
-        valid = self._valid(manifest, policy)
+        valid = self._valid(manifest, spec.target.creation_policy)
 
         made = self._known(key, manifest)
         renew_at = generated.earliest(made.values(), spec, meta["uid"])
@@ -252,7 +251,7 @@ class ExternalSecretReconciler:
         now = asyncio.get_running_loop().time()
         # after a failure it looks anew: what it read then may be what has been mended
         early = due.by_timer and is_true(manifest.get("status") or {}, "Ready")
-        since = now - AHEAD * schedule.interval_of(manifest["spec"]) if early else now
+        since = now - AHEAD * schedule.interval_of(parse(ExternalSecretSpec, manifest)) if early else now
         try:
             known = self._known(key_of(manifest), manifest)
             refresh = await self._refresher.read(manifest, since=since, known=known)
@@ -268,11 +267,8 @@ class ExternalSecretReconciler:
         return refresh
 
     def _outcome(self, draft: Draft, manifest: Manifest, refresh: Refresh) -> targeting.Outcome:
-        target = manifest["spec"].get("target") or {}
-        resolved = refresh.resolved
-        outcome = targeting.after_missing(
-            target.get("deletionPolicy") or "Retain", missing=len(resolved.missing), found=len(resolved.data)
-        )
+        policy, resolved = parse(ExternalSecretSpec, manifest).target.deletion_policy, refresh.resolved
+        outcome = targeting.after_missing(policy, missing=len(resolved.missing), found=len(resolved.data))
         if resolved.missing:
             name, text = failure_text(resolved, resolved.missing)
             if outcome == "fail":
@@ -284,8 +280,8 @@ class ExternalSecretReconciler:
     async def _wanted(self, manifest: Manifest, refresh: Refresh) -> DesiredSecret:
         try:
             rendered = await self._refresher.rendered(manifest, refresh.resolved.data)
-            template = (manifest["spec"].get("target") or {}).get("template") or {}
-            check_names(rendered, {*refresh.resolved.data, *(template.get("data") or {})})
+            template = parse(ExternalSecretSpec, manifest).target.template
+            check_names(rendered, {*refresh.resolved.data, *(template.data if template is not None else ())})
         except TargetTemplateError as problem:
             self._meters.failed.labels("Template").inc()
             raise NotReady(SYNC_ERROR, f"could not render the target: {problem}") from None
@@ -306,15 +302,15 @@ class ExternalSecretReconciler:
         draft.status["syncedResourceVersion"] = _version(manifest)
         draft.ready(reason, message)
         self._versions[draft.key], self._made[draft.key] = refresh.versions, refresh.made
-        interval = schedule.interval_of(manifest["spec"])
-        wait = self._next(manifest, refresh.made, now)
+        spec = parse(ExternalSecretSpec, manifest)
+        interval, wait = schedule.interval_of(spec), self._next(manifest, refresh.made, now)
         self._refresher.expect(refresh, uid=manifest["metadata"]["uid"], wait=wait, interval=interval)
         self._meters.synced(draft.key, now.timestamp(), wait, _propagation(manifest, now))
         again = self._awaited(draft.key, manifest)
         return Result(min(again, wait or again) if again is not None else wait)
 
     def _next(self, manifest: Manifest, made: Mapping[str, GeneratedRecord], now: datetime) -> float | None:
-        spec, uid = manifest["spec"], manifest["metadata"]["uid"]
+        spec, uid = parse(ExternalSecretSpec, manifest), manifest["metadata"]["uid"]
         wait, renew_at = schedule.next_wait(spec, uid), generated.earliest(made.values(), spec, uid)
         if wait is None or renew_at is None:
             return wait
@@ -333,9 +329,8 @@ class ExternalSecretReconciler:
         draft.skip_status = True
         if FINALIZER not in (manifest["metadata"].get("finalizers") or []):
             return Result()
-        target = (manifest.get("spec") or {}).get("target") or {}
-        owner = (target.get("creationPolicy") or "Owner") == "Owner"
-        if owner and target.get("deletionPolicy") == "Delete":
+        target = spec_or_empty(manifest).target
+        if target.creation_policy == "Owner" and target.deletion_policy == "Delete":
             await self._writer.delete(manifest, target_key(manifest))
         await drop_finalizer(self._kube, EXTERNAL_SECRETS, manifest, FINALIZER)
         return Result()

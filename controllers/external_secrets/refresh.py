@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from controllers.api.base import InvalidSpecError, parse
 from controllers.api.core import CONFIGMAPS, SECRETS, secret_data
+from controllers.api.external_secrets import ExternalSecretSpec, GeneratorRef, TemplateFrom, TemplateRef
 from controllers.api.resource import Key, Manifest, Resource
 from controllers.runtime.pools import Pools
 
@@ -18,18 +20,17 @@ from .fetch.aws import Finder
 from .fetch.coalescer import Coalescer
 from .fetch.limit import AdmissionLimit
 from .fetch.object_cache import ObjectCache
-from .fetch.stores import OpenStore, StoreError, StoreResolver
+from .fetch.stores import OpenStore, StoreError, StoreResolver, served_provider
 from .generators import renewal as generated
 from .generators.generators import Generators
 from .generators.renewal import GeneratedRecord
 from .target.desired import target_valid
 from .target.observed import target_key
 from .target.template import Engine, Rendered, TemplateSource, render
-from .values.entries import Entry, Fetched, Outcome, Resolved, StoreRef, plan, resolve, store_refs
+from .values.entries import Entry, Fetched, Outcome, Resolved, StoreRef, StoreView, plan, resolve, store_refs
 from .values.errors import EntryError, SpecError, TargetTemplateError
 from .values.remote_key import RemoteKey
 
-_SOURCES = (("configMap", CONFIGMAPS), ("secret", SECRETS))
 OPTIONAL = "secrets.inhaul.dev/optional"
 """Annotation: secretKeys, separated by commas, that may be absent."""
 
@@ -76,14 +77,16 @@ class Refresher:
 
     def interests(self, external_secret: Manifest) -> tuple[Subscription, ...]:
         """What an ExternalSecret reads, as far as its stores are known; without any call."""
-        spec, namespace = external_secret.get("spec") or {}, external_secret["metadata"]["namespace"]
-        views, regions = {}, {}
+        namespace = external_secret["metadata"]["namespace"]
+        views: dict[StoreRef, StoreView] = {}
+        regions: dict[StoreRef, str] = {}
         try:
+            spec = parse(ExternalSecretSpec, external_secret)
             for ref in store_refs(spec):
                 views[ref] = self.resolver.view(namespace, ref)
-                regions[ref] = self.resolver.manifest(namespace, ref)["spec"]["provider"]["aws"]["region"]
+                regions[ref] = served_provider(self.resolver.manifest(namespace, ref)).region
             entries = plan(spec, views)
-        except (StoreError, SpecError, KeyError):
+        except (InvalidSpecError, StoreError, SpecError):
             return ()
         out = []
         for ref, view in views.items():
@@ -96,14 +99,14 @@ class Refresher:
     async def read(self, external_secret: Manifest, *, since: float, known: Mapping[str, GeneratedRecord]) -> Refresh:
         """All values, from fetches that began at loop time `since` or later; what generators made before stands until
         its time is over (`known`: what the target says of it). Raises StoreProblem, SpecError, ApiError, Crowded."""
-        meta, spec = external_secret["metadata"], external_secret.get("spec") or {}
+        meta, spec = external_secret["metadata"], parse(ExternalSecretSpec, external_secret)
         namespace = meta["namespace"]
         stores = {ref: await self.resolver.open(namespace, ref) for ref in store_refs(spec)}
         entries = plan(spec, {ref: store.view for ref, store in stores.items()})
         sources = {store.source for store in stores.values()}
         self._crowd.check(sources)
         made = {
-            entry.where: asyncio.ensure_future(self._made(external_secret, entry, known))
+            entry.where: asyncio.ensure_future(self._made(external_secret, entry.where, entry.generator, known))
             for entry in entries
             if entry.generator is not None
         }
@@ -142,43 +145,41 @@ class Refresher:
     def recipes(self, external_secret: Manifest) -> dict[str, str]:
         """By entry: the recipe of what its generator would make now, where that can be told."""
         out = {}
-        for at, raw in enumerate((external_secret.get("spec") or {}).get("dataFrom") or []):
-            ref = (raw.get("sourceRef") or {}).get("generatorRef")
-            where = f"spec.dataFrom[{at}]"
+        for at, entry in enumerate(parse(ExternalSecretSpec, external_secret).data_from):
+            ref = entry.source_ref.generator_ref if entry.source_ref is not None else None
             if ref is not None:
                 try:
-                    entry = Entry(where, StoreRef("", ""), None, {}, generator=ref)
-                    out[where] = self._generators.recipe(external_secret["metadata"]["namespace"], entry)
+                    recipe = self._generators.recipe(external_secret["metadata"]["namespace"], ref)
+                    out[f"spec.dataFrom[{at}]"] = recipe
                 except EntryError:
                     continue
         return out
 
     async def _made(
-        self, external_secret: Manifest, entry: Entry, known: Mapping[str, GeneratedRecord]
+        self, external_secret: Manifest, where: str, ref: GeneratorRef, known: Mapping[str, GeneratedRecord]
     ) -> tuple[GeneratedRecord, Mapping[str, Fetched]] | EntryError:
         """An entry's generated values: those of before where they stand and are to be had, else new ones."""
         meta, now = external_secret["metadata"], self._clock()
         namespace, uid = meta["namespace"], meta["uid"]
         try:
-            recipe = self._generators.recipe(namespace, entry)
+            recipe = self._generators.recipe(namespace, ref)
             force = generated.force_of(meta.get("annotations") or {}, now)
-            held = self._values.get(uid, {}).get(entry.where)
-            before = held[0] if held is not None else known.get(entry.where)
-            spec = external_secret.get("spec") or {}
+            held = self._values.get(uid, {}).get(where)
+            before = held[0] if held is not None else known.get(where)
+            spec = parse(ExternalSecretSpec, external_secret)
             if before and generated.stands(before, recipe=recipe, force=force, spec=spec, uid=uid, now=now):
                 values = held[1] if held is not None else await self._from_target(external_secret, before)
                 if values:
-                    self._values.setdefault(uid, {})[entry.where] = (before, values)
-                    ref = entry.generator or {}
-                    shown = f"{ref.get('kind')} {ref.get('name')}"
+                    self._values.setdefault(uid, {})[where] = (before, values)
+                    shown = f"{ref.kind} {ref.name}"
                     return before, {name: Fetched(value, name=name, generator=shown) for name, value in values.items()}
-            fresh = await self._generators.make(namespace, entry)
+            fresh = await self._generators.make(namespace, ref)
         except EntryError as error:
             return error
         except StoreError as problem:
             return EntryError("Refused" if problem.reason == "Refused" else "Credentials", problem.message)
         made = GeneratedRecord(now, recipe, force, fresh.expires)
-        self._values.setdefault(uid, {})[entry.where] = (made, _plain(fresh.values))
+        self._values.setdefault(uid, {})[where] = (made, _plain(fresh.values))
         return made, fresh.values
 
     async def _from_target(self, external_secret: Manifest, made: GeneratedRecord) -> dict[str, bytes]:
@@ -216,47 +217,39 @@ class Refresher:
 
     async def rendered(self, external_secret: Manifest, data: Mapping[str, bytes]) -> Rendered:
         """Data, labels and annotations of the target. Raises TargetTemplateError, ApiError."""
-        spec = external_secret.get("spec") or {}
-        template = (spec.get("target") or {}).get("template")
+        template = parse(ExternalSecretSpec, external_secret).target.template
         if template is None:
             return render(None, data, engine=self._engine)
         namespace = external_secret["metadata"]["namespace"]
         sources: list[TemplateSource] = []
-        for at, item in enumerate(template.get("templateFrom") or []):
+        for at, item in enumerate(template.template_from):
             sources += await self._sources(namespace, item, f"spec.target.template.templateFrom[{at}]")
         return await self._pools.run("templates", lambda: render(template, data, sources, engine=self._engine))
 
-    async def _sources(self, namespace: str, item: Mapping[str, Any], where: str) -> list[TemplateSource]:
-        target = item.get("target") or "Data"
-        decoding = item.get("valuesDecodingStrategy") or "None"
-        if item.get("literal") is not None:
-            return [TemplateSource({"literal": str(item["literal"])}, "KeysAndValues", target, decoding)]
+    async def _sources(self, namespace: str, item: TemplateFrom, where: str) -> list[TemplateSource]:
+        target, decoding = item.target or "Data", item.values_decoding_strategy
+        if item.literal is not None:
+            return [TemplateSource({"literal": item.literal}, "KeysAndValues", target, decoding)]
         out = []
-        for kind, resource in _SOURCES:
-            ref = item.get(kind)
-            if ref is None:
-                continue
-            manifest = await self._reads.read_tracked(resource, Key(namespace, ref["name"]))
+        for resource, ref in template_refs(item):
+            manifest = await self._reads.read_tracked(resource, Key(namespace, ref.name))
             if manifest is None:
-                raise TargetTemplateError(f"{where}: {resource.kind} {ref['name']} does not exist")
-            for wanted in ref.get("items") or []:
-                text = template_text(manifest, wanted["key"], f"{where}: {resource.kind} {ref['name']}")
-                out.append(
-                    TemplateSource({wanted["key"]: text}, wanted.get("templateAs") or "Values", target, decoding)
-                )
+                raise TargetTemplateError(f"{where}: {resource.kind} {ref.name} does not exist")
+            for each in ref.items:
+                text = template_text(manifest, each.key, f"{where}: {resource.kind} {ref.name}")
+                out.append(TemplateSource({each.key: text}, each.template_as, target, decoding))
         return out
 
 
-def template_sources(external_secret: Manifest) -> list[tuple[Resource, Key]]:
-    """The ConfigMaps and Secrets whose templates an ExternalSecret uses."""
-    template = ((external_secret.get("spec") or {}).get("target") or {}).get("template") or {}
-    namespace = external_secret["metadata"]["namespace"]
-    return [
-        (resource, Key(namespace, str(item[kind].get("name") or "")))
-        for item in template.get("templateFrom") or []
-        for kind, resource in _SOURCES
-        if item.get(kind) is not None
-    ]
+def template_refs(item: TemplateFrom) -> list[tuple[Resource, TemplateRef]]:
+    both = ((CONFIGMAPS, item.config_map), (SECRETS, item.secret))
+    return [(resource, ref) for resource, ref in both if ref is not None]
+
+
+def template_sources(namespace: str, spec: ExternalSecretSpec) -> list[tuple[Resource, Key]]:
+    """The ConfigMaps and Secrets whose templates an ExternalSecret of this namespace uses."""
+    items = spec.target.template.template_from if spec.target.template is not None else ()
+    return [(resource, Key(namespace, ref.name)) for item in items for resource, ref in template_refs(item)]
 
 
 async def _values_of(

@@ -19,7 +19,7 @@ from .generators.generators import generator_name
 from .refresh import template_sources
 from .target.hashing import field_manager
 from .target.observed import target_key
-from .values.entries import StoreRef, store_refs
+from .values.entries import StoreRef, spec_or_empty, store_refs
 
 SourceChanged = Callable[[Key, datetime | None], None]
 
@@ -33,7 +33,7 @@ class Triggers:
         store = self._secrets.store
         store.index("target", lambda manifest: [str(target_key(manifest))])
         store.index("store", _stores_of)
-        store.index("source", lambda manifest: [_name(*source) for source in template_sources(manifest)])
+        store.index("source", _sources_of)
         store.index("generator", _generators_of)
         for each in self._stores:
             each.store.index("auth", _auth_of)
@@ -76,7 +76,7 @@ class Triggers:
             manifest = after or before or {}
             if before is None or after is None or before.get("spec") != after.get("spec"):
                 meta = manifest["metadata"]
-                self._wake("generator", generator_name(meta.get("namespace", ""), {"kind": kind, "name": meta["name"]}))
+                self._wake("generator", generator_name(meta.get("namespace", ""), kind, meta["name"]))
 
         generators.subscribe(changed)
 
@@ -95,13 +95,18 @@ def _store_name(ref: StoreRef, namespace: str) -> str:
 
 def _stores_of(manifest: Manifest) -> list[str]:
     namespace = manifest["metadata"]["namespace"]
-    return [_store_name(ref, namespace) for ref in store_refs(manifest.get("spec") or {})]
+    return [_store_name(ref, namespace) for ref in store_refs(spec_or_empty(manifest))]
+
+
+def _sources_of(manifest: Manifest) -> list[str]:
+    sources = template_sources(manifest["metadata"]["namespace"], spec_or_empty(manifest))
+    return [_name(*source) for source in sources]
 
 
 def _generators_of(manifest: Manifest) -> list[str]:
-    namespace, entries = manifest["metadata"]["namespace"], (manifest.get("spec") or {}).get("dataFrom") or []
-    refs = [(entry.get("sourceRef") or {}).get("generatorRef") for entry in entries]
-    return [generator_name(namespace, ref) for ref in refs if ref]
+    sources = [entry.source_ref for entry in spec_or_empty(manifest).data_from]
+    refs = [source.generator_ref for source in sources if source is not None and source.generator_ref is not None]
+    return [generator_name(manifest["metadata"]["namespace"], ref.kind, ref.name) for ref in refs]
 
 
 def _auth_of(store: Manifest) -> list[str]:

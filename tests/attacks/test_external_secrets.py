@@ -15,6 +15,7 @@ import botocore.session
 import pytest
 
 from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
+from controllers.api.external_secrets import Template as TargetTemplate
 from controllers.api.resource import Manifest
 from controllers.api.secret_stores import AWSProvider
 from controllers.external_secrets.fetch import stores
@@ -211,9 +212,9 @@ def test_a_store_may_not_forge_who_asks(field: str, monkeypatch: pytest.MonkeyPa
 def test_a_template_has_no_way_out(call: str) -> None:
     name, text = call.split()[0], f"{{{{ {call} }}}}"
     with pytest.raises(TargetTemplateError, match=f'function "{name}" not defined'):
-        render({"data": {"x": text}}, {}, engine=Engine())
+        render(TargetTemplate(data={"x": text}), {}, engine=Engine())
     leaky = Engine(EXTERNAL_SECRETS | functions({name: ("s", lambda text: f"leaked {text}")}))
-    assert render({"data": {"x": text}}, {}, engine=leaky).data["x"].startswith(b"leaked ")
+    assert render(TargetTemplate(data={"x": text}), {}, engine=leaky).data["x"].startswith(b"leaked ")
 
 
 @attack(AREA, "A template that never ends or fills the memory", guard="templating/evaluator.py: Budget",
@@ -230,7 +231,7 @@ def test_a_template_has_no_way_out(call: str) -> None:
 )  # fmt: skip
 def test_a_bomb_in_a_template_is_refused(bomb: str, large: Budget) -> None:
     with pytest.raises(TargetTemplateError, match="unable to execute template"):
-        render({"data": {"x": bomb}}, {}, engine=Engine())
+        render(TargetTemplate(data={"x": bomb}), {}, engine=Engine())
     parsed = Template.parse(bomb, name="x", functions=EXTERNAL_SECRETS)
     with pytest.raises(TemplateError):
         parsed.render_bytes(StringMap({}))
@@ -240,7 +241,7 @@ def test_a_bomb_in_a_template_is_refused(bomb: str, large: Budget) -> None:
 @attack(AREA, "A Secret larger than the API server takes, made by templates", guard="template.py: MAX_SECRET",
         without="a higher limit: it is made")  # fmt: skip
 def test_a_secret_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = {"data": {str(at): '{{ repeat 200000 "x" }}' for at in range(6)}}
+    spec = TargetTemplate(data={str(at): '{{ repeat 200000 "x" }}' for at in range(6)})
     with pytest.raises(TargetTemplateError, match="would exceed"):
         render(spec, {}, engine=Engine())
     monkeypatch.setattr(templates, "MAX_SECRET", 2 << 20)

@@ -6,9 +6,10 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
+from controllers.api.base import parse
 from controllers.api.core import SECRETS
 from controllers.api.duration import format_duration
-from controllers.api.external_secrets import CLUSTER_SECRET_STORES, EXTERNAL_SECRETS, SECRET_STORES
+from controllers.api.external_secrets import CLUSTER_SECRET_STORES, EXTERNAL_SECRETS, SECRET_STORES, ExternalSecretSpec
 from controllers.api.resource import Manifest
 from controllers.external_secrets.target.observed import target_key
 from controllers.external_secrets.values.entries import StoreRef, store_refs
@@ -60,7 +61,7 @@ async def _run(session: Session, given: argparse.Namespace) -> int:
 async def live_stores(kube: KubeClient, manifest: Manifest) -> dict[StoreRef, Manifest | None]:
     """The stores that an ExternalSecret names, None for one that does not exist."""
     out: dict[StoreRef, Manifest | None] = {}
-    for ref in store_refs(manifest.get("spec") or {}):
+    for ref in store_refs(parse(ExternalSecretSpec, manifest)):
         cluster = ref.kind == "ClusterSecretStore"
         resource = CLUSTER_SECRET_STORES if cluster else SECRET_STORES
         try:

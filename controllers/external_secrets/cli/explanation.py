@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from controllers.api.base import parse
+from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
 from controllers.external_secrets.events.match import forms
 from controllers.external_secrets.refresh import OPTIONAL
@@ -87,13 +89,12 @@ def explain(
     manifest: Manifest, views: Mapping[StoreRef, StoreView], secret: Manifest | None, *, now: datetime
 ) -> Explanation:
     """`secret`: the target's metadata, None where there is none. Raises SpecProblem, ValueError (the interval)."""
-    meta, spec, status = manifest["metadata"], manifest.get("spec") or {}, manifest.get("status") or {}
-    target = spec.get("target") or {}
+    meta, spec, status = manifest["metadata"], parse(ExternalSecretSpec, manifest), manifest.get("status") or {}
     ready = find_condition(status, "Ready") or {}
     message = str(ready.get("message") or "")
     cause = _CAUSE.match(message) if ready.get("status") != "True" else None
     known = cause["cause"] if cause and cause["cause"] in ADVICE else ""
-    policy = target.get("creationPolicy") or "Owner"
+    policy = spec.target.creation_policy
     right = _target_right(manifest, secret, policy)
     last = synced(manifest)
     due = schedule.decide(
@@ -109,7 +110,7 @@ def explain(
         advice=ADVICE.get(known, ""),
         target=target_key(manifest).name,
         target_state=_state(secret, right, policy),
-        policies=f"{policy}, {target.get('deletionPolicy') or 'Retain'}",
+        policies=f"{policy}, {spec.target.deletion_policy}",
         last=last.refresh_time,
         due=due,
         next=now + timedelta(seconds=due.wait) if due.wait is not None else None,
@@ -175,7 +176,7 @@ def _key(entry: Entry, view: StoreView | None, optional: bool, made: tuple[Mappi
     store = f"{entry.store.kind} {entry.store.name}" if what != "generator" else "generator"
     asked = entry.remote.name if entry.remote else _find_text(entry.find, view) if entry.find else ""
     version = entry.remote.version if entry.remote else ""
-    prop = str(entry.spec.get("property") or "")
+    prop = entry.property
     return Key(entry.where, what, store, asked, prop, version, optional, made)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from controllers.api.base import parse
+from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
 from controllers.aws.identity import OWN, Identities
 from controllers.aws.settings import AwsSettings
@@ -51,7 +53,7 @@ async def fetched(
             ref: ValueSource(OWN, served_provider(stores.get(ref) or {}).region, view.service)
             for ref, view in views.items()
         }
-        entries = plan(manifest["spec"], views)
+        entries = plan(parse(ExternalSecretSpec, manifest), views)
         outcomes = await asyncio.gather(*(_outcome(reader, coalescer, sources, views, entry) for entry in entries))
     finally:
         pools.close()

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Key, Manifest
 from controllers.api.secret_stores import AWSProvider
 from controllers.aws.identity import ROLE_ANNOTATION
@@ -150,10 +151,10 @@ def roles_of(accounts: Iterable[Manifest]) -> dict[Key, str]:
 
 
 def reads_of(
-    owner: str, spec: Mapping[str, Any], entries: Sequence[Entry], spots: Mapping[StoreRef, tuple[Spot, str]]
+    owner: str, spec: ExternalSecretSpec, entries: Sequence[Entry], spots: Mapping[StoreRef, tuple[Spot, str]]
 ) -> list[Read]:
     """What one ExternalSecret reads. `spots`: source and prefix by store. Raises ValueError for a bad interval."""
-    interval = schedule.interval_of(spec) if (spec.get("refreshPolicy") or "Periodic") == "Periodic" else 0.0
+    interval = schedule.interval_of(spec) if spec.refresh_policy == "Periodic" else 0.0
     out = []
     for entry in entries:
         if entry.remote is None and entry.find is None:

@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controllers.api.base import parse
-from controllers.api.core import CONFIGMAPS, SECRETS
-from controllers.api.external_secrets import ExternalSecretSpec
+from controllers.api.external_secrets import ExternalSecretSpec, Template
 from controllers.api.resource import Manifest
-from controllers.external_secrets.refresh import forgive, template_text
+from controllers.external_secrets.refresh import forgive, template_refs, template_text
 from controllers.external_secrets.target import desired as targeting
 from controllers.external_secrets.target.desired import DesiredSecret
 from controllers.external_secrets.target.template import Engine, Rendered, TemplateSource, render
@@ -116,8 +115,7 @@ def make(
     manifest: Manifest, views: Mapping[StoreRef, StoreView], values: Values, lookup: Lookup, engine: Engine
 ) -> OfflineResult:
     """The target of an ExternalSecret with these values. Raises InvalidSpec, SpecProblem, TargetTemplateError."""
-    parse(ExternalSecretSpec, manifest)
-    spec = manifest["spec"]
+    spec = parse(ExternalSecretSpec, manifest)
     validate(spec)
     entries = plan(spec, views)
     outcomes = {at: values.outcome(entry, views.get(entry.store)) for at, entry in enumerate(entries)}
@@ -128,8 +126,8 @@ def make(
 
 def made_of(manifest: Manifest, resolved: Resolved, lookup: Lookup, engine: Engine) -> OfflineResult:
     """From resolved keys to the Secret: deletion policy, templates, metadata. Raises TargetTemplateError."""
-    target = manifest["spec"].get("target") or {}
-    policy = target.get("deletionPolicy") or "Retain"
+    target = parse(ExternalSecretSpec, manifest).target
+    policy = target.deletion_policy
     problems = resolved.failed or resolved.missing
     outcome = targeting.after_missing(policy, missing=len(resolved.missing), found=len(resolved.data))
     if resolved.failed or outcome == "fail":
@@ -140,39 +138,33 @@ def made_of(manifest: Manifest, resolved: Resolved, lookup: Lookup, engine: Engi
         return OfflineResult(
             None, resolved, why=f"nothing was found: the Secret would be {'deleted' if outcome == 'delete' else 'kept'}"
         )
-    if (target.get("creationPolicy") or "Owner") == "None":
+    if target.creation_policy == "None":
         return OfflineResult(None, resolved, why="creationPolicy None: nothing is written")
-    template = target.get("template")
-    sources = template_sources(template or {}, lookup)
-    rendered = render(template, resolved.data, sources, engine=engine)
+    sources = template_sources(target.template, lookup)
+    rendered = render(target.template, resolved.data, sources, engine=engine)
     provenance = {key: source for key, source in resolved.provenance.items() if source}
     meta = {"uid": "", **manifest["metadata"]}
     wanted = targeting.wanted({**manifest, "metadata": meta}, rendered, provenance)
     return OfflineResult(wanted, resolved, rendered)
 
 
-def template_sources(template: Mapping[str, Any], lookup: Lookup) -> list[TemplateSource]:
+def template_sources(template: Template | None, lookup: Lookup) -> list[TemplateSource]:
     """What templateFrom names, read by `lookup`. Raises TargetTemplateError."""
     out = []
-    for at, item in enumerate(template.get("templateFrom") or []):
+    for at, item in enumerate(template.template_from if template is not None else ()):
         where = f"spec.target.template.templateFrom[{at}]"
-        target, decoding = item.get("target") or "Data", item.get("valuesDecodingStrategy") or "None"
-        if item.get("literal") is not None:
-            out.append(TemplateSource({"literal": str(item["literal"])}, "KeysAndValues", target, decoding))
+        target, decoding = item.target or "Data", item.values_decoding_strategy
+        if item.literal is not None:
+            out.append(TemplateSource({"literal": item.literal}, "KeysAndValues", target, decoding))
             continue
-        for kind, resource in (("configMap", CONFIGMAPS), ("secret", SECRETS)):
-            ref = item.get(kind)
-            if ref is None:
-                continue
-            found = lookup(resource.kind, ref["name"])
+        for resource, ref in template_refs(item):
+            found = lookup(resource.kind, ref.name)
             if found is None:
-                raise TargetTemplateError(f"{where}: {resource.kind} {ref['name']} does not exist")
+                raise TargetTemplateError(f"{where}: {resource.kind} {ref.name} does not exist")
             found = with_data(found)
-            for wanted in ref.get("items") or []:
-                text = template_text(found, wanted["key"], f"{where}: {resource.kind} {ref['name']}")
-                out.append(
-                    TemplateSource({wanted["key"]: text}, wanted.get("templateAs") or "Values", target, decoding)
-                )
+            for each in ref.items:
+                text = template_text(found, each.key, f"{where}: {resource.kind} {ref.name}")
+                out.append(TemplateSource({each.key: text}, each.template_as, target, decoding))
     return out
 
 
@@ -186,7 +178,6 @@ def with_data(manifest: Manifest) -> Manifest:
 
 def named_templates(manifest: Manifest) -> list[tuple[str, str]]:
     """(kind, name) of what templateFrom names."""
-    template = ((manifest.get("spec") or {}).get("target") or {}).get("template") or {}
-    pairs = (("ConfigMap", "configMap"), ("Secret", "secret"))
-    items = template.get("templateFrom") or []
-    return [(kind, item[part]["name"]) for item in items for kind, part in pairs if item.get(part)]
+    template = parse(ExternalSecretSpec, manifest).target.template
+    items = template.template_from if template is not None else ()
+    return [(resource.kind, ref.name) for item in items for resource, ref in template_refs(item)]

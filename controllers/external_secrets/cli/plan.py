@@ -96,8 +96,8 @@ def _of_clusters(files: Files, notes: list[str]) -> list[Manifest]:
 def _reads(
     files: Files, manifest: Manifest, accounts: Mapping[Any, str], swept: dict[Spot, float], notes: list[str]
 ) -> list[Read]:
-    parse(ExternalSecretSpec, manifest)
-    spec, namespace, owner = manifest["spec"], manifest["metadata"]["namespace"], title(manifest)
+    spec = parse(ExternalSecretSpec, manifest)
+    namespace, owner = manifest["metadata"]["namespace"], title(manifest)
     validate(spec)
     refs = store_refs(spec)
     known = views(namespace, refs, lambda ref: files.store(namespace, ref))

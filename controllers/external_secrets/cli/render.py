@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from controllers.api.base import parse
+from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
 from controllers.external_secrets.target.desired import DATA_HASH, METADATA_HASH
 from controllers.external_secrets.target.desired import manifest as secret_manifest
@@ -51,7 +53,7 @@ def values_file(path: str) -> Values:
 
 def stores_or_default(files: Files, manifest: Manifest) -> dict[StoreRef, StoreView]:
     """Stores that stand in the files; for the rest Secrets Manager without prefix, which the caller says."""
-    namespace, refs = manifest["metadata"]["namespace"], store_refs(manifest.get("spec") or {})
+    namespace, refs = manifest["metadata"]["namespace"], store_refs(parse(ExternalSecretSpec, manifest))
     present = [ref for ref in refs if files.store(namespace, ref) is not None]
     found = views(namespace, present, lambda ref: files.store(namespace, ref))
     return {ref: found.get(ref) or StoreView(ref, "SecretsManager") for ref in refs}

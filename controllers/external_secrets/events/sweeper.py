@@ -24,7 +24,7 @@ from controllers.external_secrets.fetch.stores import StoreError, StoreResolver,
 from controllers.external_secrets.metrics import Meters
 from controllers.external_secrets.target.desired import MANAGED, PROVENANCE
 from controllers.external_secrets.target.observed import target_key
-from controllers.external_secrets.values.entries import StoreRef, store_refs
+from controllers.external_secrets.values.entries import StoreRef, spec_or_empty, store_refs
 from controllers.external_secrets.values.errors import EntryError
 from controllers.runtime.kube import ApiError, KubeClient
 from controllers.runtime.queue import URGENT
@@ -148,7 +148,7 @@ class Sweeper:
         """Cluster stores → namespaces that use them."""
         found: dict[StoreRef, set[str]] = defaultdict(set)
         for manifest in self._external_secrets.list():
-            for ref in store_refs(manifest.get("spec") or {}):
+            for ref in store_refs(spec_or_empty(manifest)):
                 if ref.kind == "ClusterSecretStore":
                     found[ref].add(manifest["metadata"]["namespace"])
         return found

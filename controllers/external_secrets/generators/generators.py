@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from controllers.api.base import InvalidSpecError, parse
+from controllers.api.external_secrets import GeneratorRef
 from controllers.api.generators import (
     CLUSTER_GENERATORS,
     ECR_AUTHORIZATION_TOKENS,
@@ -34,7 +35,7 @@ from controllers.aws.identity import OWN
 from controllers.external_secrets.fetch.aws import entry_error
 from controllers.external_secrets.fetch.stores import StoreError, StoreResolver, check_region
 from controllers.external_secrets.target.hashing import object_hash
-from controllers.external_secrets.values.entries import Entry, Fetched, StoreRef
+from controllers.external_secrets.values.entries import Fetched, StoreRef
 from controllers.external_secrets.values.errors import EntryError
 from controllers.runtime.store import Store
 
@@ -62,10 +63,9 @@ class _Found:
     recipe: str
 
 
-def generator_name(namespace: str, ref: Mapping[str, Any]) -> str:
+def generator_name(namespace: str, kind: str, name: str) -> str:
     """How a generator that is named in a namespace is known in indexes."""
-    kind = str(ref.get("kind") or "")
-    return f"{kind}/{'' if kind == 'ClusterGenerator' else namespace}/{ref.get('name') or ''}"
+    return f"{kind}/{'' if kind == 'ClusterGenerator' else namespace}/{name}"
 
 
 class Generators:
@@ -84,13 +84,13 @@ class Generators:
         self._stores, self._resolver, self._logins = stores, resolver, logins
         self._below, self._clock = below, clock
 
-    def recipe(self, namespace: str, entry: Entry) -> str:
-        """A hash of what decides over an entry's generated values. Raises EntryError."""
-        return self._find(namespace, entry.generator or {}).recipe
+    def recipe(self, namespace: str, ref: GeneratorRef) -> str:
+        """A hash of everything that determines the generated values. Raises EntryError."""
+        return self._find(namespace, ref).recipe
 
-    async def make(self, namespace: str, entry: Entry) -> Generated:
-        """New values for an entry. Raises EntryError, StoreProblem, ApiError."""
-        found = self._find(namespace, entry.generator or {})
+    async def make(self, namespace: str, ref: GeneratorRef) -> Generated:
+        """New values. Raises EntryError, StoreError, ApiError."""
+        found = self._find(namespace, ref)
         if isinstance(found.spec, PasswordSpec):
             made = passwords(found.spec, self._below)
             return Generated({name: Fetched(value, name=name, generator=_shown(found)) for name, value in made.items()})
@@ -129,8 +129,8 @@ class Generators:
 
     # --- which generator
 
-    def _find(self, namespace: str, ref: Mapping[str, Any]) -> _Found:
-        kind, name = str(ref.get("kind") or ""), str(ref.get("name") or "")
+    def _find(self, namespace: str, ref: GeneratorRef) -> _Found:
+        kind, name = ref.kind, ref.name
         store = self._stores.get(kind)
         if store is None:
             served = ", ".join(sorted(self._stores))

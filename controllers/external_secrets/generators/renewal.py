@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.external_secrets.events.match import announced_at
 from controllers.external_secrets.values import schedule
 
@@ -67,7 +68,7 @@ def force_of(annotations: Mapping[str, str], now: datetime) -> str:
     return "" if announced_at(given, now) is not None else given
 
 
-def renewal(made: GeneratedRecord, spec: Mapping[str, Any], uid: str) -> datetime | None:
+def renewal(made: GeneratedRecord, spec: ExternalSecretSpec, uid: str) -> datetime | None:
     """When values made then are made anew under this ExternalSecret's spec; None: not by the clock."""
     wait = schedule.next_wait(spec, uid)
     if wait is None:
@@ -80,7 +81,7 @@ def renewal(made: GeneratedRecord, spec: Mapping[str, Any], uid: str) -> datetim
 
 
 def stands(
-    made: GeneratedRecord | None, *, recipe: str, force: str, spec: Mapping[str, Any], uid: str, now: datetime
+    made: GeneratedRecord | None, *, recipe: str, force: str, spec: ExternalSecretSpec, uid: str, now: datetime
 ) -> bool:
     """Are the values of an earlier refresh still those to be used?"""
     if made is None or made.recipe != recipe or (force and force != made.force) or made.at > now:
@@ -89,7 +90,7 @@ def stands(
     return when is None or now < when
 
 
-def earliest(made: Iterable[GeneratedRecord], spec: Mapping[str, Any], uid: str) -> datetime | None:
+def earliest(made: Iterable[GeneratedRecord], spec: ExternalSecretSpec, uid: str) -> datetime | None:
     """The first renewal of all."""
     return min((when for each in made if (when := renewal(each, spec, uid)) is not None), default=None)
 

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from controllers.api.base import parse
 from controllers.api.core import secret_data
+from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
 
 from .hashing import created_by, data_hash, object_hash
@@ -33,14 +35,14 @@ Outcome = Literal["sync", "keep", "delete", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class DesiredSecret:
-    """The target as it should be. `data` holds secret values: repr shows the keys only."""
+    """The target as it should be. Data, labels and annotations may hold secret values, so repr leaves them out."""
 
     namespace: str
     name: str
     type: str
     data: Mapping[str, bytes] = field(repr=False)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict, repr=False)
+    annotations: Mapping[str, str] = field(default_factory=dict, repr=False)
     owner: Mapping[str, Any] | None = None
     immutable: bool = False
     finalizers: tuple[str, ...] = ()
@@ -76,10 +78,8 @@ def wanted(
     generated: str = "",
 ) -> DesiredSecret:
     """The target of an ExternalSecret with these data. `generated`: the annotation about generated values."""
-    meta, spec = external_secret["metadata"], external_secret.get("spec") or {}
-    target = spec.get("target") or {}
-    template = target.get("template")
-    policy = target.get("creationPolicy") or "Owner"
+    meta, target = external_secret["metadata"], parse(ExternalSecretSpec, external_secret).target
+    template, policy = target.template, target.creation_policy
     labels, annotations = dict(rendered.labels), dict(rendered.annotations)
     if template is None:
         labels = dict(meta.get("labels") or {})
@@ -93,14 +93,14 @@ def wanted(
         annotations[GENERATED] = generated
     return DesiredSecret(
         namespace=meta["namespace"],
-        name=target.get("name") or meta["name"],
-        type=(template or {}).get("type") or "Opaque",
+        name=target.name or meta["name"],
+        type=(template.type if template is not None else "") or "Opaque",
         data=rendered.data,
         labels=labels,
         annotations=annotations,
         owner=owner_reference(external_secret) if policy == "Owner" else None,
-        immutable=bool(target.get("immutable")),
-        finalizers=tuple(((template or {}).get("metadata") or {}).get("finalizers") or ()),
+        immutable=target.immutable,
+        finalizers=template.metadata.finalizers if template is not None else (),
     )
 
 

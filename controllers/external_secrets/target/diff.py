@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from controllers.api.base import parse
+from controllers.api.external_secrets import ExternalSecretSpec, Template
 from controllers.api.resource import Manifest
 
 from .desired import CREATED_BY, DATA_HASH, MANAGED, METADATA_HASH, PROVENANCE, DesiredSecret, data_diff
@@ -96,37 +98,31 @@ def of_secrets(
 
 def of_shapes(manifest: Manifest, live: Manifest | None) -> list[Difference]:
     """What can be told without values: names of keys, where no entry but AWS says them, and the type."""
-    spec = manifest.get("spec") or {}
-    target = spec.get("target") or {}
-    template = target.get("template") or {}
-    name = target.get("name") or manifest["metadata"]["name"]
-    what = f"Secret {name}"
+    spec = parse(ExternalSecretSpec, manifest)
+    target = spec.target
+    what = f"Secret {target.name or manifest['metadata']['name']}"
     if live is None:
-        return (
-            [Difference(what, "", "would be created")] if (target.get("creationPolicy") or "Owner") != "Merge" else []
-        )
+        return [Difference(what, "", "would be created")] if target.creation_policy != "Merge" else []
     keys, all_known = named_keys(spec)
     have = set(live.get("data") or {})
     out = [Difference(what, f"data.{key}", "would be added") for key in sorted(keys - have)]
     if all_known and not _shares(manifest):
         out += [Difference(what, f"data.{key}", "would be removed") for key in sorted(have - keys)]
-    wanted = template.get("type") or "Opaque"
+    wanted = (target.template.type if target.template is not None else "") or "Opaque"
     if (live.get("type") or "Opaque") != wanted:
         out.append(Difference(what, "type", f"{live.get('type') or 'Opaque'} -> {wanted} (deleted and made anew)"))
     return [*out, Difference(what, "", "values are not compared; give --with or --fetch", real=False)]
 
 
-def named_keys(spec: Mapping[str, Any]) -> tuple[set[str], bool]:
+def named_keys(spec: ExternalSecretSpec) -> tuple[set[str], bool]:
     """Keys of the Secret that the spec names, and whether these are all."""
-    template = (spec.get("target") or {}).get("template") or {}
-    own, sources = template.get("data") or {}, template.get("templateFrom") or []
-    through = (template.get("mergePolicy") or "Replace") == "Merge" or not (own or sources)
-    keys = set(own)
+    template = spec.target.template or Template()
+    through = template.merge_policy == "Merge" or not (template.data or template.template_from)
+    keys = set(template.data)
     if through:
-        keys |= {str(entry.get("secretKey") or "") for entry in spec.get("data") or []}
-    return keys, not sources and not (through and spec.get("dataFrom"))
+        keys |= {entry.secret_key for entry in spec.data}
+    return keys, not template.template_from and not (through and spec.data_from)
 
 
 def _shares(manifest: Manifest) -> bool:
-    target = (manifest.get("spec") or {}).get("target") or {}
-    return target.get("creationPolicy") in ("Merge", "CreateOrMerge")
+    return parse(ExternalSecretSpec, manifest).target.creation_policy in ("Merge", "CreateOrMerge")

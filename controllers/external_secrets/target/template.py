@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from controllers.api import external_secrets as api
 from controllers.external_secrets.values.decode import decode
 from controllers.external_secrets.values.errors import EntryError, TargetTemplateError
 from controllers.templating import EXTERNAL_SECRETS, Budget, FunctionSet, StringMap, Template, TemplateError
@@ -29,9 +29,12 @@ MAX_SECRET = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class TemplateSource:
-    """Templates that were read from templateFrom: name → text, and where their output goes."""
+    """Templates that were read from templateFrom: name → text, and where their output goes.
 
-    templates: Mapping[str, str]
+    A template may contain a secret (it can be kept in a Secret), so repr leaves it out.
+    """
+
+    templates: Mapping[str, str] = field(repr=False)
     scope: str = "Values"
     target: str = "Data"
     decoding: str = "None"
@@ -39,11 +42,11 @@ class TemplateSource:
 
 @dataclass(slots=True)
 class Rendered:
-    """What the templates made."""
+    """What the templates produced. Every part may hold a secret value, so repr leaves all of them out."""
 
-    data: dict[str, bytes] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
-    annotations: dict[str, str] = field(default_factory=dict)
+    data: dict[str, bytes] = field(default_factory=dict, repr=False)
+    labels: dict[str, str] = field(default_factory=dict, repr=False)
+    annotations: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ def check_names(rendered: Rendered, spelt: Collection[str]) -> None:
 
 
 def render(
-    template: Mapping[str, Any] | None,
+    template: api.Template | None,
     provider: Mapping[str, bytes],
     sources: Sequence[TemplateSource] = (),
     *,
@@ -153,15 +156,13 @@ def render(
     if template is None:
         out.data.update(provider)
         return out
-    own = template.get("data") or {}
-    if (template.get("mergePolicy") or "Replace") == "Merge" or not (own or template.get("templateFrom")):
+    if template.merge_policy == "Merge" or not (template.data or template.template_from):
         out.data.update(provider)
     for source in sources:
         engine.apply(source, provider, out)
-    engine.apply(TemplateSource(own), provider, out)
-    metadata = template.get("metadata") or {}
-    engine.apply(TemplateSource(metadata.get("labels") or {}, target="Labels"), provider, out)
-    engine.apply(TemplateSource(metadata.get("annotations") or {}, target="Annotations"), provider, out)
+    engine.apply(TemplateSource(template.data), provider, out)
+    engine.apply(TemplateSource(template.metadata.labels, target="Labels"), provider, out)
+    engine.apply(TemplateSource(template.metadata.annotations, target="Annotations"), provider, out)
     if sum(map(len, out.data.values())) > MAX_SECRET:
         raise TargetTemplateError(f"the Secret's data would exceed {MAX_SECRET} bytes")
     return out

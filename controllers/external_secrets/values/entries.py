@@ -10,6 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from controllers.api.base import Fields, InvalidSpecError, parse
+from controllers.api.external_secrets import (
+    DataEntry,
+    DataFromEntry,
+    ExternalSecretSpec,
+    Find,
+    GeneratorRef,
+    RemoteRef,
+    SecretStoreRef,
+)
+from controllers.api.resource import Manifest
+
 from .convert import check_keys, convert_keys
 from .decode import check_null_bytes, decode
 from .errors import EntryError, MissingValueError, SpecError
@@ -59,11 +71,21 @@ class Entry:
     where: str
     store: StoreRef
     remote: RemoteKey | None
-    spec: Mapping[str, Any]
+    ref: RemoteRef | Find | None
+    """How the value is read: property, decoding, conversion. A generator has none."""
     secret_key: str = ""
     rewrites: Sequence[Mapping[str, Any]] = ()
-    find: Mapping[str, Any] | None = None
-    generator: Mapping[str, Any] | None = None
+    generator: GeneratorRef | None = None
+
+    @property
+    def find(self) -> Mapping[str, Any] | None:
+        """The find as the spec has it, None for every other entry."""
+        return _as_written(self.ref) if isinstance(self.ref, Find) else None
+
+    @property
+    def property(self) -> str:
+        """The path into the value, "" for the whole of it."""
+        return self.ref.property if isinstance(self.ref, RemoteRef) else ""
 
 
 @dataclass(slots=True)
@@ -76,46 +98,59 @@ class Resolved:
     failed: list[tuple[str, EntryError]] = field(default_factory=list)
 
 
-def store_refs(spec: Mapping[str, Any]) -> list[StoreRef]:
+def spec_or_empty(manifest: Manifest) -> ExternalSecretSpec:
+    """The spec, for indexes and overviews. An invalid one refers to nothing: only an edit of the object can mend it."""
+    try:
+        return parse(ExternalSecretSpec, manifest)
+    except InvalidSpecError:
+        return ExternalSecretSpec()
+
+
+def store_refs(spec: ExternalSecretSpec) -> list[StoreRef]:
     """Every store that a spec names, the default first."""
-    default = _ref(spec.get("secretStoreRef"))
+    default = _store_ref(spec.secret_store_ref)
     refs = [default] if default.name else []
-    refs += [_entry_ref(entry, default) for entry in [*(spec.get("dataFrom") or []), *(spec.get("data") or [])]]
+    refs += [_entry_store(entry, default) for entry in spec.data_from]
+    refs += [_entry_store(entry, default) for entry in spec.data]
     return list(dict.fromkeys(ref for ref in refs if ref.name))
 
 
-def _ref(raw: Mapping[str, Any] | None) -> StoreRef:
-    raw = raw or {}
-    return StoreRef(raw.get("kind") or "SecretStore", raw.get("name") or "")
+def _store_ref(ref: SecretStoreRef) -> StoreRef:
+    return StoreRef(ref.kind, ref.name or "")
 
 
-def _entry_ref(entry: Mapping[str, Any], default: StoreRef) -> StoreRef:
-    own = (entry.get("sourceRef") or {}).get("storeRef")
-    return _ref(own) if own else default
+def _entry_store(entry: DataEntry | DataFromEntry, default: StoreRef) -> StoreRef:
+    own = entry.source_ref.store_ref if entry.source_ref is not None else None
+    return _store_ref(own) if own is not None else default
 
 
-def plan(spec: Mapping[str, Any], stores: Mapping[StoreRef, StoreView]) -> list[Entry]:
+def plan(spec: ExternalSecretSpec, stores: Mapping[StoreRef, StoreView]) -> list[Entry]:
     """All entries in the order in which they apply. Every store of `store_refs` is in `stores`. Raises SpecError."""
-    default = _ref(spec.get("secretStoreRef"))
-    out: list[Entry] = []
-    for at, entry in enumerate(spec.get("dataFrom") or []):
-        where = f"spec.dataFrom[{at}]"
-        ref = _entry_ref(entry, default)
-        rewrites = entry.get("rewrite") or ()
-        if entry.get("extract") is not None:
-            view = _view(stores, ref, where)
-            out.append(Entry(where, ref, _remote(entry["extract"], view), entry["extract"], "", rewrites))
-        elif entry.get("find") is not None:
-            _view(stores, ref, where)
-            out.append(Entry(where, ref, None, entry["find"], "", rewrites, entry["find"]))
-        else:
-            generator = (entry.get("sourceRef") or {}).get("generatorRef") or {}
-            out.append(Entry(where, ref, None, {}, "", rewrites, generator=generator))
-    for at, entry in enumerate(spec.get("data") or []):
-        ref, remote = _entry_ref(entry, default), entry.get("remoteRef") or {}
-        key = entry.get("secretKey") or ""
-        out.append(Entry(key, ref, _remote(remote, _view(stores, ref, f"spec.data[{at}]")), remote, key))
+    default = _store_ref(spec.secret_store_ref)
+    out = [_many(entry, f"spec.dataFrom[{at}]", default, stores) for at, entry in enumerate(spec.data_from)]
+    for at, entry in enumerate(spec.data):
+        ref = _entry_store(entry, default)
+        remote = _remote(entry.remote_ref, _view(stores, ref, f"spec.data[{at}]"))
+        out.append(Entry(entry.secret_key, ref, remote, entry.remote_ref, entry.secret_key))
     return out
+
+
+def _many(entry: DataFromEntry, where: str, default: StoreRef, stores: Mapping[StoreRef, StoreView]) -> Entry:
+    """One entry of dataFrom: an extract, a find or a generator."""
+    ref, rewrites = _entry_store(entry, default), [_as_written(step) for step in entry.rewrite]
+    if entry.extract is not None:
+        return Entry(where, ref, _remote(entry.extract, _view(stores, ref, where)), entry.extract, "", rewrites)
+    if entry.find is not None:
+        _view(stores, ref, where)
+        return Entry(where, ref, None, entry.find, "", rewrites)
+    generator = entry.source_ref.generator_ref if entry.source_ref is not None else None
+    if generator is None:
+        raise SpecError(f"{where}: found none of extract, find and sourceRef.generatorRef, expected one of them")
+    return Entry(where, ref, None, None, "", rewrites, generator)
+
+
+def _as_written(model: Fields) -> dict[str, Any]:
+    return model.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
 
 
 def _view(stores: Mapping[StoreRef, StoreView], ref: StoreRef, where: str) -> StoreView:
@@ -124,14 +159,9 @@ def _view(stores: Mapping[StoreRef, StoreView], ref: StoreRef, where: str) -> St
     return stores[ref]
 
 
-def _remote(raw: Mapping[str, Any], store: StoreView) -> RemoteKey:
-    return remote_key(
-        store.service,
-        str(raw.get("key") or ""),
-        version=str(raw.get("version") or ""),
-        prefix=store.prefix,
-        tags=raw.get("metadataPolicy") == "Fetch",
-    )
+def _remote(ref: RemoteRef, store: StoreView) -> RemoteKey:
+    tags = ref.metadata_policy == "Fetch"
+    return remote_key(store.service, ref.key, version=ref.version, prefix=store.prefix, tags=tags)
 
 
 def value_text(document: str | bytes | None, name: str, *, service: Service, key: str) -> str:
@@ -180,11 +210,9 @@ def _values(
         return {key: each.value for key, each in shaped.items()}, sources
     remote = entry.remote
     assert remote is not None  # noqa: S101  # only finds and generators have none, and their outcome is a mapping
-    text = value_text(outcome.value, str(entry.spec.get("property") or ""), service=remote.service, key=remote.name)
+    text = value_text(outcome.value, entry.property, service=remote.service, key=remote.name)
     if entry.secret_key:
-        raw = text.encode("utf-8", "surrogateescape")
-        raw = decode(str(entry.spec.get("decodingStrategy") or "None"), raw, key=entry.secret_key)
-        check_null_bytes(str(entry.spec.get("nullBytePolicy") or "Ignore"), raw, key=entry.secret_key)
+        raw = _decoded(entry, entry.secret_key, text.encode("utf-8", "surrogateescape"))
         return {entry.secret_key: raw}, {entry.secret_key: _sources([outcome])}
     members = {key: value.encode("utf-8", "surrogateescape") for key, value in extract(text, key=remote.name).items()}
     values = {key: each.value for key, each in _shape(entry, members, render).items()}
@@ -197,16 +225,19 @@ def _shape(entry: Entry, values: dict[str, bytes], render: Renderer) -> dict[str
         shaped = traced(entry.rewrites, values, render)
         check_keys(shaped)
     else:
-        names = convert_keys(str(entry.spec.get("conversionStrategy") or "Default"), {name: name for name in values})
+        strategy = entry.ref.conversion_strategy if entry.ref is not None else "Default"
+        names = convert_keys(strategy, {name: name for name in values})
         shaped = {key: Traced(values[name], (name,)) for key, name in names.items()}
-    strategy = str(entry.spec.get("decodingStrategy") or "None")
-    policy = str(entry.spec.get("nullBytePolicy") or "Ignore")
-    out: dict[str, Traced] = {}
-    for key, each in shaped.items():
-        value = decode(strategy, each.value, key=key)
-        check_null_bytes(policy, value, key=key)
-        out[key] = Traced(value, each.origins)
-    return out
+    return {key: Traced(_decoded(entry, key, each.value), each.origins) for key, each in shaped.items()}
+
+
+def _decoded(entry: Entry, key: str, value: bytes) -> bytes:
+    """The value in the entry's encoding. Raises EntryError."""
+    if entry.ref is None:
+        return value
+    decoded = decode(entry.ref.decoding_strategy, value, key=key)
+    check_null_bytes(entry.ref.null_byte_policy, decoded, key=key)
+    return decoded
 
 
 def _sources(fetched: Sequence[Fetched]) -> Provenance:

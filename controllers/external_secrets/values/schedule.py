@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from controllers.api.duration import parse_duration
+from controllers.api.external_secrets import ExternalSecretSpec, SyncWindows
 from controllers.lang.cron import parse_schedule
 
 DEFAULT_INTERVAL = 3600.0
@@ -47,19 +47,17 @@ def window_active(schedule: str, duration: str, at: datetime) -> bool:
     return opened is not None and at - opened <= length
 
 
-def windows_permit(windows: Mapping[str, Any] | None, at: datetime) -> bool:
+def windows_permit(windows: SyncWindows | None, at: datetime) -> bool:
     """May the timer refresh now? No windows: always."""
-    listed = (windows or {}).get("windows") or []
-    if not listed:
+    if windows is None or not windows.windows:
         return True
-    active = any(window_active(str(w.get("schedule", "")), str(w.get("duration", "")), at) for w in listed)
-    return active is ((windows or {}).get("kind", "allow") == "allow")
+    active = any(window_active(each.schedule, each.duration, at) for each in windows.windows)
+    return active is (windows.kind == "allow")
 
 
-def interval_of(spec: Mapping[str, Any]) -> float:
+def interval_of(spec: ExternalSecretSpec) -> float:
     """refreshInterval in seconds. Raises ValueError."""
-    given = spec.get("refreshInterval")
-    return DEFAULT_INTERVAL if given in (None, "") else parse_duration(str(given))
+    return parse_duration(spec.refresh_interval) if spec.refresh_interval else DEFAULT_INTERVAL
 
 
 def phase(uid: str, interval: float) -> float:
@@ -69,7 +67,7 @@ def phase(uid: str, interval: float) -> float:
 
 
 def decide(
-    spec: Mapping[str, Any],
+    spec: ExternalSecretSpec,
     synced: Synced,
     *,
     resource_version: str,
@@ -85,7 +83,7 @@ def decide(
     the target is made of. Windows hold back the timer alone; `renew_at`, when something generated is to be made anew,
     is the timer's. Beyond upstream: with refreshInterval 0 a changed spec or force-sync refreshes too.
     """
-    policy = spec.get("refreshPolicy") or "Periodic"
+    policy = spec.refresh_policy
     if synced.refresh_time is None or not synced.resource_version:
         return Due(True, "never synced")
     if policy == "CreatedOnce":
@@ -103,7 +101,7 @@ def decide(
 
 
 def _timer(
-    spec: Mapping[str, Any], last: datetime, interval: float, uid: str, now: datetime, renew_at: datetime | None
+    spec: ExternalSecretSpec, last: datetime, interval: float, uid: str, now: datetime, renew_at: datetime | None
 ) -> Due:
     elapsed = (now - last).total_seconds()
     if elapsed < 0:
@@ -113,14 +111,14 @@ def _timer(
         wait = min(wait, (renew_at - now).total_seconds())
     if wait > 0:
         return Due(False, "not due", wait)
-    if not windows_permit(spec.get("syncWindows"), now):
+    if not windows_permit(spec.sync_windows, now):
         return Due(False, "held by a sync window", min(60.0, interval))
     return Due(True, _PASSED)
 
 
-def next_wait(spec: Mapping[str, Any], uid: str) -> float | None:
+def next_wait(spec: ExternalSecretSpec, uid: str) -> float | None:
     """Seconds from a sync to the next by the timer; None: never."""
-    if (spec.get("refreshPolicy") or "Periodic") != "Periodic":
+    if spec.refresh_policy != "Periodic":
         return None
     interval = interval_of(spec)
     return interval - phase(uid, interval) if interval > 0 else None

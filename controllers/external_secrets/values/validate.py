@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from controllers.api.external_secrets import DataFromEntry, ExternalSecretSpec, ExternalSecretTarget
 
 from .errors import SpecError
 
 
-def validate(spec: dict[str, Any]) -> None:
+def validate(spec: ExternalSecretSpec) -> None:
     """Raises SpecError for the first contradiction in an ExternalSecret's spec."""
-    target = spec.get("target") or {}
-    _policies(target.get("deletionPolicy") or "Retain", target.get("creationPolicy") or "Owner")
-    data, data_from = spec.get("data") or [], spec.get("dataFrom") or []
-    if not data and not data_from:
+    _policies(spec.target)
+    if not spec.data and not spec.data_from:
         raise SpecError("either data or dataFrom should be specified")
-    for entry in data_from:
+    for entry in spec.data_from:
         _source(entry)
-    if (target.get("deletionPolicy") or "Retain") == "Retain":
-        _distinct([entry.get("secretKey", "") for entry in data if isinstance(entry, dict)])
+    if spec.target.deletion_policy == "Retain":
+        _distinct([entry.secret_key for entry in spec.data])
 
 
-def _policies(deletion: str, creation: str) -> None:
+def _policies(target: ExternalSecretTarget) -> None:
+    creation, deletion = target.creation_policy, target.deletion_policy
     if deletion == "Delete" and creation in ("Merge", "None", "CreateOrMerge"):
         raise SpecError(
             "deletionPolicy=Delete must not be used when the controller doesn't own the secret. "
@@ -32,17 +31,17 @@ def _policies(deletion: str, creation: str) -> None:
         )
 
 
-def _source(entry: dict[str, Any]) -> None:
-    source = entry.get("sourceRef")
-    generator = source is not None and source.get("generatorRef") is not None
-    chosen = [entry.get("extract") is not None, entry.get("find") is not None, generator]
+def _source(entry: DataFromEntry) -> None:
+    source = entry.source_ref
+    generator = source is not None and source.generator_ref is not None
+    chosen = [entry.extract is not None, entry.find is not None, generator]
     if sum(chosen) > 1:
         raise SpecError("extract, find, or generatorRef cannot be set at the same time")
     if any(chosen):
         return
     if source is None:
         raise SpecError("either extract, find, or sourceRef must be set to dataFrom")
-    if source.get("storeRef") is None:
+    if source.store_ref is None:
         raise SpecError("generatorRef or storeRef must be set when using sourceRef in dataFrom")
     raise SpecError("extract or find must be set to dataFrom with sourceRef.storeRef")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
+from controllers.api.base import Fields
+from controllers.api.external_secrets import ExternalSecretSpec, SyncWindows
 from controllers.external_secrets.target import desired as target
 from controllers.external_secrets.target import hashing
 from controllers.external_secrets.target import template as templates
@@ -97,8 +99,32 @@ def _target_valid(given: Vector) -> bool:
 
 
 def _validate(given: Vector) -> bool:
-    validate.validate(given["spec"])
+    validate.validate(loosely(ExternalSecretSpec, given["spec"]))
     return True
+
+
+def loosely(annotation: Any, value: Any) -> Any:
+    """A typed object as Go's structs are built in upstream's tests: without validation, absent fields empty."""
+    if isinstance(value, list):
+        return tuple(loosely(annotation, item) for item in value)
+    model = _model_of(annotation) if isinstance(value, dict) else None
+    if model is None:
+        return value
+    names = {field.alias or name: (name, field.annotation) for name, field in model.model_fields.items()}
+    absent = {name: None for name, field in model.model_fields.items() if field.is_required()}
+    given = {names[key][0]: loosely(names[key][1], item) for key, item in value.items() if key in names}
+    return model.model_construct(**(absent | given))
+
+
+def _model_of(annotation: Any) -> type[Fields] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Fields):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := _model_of(each)) is not None), None)
+
+
+def _windows(given: Vector) -> bool:
+    raw = given["syncWindows"]
+    return schedule.windows_permit(loosely(SyncWindows, raw) if raw else None, _at(given["at"]))
 
 
 def _null_bytes(given: Vector) -> bool:
@@ -124,7 +150,7 @@ ADAPTERS: dict[str, Callable[[Vector], dict[str, Any]]] = {
     "object_hash": _answer(_hash),
     "target_valid": _answer(_target_valid),
     "sync_window": _answer(lambda g: schedule.window_active(g["schedule"], g["duration"], _at(g["at"]))),
-    "sync_windows": _answer(lambda given: schedule.windows_permit(given["syncWindows"], _at(given["at"]))),
+    "sync_windows": _answer(lambda given: _windows(given)),
     "validate": _answer(_validate),
     "null_bytes": _answer(_null_bytes),
     "data_diff": _answer(lambda given: target.data_diff(given["old"], given["new"])),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
 from controllers.cli import main
 from controllers.external_secrets.cli.explanation import ADVICE, explain, version_of
@@ -213,7 +214,7 @@ def test_secrets_are_compared_without_a_value() -> None:
 def test_without_values_the_names_of_keys_are_compared_where_the_spec_says_them(
     spec: dict[str, Any], expected: tuple[set[str], bool]
 ) -> None:
-    assert named_keys(spec) == expected
+    assert named_keys(ExternalSecretSpec.model_validate(spec)) == expected
 
 
 def test_a_difference_in_names_needs_no_value() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.external_secrets.cli.forecast import MONTH, Read, Spot, Who, forecast
 from controllers.external_secrets.fetch.coalescer import Coalescer
 from controllers.external_secrets.fetch.demand import AHEAD
@@ -40,7 +41,7 @@ class Counting:
 async def _refreshes(coalescer: Coalescer, uid: str, keys: list[RemoteKey], interval: float, until: float) -> None:
     """One ExternalSecret for a while, as its reconcile does it."""
     loop, source = asyncio.get_running_loop(), ValueSource("x", "eu-west-1", keys[0].service)
-    spec = {"refreshInterval": f"{interval:g}s"}
+    spec = ExternalSecretSpec(refresh_interval=f"{interval:g}s")
     first = True
     while loop.time() < until:
         now = loop.time()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.aws.events import AwsChange
 from controllers.external_secrets.events import version_diff as sweep
 from controllers.external_secrets.events.match import announced, announced_at, mark
@@ -30,7 +31,7 @@ def found(**values: str) -> dict[str, Fetched]:
 
 def provenance(entry: dict[str, Any], outcome: Any) -> dict[str, Any]:
     spec = {"secretStoreRef": {"name": "aws"}, "dataFrom": [entry]}
-    resolved = resolve(plan(spec, STORES), {0: outcome}, render=Engine().text)
+    resolved = resolve(plan(ExternalSecretSpec.model_validate(spec), STORES), {0: outcome}, render=Engine().text)
     assert not resolved.failed and resolved.provenance.keys() == resolved.data.keys()
     return resolved.provenance
 
@@ -75,13 +76,13 @@ def test_a_key_merged_of_many_names_all_and_a_sweep_reads_them() -> None:
 )
 def test_an_entry_without_a_store_is_named(spec: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match=r"spec\.data(From)?\[0\]: no store is named"):
-        plan(spec, {})
+        plan(ExternalSecretSpec.model_validate(spec), {})
 
 
 def test_what_a_generator_makes_needs_no_store() -> None:
-    ref = {"kind": "Password", "name": "pw"}
-    (entry,) = plan({"dataFrom": [{"sourceRef": {"generatorRef": ref}}]}, {})
-    assert entry.generator == ref and entry.remote is None
+    spec = {"dataFrom": [{"sourceRef": {"generatorRef": {"kind": "Password", "name": "pw"}}}]}
+    (entry,) = plan(ExternalSecretSpec.model_validate(spec), {})
+    assert entry.generator is not None and entry.generator.name == "pw" and entry.remote is None
     outcome = {"password": Fetched(b"x", generator="Password pw")}
     resolved = resolve([entry], {0: outcome}, render=Engine().text)
     assert resolved.data == {"password": b"x"}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controllers.api.external_secrets import ExternalSecretSpec, SyncWindow, SyncWindows
 from controllers.api.generators import PasswordSpec
 from controllers.external_secrets.generators import renewal as generated
 from controllers.external_secrets.generators.password import DIGITS, SYMBOLS, password, passwords
@@ -20,7 +21,8 @@ from controllers.external_secrets.values.errors import EntryError
 from controllers.external_secrets.values.schedule import Synced, decide
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
-SPEC = {"refreshInterval": "1h"}
+SPEC = ExternalSecretSpec(refresh_interval="1h")
+MONTHLY = ExternalSecretSpec(refresh_interval="720h")
 
 
 def below() -> Any:
@@ -76,7 +78,7 @@ def test_what_cannot_be_is_refused(spec: dict[str, Any]) -> None:
         passwords(PasswordSpec.model_validate(spec), below())
 
 
-def stands(made: GeneratedRecord | None, spec: dict[str, Any] = SPEC, **changes: Any) -> bool:
+def stands(made: GeneratedRecord | None, spec: ExternalSecretSpec = SPEC, **changes: Any) -> bool:
     given = {"recipe": "r", "force": "", "now": NOW, **changes}
     return generated.stands(made, spec=spec, uid="u", **given)
 
@@ -96,27 +98,29 @@ def test_a_value_stands_until_its_interval_its_recipe_or_a_persons_word_ends_it(
     "spec", [{"refreshInterval": "0"}, {"refreshPolicy": "CreatedOnce"}, {"refreshPolicy": "OnChange"}]
 )
 def test_where_no_timer_refreshes_a_value_stands_without_end(spec: dict[str, Any]) -> None:
-    assert stands(GeneratedRecord(NOW, "r", expires=NOW), spec, now=NOW + timedelta(days=900))
+    assert stands(
+        GeneratedRecord(NOW, "r", expires=NOW), ExternalSecretSpec.model_validate(spec), now=NOW + timedelta(days=900)
+    )
 
 
 def test_a_token_is_renewed_before_it_expires_however_long_the_interval() -> None:
     token = GeneratedRecord(NOW, "r", expires=NOW + timedelta(hours=12))
-    assert generated.renewal(token, {"refreshInterval": "720h"}, "u") == NOW + timedelta(hours=11)
+    assert generated.renewal(token, MONTHLY, "u") == NOW + timedelta(hours=11)
     soon = generated.renewal(token, SPEC, "u")
     assert soon is not None and soon <= NOW + timedelta(hours=1)
-    due = decide({"refreshInterval": "720h"}, Synced(NOW, "v"), resource_version="v", uid="u", target_valid=True,
+    due = decide(MONTHLY, Synced(NOW, "v"), resource_version="v", uid="u", target_valid=True,
                  now=NOW + timedelta(hours=11, seconds=1), renew_at=NOW + timedelta(hours=11))  # fmt: skip
     assert due.now
 
 
 def test_windows_hold_back_a_renewal_but_not_a_changed_source() -> None:
-    spec = {"refreshInterval": "720h", "syncWindows": {"kind": "deny", "windows": [
-        {"schedule": "@daily", "duration": "24h"}]}}  # fmt: skip
+    windows = SyncWindows(kind="deny", windows=(SyncWindow(schedule="@daily", duration="24h"),))
+    spec = ExternalSecretSpec(refresh_interval="720h", sync_windows=windows)
     given: dict[str, Any] = {"resource_version": "v", "uid": "u", "target_valid": True, "now": NOW}
     synced = Synced(NOW - timedelta(hours=2), "v")
     assert not decide(spec, synced, **given, renew_at=NOW).now
     assert decide(spec, synced, **given, stale="a source of its templates changed").now
-    assert not decide({"refreshPolicy": "CreatedOnce"}, synced, **given, stale="a source changed").now
+    assert not decide(ExternalSecretSpec(refresh_policy="CreatedOnce"), synced, **given, stale="a source changed").now
 
 
 def test_an_events_mark_is_no_wish_for_new_passwords() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from controllers.api.external_secrets import ExternalSecretSpec, Template, TemplateFrom
 from controllers.aws.events import AwsChange
 from controllers.external_secrets.events.match import announced, concerns, look_again, mark
 from controllers.external_secrets.target import desired as target
@@ -27,7 +28,9 @@ ENGINE = Engine()
 
 def due(spec: dict[str, Any], *, ago: float = 0, version: str = "v", valid: bool = True) -> schedule.Due:
     synced = Synced(NOW - timedelta(seconds=ago), "v")
-    return decide(spec, synced, resource_version=version, uid="u", target_valid=valid, now=NOW)
+    return decide(
+        ExternalSecretSpec.model_validate(spec), synced, resource_version=version, uid="u", target_valid=valid, now=NOW
+    )
 
 
 def test_a_refresh_is_due_by_change_drift_or_interval_and_not_before() -> None:
@@ -47,8 +50,10 @@ def test_a_policy_other_than_periodic_has_no_timer() -> None:
     assert not due(created, ago=1e6, version="other").now
     assert not due(changed, ago=1e6).now
     assert due(changed, version="other").now
-    assert decide(created, Synced(), resource_version="v", uid="u", target_valid=False, now=NOW).now
-    assert schedule.next_wait(changed, "u") is None
+    assert decide(
+        ExternalSecretSpec.model_validate(created), Synced(), resource_version="v", uid="u", target_valid=False, now=NOW
+    ).now
+    assert schedule.next_wait(ExternalSecretSpec.model_validate(changed), "u") is None
 
 
 def test_interval_zero_still_refreshes_on_change() -> None:
@@ -217,22 +222,22 @@ def test_a_merge_touches_its_own_keys_only() -> None:
 
 
 def test_templates_win_over_the_providers_keys_in_order() -> None:
-    template = {"mergePolicy": "Merge", "data": {"a": "data"}, "templateFrom": [{"literal": "x"}]}
+    template = Template(merge_policy="Merge", data={"a": "data"}, template_from=(TemplateFrom(literal="x"),))
     sources = [TemplateSource({"literal": "a: from\nb: '{{ .a }}'"}, "KeysAndValues")]
     made = render(template, {"a": b"provider", "c": b"kept"}, sources, engine=ENGINE)
     assert made.data == {"a": b"data", "b": b"provider", "c": b"kept"}
-    replaced = render({"data": {"x": "1"}}, {"a": b"gone"}, engine=ENGINE)
+    replaced = render(Template(data={"x": "1"}), {"a": b"gone"}, engine=ENGINE)
     assert replaced.data == {"x": b"1"}
-    assert render({"type": "Opaque"}, {"a": b"kept"}, engine=ENGINE).data == {"a": b"kept"}
+    assert render(Template(type="Opaque"), {"a": b"kept"}, engine=ENGINE).data == {"a": b"kept"}
 
 
 def test_a_template_problem_names_key_and_line_and_no_value() -> None:
     with pytest.raises(TargetTemplateError) as caught:
-        render({"data": {"dsn": "x\n{{ .user.x }}"}}, {"user": b"canary"}, engine=ENGINE)
+        render(Template(data={"dsn": "x\n{{ .user.x }}"}), {"user": b"canary"}, engine=ENGINE)
     assert "key dsn" in str(caught.value) and ":2:" in str(caught.value)
     assert "canary" not in str(caught.value)
 
 
 def test_the_refreshed_secret_may_hold_any_bytes() -> None:
     raw = bytes(range(256))
-    assert render({"data": {"x": "{{ .v }}"}}, {"v": raw}, engine=ENGINE).data["x"] == raw
+    assert render(Template(data={"x": "{{ .v }}"}), {"v": raw}, engine=ENGINE).data["x"] == raw

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.external_secrets.fetch.coalescer import Coalescer
 from controllers.external_secrets.fetch.demand import AHEAD
 from controllers.external_secrets.fetch.keys import SourceKey, ValueSource
@@ -45,7 +46,7 @@ async def _refreshes(coalescer: Coalescer, source: ValueSource, uid: str, until:
         asked = (coalescer.get(source, key, since=now() - spare, asker=uid) for key in keys)
         found = await asyncio.gather(*asked)
         assert all(str(each.value).startswith(f"b'{source.identity} ") for each in found)
-        wait = schedule.next_wait({"refreshInterval": "1h"}, uid)
+        wait = schedule.next_wait(ExternalSecretSpec(refresh_interval="1h"), uid)
         assert wait is not None
         for key in keys:
             coalescer.expect(source, key, due=now() + wait, interval=HOUR, asker=uid)
