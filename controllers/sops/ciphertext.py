@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography.exceptions import InvalidTag
@@ -29,15 +29,15 @@ _FLOAT = re.compile(r"[+-]?(\d+(\.\d*)?([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|[Ii]
 class Timestamp:
     """A time: as the file writes it, and as RFC 3339 with nanoseconds (what the MAC covers)."""
 
-    text: str
-    rfc3339: str
+    text: str = field(repr=False)
+    rfc3339: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment line without its mark."""
+    """A comment line without its mark. It may have been encrypted, so repr leaves it out."""
 
-    text: str
+    text: str = field(repr=False)
 
 
 Leaf = str | int | float | bool | bytes | Timestamp | Comment

@@ -10,7 +10,7 @@ failed MAC is final: there is no reading without it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .ciphertext import Timestamp
@@ -46,8 +46,8 @@ KeyPolicy = Callable[[MasterKey], str]
 class Decrypted:
     """A decrypted file. `plaintext` is in the file's own format; `report` and `key_ids` are for the audit line."""
 
-    plaintext: bytes
-    documents: list[Any]
+    plaintext: bytes = field(repr=False)
+    documents: list[Any] = field(repr=False)
     report: Report
     key_ids: tuple[str, ...]
     metadata: Metadata

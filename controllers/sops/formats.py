@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .ciphertext import Comment, Timestamp, go_float
@@ -48,7 +48,7 @@ class Encrypted:
     """A file as read: its documents without the section, and the section."""
 
     form: str
-    documents: list[Any]
+    documents: list[Any] = field(repr=False)
     section: Any
 
 
