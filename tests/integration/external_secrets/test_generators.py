@@ -103,8 +103,12 @@ async def test_an_ecr_token_is_asked_for_as_whom_the_generator_names(bench: Benc
         await bench.until_ready("bad", "False", "spec.dataFrom[0]: AccessDenied: ECRAuthorizationToken bad")
         await bench.until_ready("none", "False", f"ServiceAccount {NAMESPACE}/absent does not exist")
         await bench.until_ready("absent", "False", "ECRAuthorizationToken absent does not exist in namespace")
-        await bench.until_ready("sts", "False", "Unsupported: ClusterGenerator sts: kind STSSessionToken is not served")
-        await bench.until_ready("vault", "False", "Unsupported: generators of kind VaultDynamicSecret are not served")
+        await bench.until_ready(
+            "sts", "False", "UnsupportedField: ClusterGenerator sts: kind STSSessionToken is not served"
+        )
+        await bench.until_ready(
+            "vault", "False", "UnsupportedField: generators of kind VaultDynamicSecret are not served"
+        )
         state = json.loads((await bench.found("pull") or {})["metadata"]["annotations"]["secrets.inhaul.dev/generated"])
         assert state["spec.dataFrom[0]"]["expires"] > state["spec.dataFrom[0]"]["at"]
         assert login["password"] not in json.dumps(state)
