@@ -17,6 +17,7 @@ messages name resources and principals only. Services use one code for several t
 
 from __future__ import annotations
 
+import os
 import re
 
 from botocore import exceptions as boto
@@ -168,6 +169,10 @@ def translate(error: Exception, *, operation: str) -> AwsError:
         found = error.response.get("Error", {})
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 400)
         return from_code(str(found.get("Code", "")), str(found.get("Message", "")), operation=operation, status=status)
+    if isinstance(error, OSError) and error.filename is not None:
+        return CredentialsRefused(f"{operation}: {error.filename}: {error.strerror}", operation=operation)
+    if isinstance(error, ValueError) and _in_credentials(error):
+        return CredentialsRefused(f"{operation}: {_credentials_problem(error)}", operation=operation)
     if isinstance(error, _NO_CREDENTIALS):
         return CredentialsRefused(f"{operation}: {clean(str(error))}", operation=operation)
     if isinstance(error, boto.ParamValidationError):
@@ -179,7 +184,30 @@ def translate(error: Exception, *, operation: str) -> AwsError:
     raise error
 
 
+_CREDENTIALS = "botocore.credentials"
+_TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105 - a name
+
+
+def _in_credentials(error: Exception) -> bool:
+    """Whether botocore raised it while it loaded credentials: a refused address or token is a ValueError of its own."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") == _CREDENTIALS:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _credentials_problem(error: Exception) -> str:
+    """botocore names the address that it refuses, but not the file whose token it refuses."""
+    text = clean(str(error))
+    return f"{_TOKEN_FILE}={os.environ.get(_TOKEN_FILE, '')}: {text}" if "token" in text.lower() else text
+
+
 _NO_CREDENTIALS = (
+    boto.ConfigParseError,
+    boto.InvalidIMDSEndpointError,
+    boto.InvalidIMDSEndpointModeError,
     boto.NoCredentialsError,
     boto.PartialCredentialsError,
     boto.CredentialRetrievalError,

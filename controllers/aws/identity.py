@@ -16,7 +16,8 @@ import asyncio
 import datetime as dt
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -167,7 +168,7 @@ class Identities:
         self._entries: dict[Identity, _Entry] = {}
         self._own: Any = None
         self._own_clients: dict[tuple[str, str], Any] = {}
-        self._loader = botocore.session.Session().get_component("data_loader")
+        self._loader: Any = None
         self._unsigned: dict[str, Any] = {}  # STS clients by region, for web identities
         self._building = threading.Lock()  # botocore's sessions are not safe for two threads at once
 
@@ -241,7 +242,9 @@ class Identities:
         if held is None or held.until <= self._clock():
             if entry.fetch is None:
                 entry.fetch = asyncio.create_task(self._fetch(identity, region, entry))
-                entry.fetch.add_done_callback(_seen)
+                entry.fetch.add_done_callback(
+                    lambda task: task.cancelled() or task.exception()
+                )  # seen, whoever still waits
             held = await asyncio.shield(entry.fetch)
         if held.error is not None:
             raise held.error.with_traceback(None)
@@ -342,6 +345,9 @@ class Identities:
         """A client with these credentials; None: unsigned (AssumeRoleWithWebIdentity proves itself by the token)."""
         with self._building:
             session = botocore.session.Session()
+            if self._loader is None:
+                with _named(service):
+                    self._loader = session.get_component("data_loader")
             session.register_component("data_loader", self._loader)  # or each session reads the service models anew
             if credentials is None:
                 unsigned = self._config(service).merge(Config(signature_version=UNSIGNED))
@@ -350,8 +356,10 @@ class Identities:
             return self._create(session, region, service, self._config(service))
 
     def _create(self, session: Any, region: str, service: str, config: Config) -> Any:
+        """Raises AwsError: the own identity's credentials are looked for here."""
         endpoint = self.settings.endpoint_for(service)
-        return session.create_client(service, region_name=region or None, endpoint_url=endpoint, config=config)
+        with _named(service):
+            return session.create_client(service, region_name=region or None, endpoint_url=endpoint, config=config)
 
     def _config(self, service: str) -> Config:
         attempts = 1 if service in PACED else self.settings.attempts
@@ -364,17 +372,20 @@ class Identities:
         )
 
 
+@contextmanager
+def _named(service: str) -> Iterator[None]:
+    """What the SDK raises before there is a client, as an AwsError: the process's own settings are at fault."""
+    try:
+        yield
+    except Exception as error:
+        raise translate(error, operation=f"{service}: credentials") from None
+
+
 def _of(error: AwsError, role: str) -> AwsError:
     """The same error; its text says which role it is about, where AWS did not."""
     if role.split()[1] in error.message and "ServiceAccount" not in role:
         return error
     return type(error)(f"{error.message}; {role}", operation=error.operation, code=error.code)
-
-
-def _seen(task: asyncio.Task[Any]) -> None:
-    """Marks a failure as seen: whoever asked may have been cancelled meanwhile."""
-    if not task.cancelled():
-        task.exception()
 
 
 def session_name(*parts: str) -> str:

@@ -7,12 +7,15 @@ signal handlers of a main thread. What kopf leaves open is watched here:
 - it has no sign of "the first list is through" and none of life: its session's middleware notes each watch and counts
   the bytes that come, so `age` tells a silent or ended watch and `listed` the end of the first list;
 - it takes static credentials: the middleware adds the current token to each request;
-- a 401 makes it log in anew, which gives it a new session.
+- a 401 makes it log in again, which gives it a new session;
+- an error other than 410 in a watch, and an answer of 403, 404 or 5xx to a list that outlasts its own retries, end it:
+  the lines of a watch go through `watch_lines`, and such an answer is raised as a lost connection, which it bears.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 import weakref
@@ -30,8 +33,12 @@ from .kube.config import KubeConfig
 from .kube.connection import Observe
 from .kube.credentials import Credentials
 from .settings import Settings
+from .watch_lines import CheckedLines, Pauses
+
+log = logging.getLogger(__name__)
 
 OnEvent = Callable[[str, Manifest], None]
+_FATAL = frozenset({403, 404})
 _QUIET = 0.25  # seconds without an event, once the watch is open, after which the first list counts as handled
 
 
@@ -46,6 +53,7 @@ class WatchedKind:
     watching: bool = False
     bytes_seen: int = 0
     response: weakref.ref[aiohttp.ClientResponse] | None = None
+    pauses: Pauses = field(default_factory=Pauses)
 
     def listed(self) -> bool:
         """Whether the first list has been read and its events handled."""
@@ -212,12 +220,30 @@ class Informer:
             self._observer(method, request.url.path, response.status, time.monotonic() - started)
         if response.status == 401:
             await self._credentials.refresh()
-        if "watch" in request.url.query and response.status == 200:
-            for wanted in self._wanted.values():
-                if request.url.path.endswith(f"/{wanted.resource.plural}"):
-                    wanted.response, wanted.bytes_seen = weakref.ref(response), 0
-                    wanted.heard, wanted.watching = time.monotonic(), True
+        if (kind := self._kind_of(request.url.path)) is not None:
+            await self._note(kind, request, response)
         return response
+
+    def _kind_of(self, path: str) -> WatchedKind | None:
+        """The kind that a list or watch is of."""
+        for kind in self._wanted.values():
+            resource = kind.resource
+            if path.endswith(f"/{resource.plural}") and f"/{resource.api_version}/" in path:
+                return kind
+        return None
+
+    async def _note(self, kind: WatchedKind, request: aiohttp.ClientRequest, response: aiohttp.ClientResponse) -> None:
+        """Raises ClientConnectionError for an answer that would end kopf's watcher."""
+        status = response.status
+        if status in _FATAL or status >= 500:
+            response.release()
+            log.warning("list or watch of %s: the API server returned HTTP %s", kind.resource.plural, status)
+            raise aiohttp.ClientConnectionError(f"HTTP {status}")
+        if "watch" in request.url.query and status == 200:
+            kind.response, kind.bytes_seen = weakref.ref(response), 0
+            kind.heard, kind.watching = time.monotonic(), True
+            lines = CheckedLines(response.content, name=kind.resource.plural, pauses=kind.pauses)
+            response.content = lines  # type: ignore[assignment]
 
 
 class _Inner:

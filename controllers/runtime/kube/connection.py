@@ -168,6 +168,7 @@ class Connection:
                 headers=headers,
                 allow_redirects=False,
                 timeout=self._timeout(watch=watch),
+                middlewares=(_once(),),
                 server_hostname=self.config.server_name or None,
             ) as response:
                 status = response.status
@@ -186,6 +187,21 @@ class Connection:
         if watch:
             return aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=limits.silence)
         return aiohttp.ClientTimeout(total=limits.request, sock_connect=limits.connect)
+
+
+def _once() -> aiohttp.ClientMiddlewareType:
+    """aiohttp repeats GET, PUT and DELETE by itself when a kept connection turns out to be closed. A write that had
+    arrived all the same is then answered with Conflict or NotFound. Who repeats what is decided here alone."""
+    tried = False
+
+    async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        nonlocal tried
+        if tried:
+            raise aiohttp.ServerDisconnectedError
+        tried = True
+        return await handler(request)
+
+    return send
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

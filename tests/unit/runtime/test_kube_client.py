@@ -175,6 +175,24 @@ async def test_reads_are_repeated_after_a_lost_connection_and_writes_are_not() -
     assert len(server.seen) == 4
 
 
+@pytest.mark.parametrize("method", ["put", "delete", "get"])
+async def test_one_call_is_one_request_though_a_kept_connection_was_closed(method: str) -> None:
+    """aiohttp 3.14 by itself sends an idempotent request again on another connection."""
+    body = {"metadata": {"name": "a", "namespace": "ns"}}
+    async with raw_server() as (server, kube):
+        server.json(200, {"kind": "ConfigMap"})
+        await kube.patch(CONFIGMAPS, "a", "ns", body={})  # leaves a connection behind
+        server.drop()
+        server.json(200, {"kind": "ConfigMap", **body})
+        if method == "get":
+            await kube.get(CONFIGMAPS, "a", "ns")  # our own repetition, which is counted
+            assert len(server.seen) == 3
+            return
+        with pytest.raises(Unreachable):
+            await (kube.replace(CONFIGMAPS, body) if method == "put" else kube.delete(CONFIGMAPS, "a", "ns"))
+        assert len(server.seen) == 2
+
+
 async def test_no_server_is_unreachable() -> None:
     from controllers.runtime.kube import KubeClient
 
