@@ -215,9 +215,10 @@ class Controller:
         )
         before, after = (conditions.find(item, self._style.ready) for item in (manifest.get("status"), status))
         await self._writer.write(self.resource, manifest, status)
-        if after is not None and any(
+        changed = after is not None and any(
             (before or {}).get(name) != after[name] for name in ("status", "reason", "message")
-        ):
+        )
+        if changed or not ok:  # a failure that goes on is announced again: its event must not be forgotten before it
             self._events.record(self.resource, manifest, reason=reason, message=message, warning=not ok)
 
     async def _write_early(self, draft: Draft) -> None:

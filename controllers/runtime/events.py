@@ -1,7 +1,9 @@
-"""Events of events.k8s.io/v1 about our objects, without a flood.
+"""Events about our objects, without a flood.
 
-The same event (object, type, reason, message) is created once; repetitions within ten minutes become its `series`,
-which is patched at most once a minute. One object may record 10 new events in a burst and one each 30 s after that; the
+They are written as core/v1, as client-go's recorder does: `kubectl get events --sort-by=.lastTimestamp` and dashboards
+read `count` and `lastTimestamp`, which the API server takes in no event of events.k8s.io/v1. The same event (object,
+type, reason, message) is created once; repetitions within an hour, for which an API server keeps events, count on in
+it, patched at most once a minute. One object may record 10 new events in a burst and one each 30 s after that; the
 rest are dropped and counted. Recording never waits and never fails a reconcile: events go through a bounded queue to
 one task, and an API server that refuses them is a line in the log.
 """
@@ -17,15 +19,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from controllers.api.core import EVENTS
+from controllers.api.core import CORE_EVENTS
 from controllers.api.resource import Manifest, Resource
 
+from .conditions import timestamp
 from .kube import ApiError, KubeClient
 from .metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-_WINDOW = 600.0  # seconds in which a repetition joins its series
+_WINDOW = 3000.0  # seconds in which a repetition counts on in the same event; the API server keeps events for an hour
 _SERIES_EVERY = 60.0
 _BURST, _REFILL = 10, 1 / 30  # new events per object: at once, and per second
 _BACKLOG = 1000
@@ -85,17 +88,20 @@ class EventRecorder:
         namespace = meta.get("namespace") or self._namespace
         name = f"{str(meta.get('name') or 'object')[:200]}.{uuid4().hex[:16]}"
         body: Manifest = {
-            "apiVersion": EVENTS.api_version,
-            "kind": EVENTS.kind,
+            "apiVersion": CORE_EVENTS.api_version,
+            "kind": CORE_EVENTS.kind,
             "metadata": {"name": name, "namespace": namespace},
-            "eventTime": _micro(now),
-            "reportingController": "inhaul",
+            "count": 1,
+            "firstTimestamp": _time(now),
+            "lastTimestamp": _time(now),
+            "source": {"component": "inhaul"},
+            "reportingComponent": "inhaul",
             "reportingInstance": self._instance[:128],
             "action": "Reconcile",
             "reason": (reason or "Unknown")[:_MAX_REASON],
             "type": type_,
-            "note": message[:_MAX_NOTE],
-            "regarding": {
+            "message": message[:_MAX_NOTE],
+            "involvedObject": {
                 "apiVersion": resource.api_version,
                 "kind": resource.kind,
                 "name": meta.get("name"),
@@ -115,10 +121,10 @@ class EventRecorder:
             meta = body["metadata"]
             try:
                 if verb == "create":
-                    await self._kube.create(EVENTS, body)
+                    await self._kube.create(CORE_EVENTS, body)
                 else:
-                    series = {"series": body["series"]}
-                    await self._kube.patch(EVENTS, meta["name"], meta["namespace"], body=series)
+                    again = {"count": body["count"], "lastTimestamp": body["lastTimestamp"]}
+                    await self._kube.patch(CORE_EVENTS, meta["name"], meta["namespace"], body=again)
                 self._count("sent")
             except ApiError as error:
                 self._count("failed")
@@ -140,7 +146,8 @@ class EventRecorder:
         series.sent = now
         body = {
             "metadata": {"name": series.name, "namespace": series.namespace},
-            "series": {"count": series.count, "lastObservedTime": _micro(now)},
+            "count": series.count,
+            "lastTimestamp": _time(now),
         }
         self._send("patch", body)
 
@@ -171,5 +178,5 @@ def _bound(memory: dict) -> None:  # type: ignore[type-arg]
         del memory[next(iter(memory))]
 
 
-def _micro(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _time(seconds: float) -> str:
+    return timestamp(datetime.fromtimestamp(seconds, UTC))

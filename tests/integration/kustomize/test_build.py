@@ -188,7 +188,7 @@ def test_every_reference_of_a_binding_exists() -> None:
         ("kustomization", "impersonate", "serviceaccounts", ""),
         ("kustomization", "watch", "kustomizations", "kustomize.toolkit.fluxcd.io"),
         ("kustomization", "watch", "configmaps", ""),
-        *((name, "create", "events", "events.k8s.io") for name in sorted(CONTROLLERS)),
+        *((name, "create", "events", "") for name in sorted(CONTROLLERS)),
         *((name, "watch", "tenantpolicies", "inhaul.dev") for name in sorted(CONTROLLERS)),
     ],
 )

@@ -25,13 +25,13 @@ from controllers.restart.watch import Restarter, RestartSettings
 from controllers.runtime.kube import Forbidden, KubeClient, KubeConfig
 from tests.cluster import Cluster, condition, until
 from tests.integration.external_secrets.conftest import NAMESPACE as PAYMENTS
-from tests.integration.external_secrets.conftest import Bench, entry
+from tests.integration.external_secrets.conftest import Bench, bench, entry
 from tests.integration.kustomization.conftest import World, running, world
 
 from .restarts import NAMESPACE, QUICK, Shop, pod_of, restarted_for
 
 ROOT = Path(__file__).parents[3]
-__all__ = ["world"]
+__all__ = ["bench", "world"]
 
 
 def built(directory: Path, *components: str) -> list[Manifest]:

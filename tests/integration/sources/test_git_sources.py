@@ -20,7 +20,9 @@ from controllers.api.source import GIT_REPOSITORIES
 from controllers.runtime.conditions import find
 from controllers.standin.cloud.git_server import GitUser
 from tests.attacks.gitting import plain
-from tests.integration.kustomization.conftest import World, configmap, running
+from tests.integration.kustomization.conftest import World, configmap, running, world
+
+__all__ = ["world"]
 
 
 def said(manifest: Manifest, condition: str = "Ready") -> tuple[str, str, str]:

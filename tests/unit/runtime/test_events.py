@@ -30,19 +30,21 @@ async def record(calls: list[tuple[float, dict[str, Any], str]], answers: int) -
         return server.seen
 
 
-async def test_a_repetition_becomes_a_series_sent_at_most_once_a_minute() -> None:
+async def test_a_repetition_counts_on_in_the_event_at_most_once_a_minute() -> None:
     seen = await record([(0, OBJECT, "no"), (1, OBJECT, "no"), (1, OBJECT, "no"), (60, OBJECT, "no")], 2)
-    assert (seen[0].method, seen[0].path) == ("POST", "/apis/events.k8s.io/v1/namespaces/ns/events")
+    assert (seen[0].method, seen[0].path) == ("POST", "/api/v1/namespaces/ns/events")
     first, second = seen
     assert second.method == "PATCH"
-    assert second.body["series"]["count"] == 4
-    assert first.body["regarding"]["uid"] == "u1"
-    assert (first.body["type"], first.body["reportingController"]) == ("Warning", "inhaul")
+    assert second.body == {"count": 4, "lastTimestamp": "2023-11-14T22:14:22Z"}
+    assert first.body["involvedObject"]["uid"] == "u1"
+    assert (first.body["type"], first.body["reportingComponent"], first.body["count"]) == ("Warning", "inhaul", 1)
+    assert first.body["firstTimestamp"] == first.body["lastTimestamp"] == "2023-11-14T22:13:20Z"
+    assert "eventTime" not in first.body, "with it the API server refuses count and lastTimestamp"
     assert first.body["reportingInstance"] == "pod-1"
 
 
-async def test_after_ten_minutes_it_is_a_new_event() -> None:
-    seen = await record([(0, OBJECT, "no"), (601, OBJECT, "no")], 2)
+async def test_after_the_hour_that_events_are_kept_it_is_a_new_event() -> None:
+    seen = await record([(0, OBJECT, "no"), (3601, OBJECT, "no")], 2)
     assert [item.method for item in seen] == ["POST", "POST"]
 
 
@@ -51,10 +53,10 @@ async def test_one_object_cannot_flood() -> None:
     calls = [(0.0, OBJECT, f"message {number}") for number in range(50)] + [(0.0, other, "mine")]
     seen = await record(calls, 11)
     assert len(seen) == 11
-    assert seen[-1].body["note"] == "mine"
+    assert seen[-1].body["message"] == "mine"
 
 
 async def test_a_cluster_scoped_object_has_its_events_in_our_namespace_and_a_long_note_is_cut() -> None:
     seen = await record([(0, {"metadata": {"name": "store", "uid": "u3"}}, "x" * 5000)], 1)
-    assert seen[0].path == "/apis/events.k8s.io/v1/namespaces/inhaul-system/events"
-    assert len(seen[0].body["note"]) == 1024
+    assert seen[0].path == "/api/v1/namespaces/inhaul-system/events"
+    assert len(seen[0].body["message"]) == 1024
