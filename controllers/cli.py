@@ -28,26 +28,29 @@ CONTROLLERS = {
 
 COMMANDS = {
     "sops": ("controllers.sops.cli", "verify, decrypt and list the keys of SOPS files"),
-    "guard": ("controllers.sops.cli", "find plaintext Secrets in a tree; fit for a pre-commit hook"),
-    "seal": ("controllers.sealed_secrets.cli", "make SealedSecrets of Secrets, as kubeseal does, offline"),
-    "unseal": ("controllers.sealed_secrets.cli", "open SealedSecrets with a backup of the keys"),
-    "reseal": ("controllers.sealed_secrets.cli", "seal files again with the newest key; comments and the rest stay"),
+    "guard": ("controllers.sops.cli", "find plaintext Secrets in files; can be used as a pre-commit hook"),
+    "seal": ("controllers.sealed_secrets.cli", "seal Secrets into SealedSecrets offline, like kubeseal"),
+    "unseal": ("controllers.sealed_secrets.cli", "decrypt SealedSecrets with a backup of the sealing keys"),
+    "reseal": ("controllers.sealed_secrets.cli", "re-encrypt sealed files with the newest key; nothing else changes"),
     "secrets": ("controllers.external_secrets.cli.parser", "explain, compare, plan and render ExternalSecrets"),
-    "image": ("controllers.image_automation.cli.image", "explain image policies, plan their commits, list tags"),
-    "build": ("controllers.kustomization.cli.build", "render a directory or a Kustomization's file, offline"),
+    "image": ("controllers.image_automation.cli.image", "explain image policies, preview their commits, list tags"),
+    "build": ("controllers.kustomization.cli.build", "render a directory or a Kustomization manifest offline"),
     "diff": (
         "controllers.kustomization.cli.build",
-        "show what a directory changes, field by field; exit 1 if anything",
+        "show the changed fields; exit code 1 if there are any",
     ),
-    "plan": ("controllers.kustomization.cli.build", "show all that applying a directory would do; exit 1 if anything"),
-    "get": ("controllers.commands.get", "list our objects, failing first, with since when and what is held"),
-    "tree": ("controllers.commands.get", "show a Kustomization's source and objects with their health"),
-    "trace": ("controllers.commands.why", "follow an object to its Kustomization, revision, commit and author"),
-    "why": ("controllers.commands.why", "say in one line why an object is not well; exit 1 if it is not"),
-    "reconcile": ("controllers.commands.reconcile", "ask for a reconcile now, and wait for its end"),
-    "suspend": ("controllers.commands.reconcile", "stop reconciling an object; say why"),
-    "resume": ("controllers.commands.reconcile", "reconcile a suspended object again"),
-    "drift": ("controllers.kustomization.cli.drift", "list, show and release fields that are held for a human's edit"),
+    "plan": (
+        "controllers.kustomization.cli.build",
+        "show everything that an apply would do; exit code 1 if anything changes",
+    ),
+    "get": ("controllers.commands.get", "list the objects of every controller, failing ones first"),
+    "tree": ("controllers.commands.get", "show a Kustomization, its source and its objects with their health"),
+    "trace": ("controllers.commands.why", "trace an object to its Kustomization, revision, commit and author"),
+    "why": ("controllers.commands.why", "explain why an object is not healthy; exit code 1 if it is not"),
+    "reconcile": ("controllers.commands.reconcile", "trigger a reconciliation and wait for it to finish"),
+    "suspend": ("controllers.commands.reconcile", "suspend reconciliation of an object; not resumed automatically"),
+    "resume": ("controllers.commands.reconcile", "resume a suspended object"),
+    "drift": ("controllers.kustomization.cli.drift", "list, show and release drifted fields that are retained"),
 }
 """Command → the module whose `add(subparsers)` adds its parser, imported when the command runs; its line of help."""
 
@@ -75,9 +78,9 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("run", help="run controllers in this process")
 
-    demo = commands.add_parser("demo", help="tell the story on an embedded cluster and cloud; for trying only")
-    demo.add_argument("--keep", action="store_true", help="stay up afterwards and print how to look around")
-    demo.add_argument("--json", action="store_true", help="print one JSON object instead of the story")
+    demo = commands.add_parser("demo", help="run the demo on an embedded cluster and cloud; for trying only")
+    demo.add_argument("--keep", action="store_true", help="keep running afterwards and print how to connect")
+    demo.add_argument("--json", action="store_true", help="print the result as one JSON object")
     demo.set_defaults(run=_demo)
 
     crds = commands.add_parser("crds", help="print the CustomResourceDefinitions as YAML")

@@ -71,7 +71,7 @@ class OneOf(Fields):
     def _exactly_one(self) -> Self:
         if len(self.model_fields_set) != 1:
             names = ", ".join(field.alias or name for name, field in type(self).model_fields.items())
-            raise PydanticCustomError("one_of", "exactly one field out of {names}", {"names": names})
+            raise PydanticCustomError("one_of", "exactly one of {names}", {"names": names})
         return self
 
 
@@ -187,7 +187,7 @@ def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:
     if kind == "literal_error":
         return f"one of {context['expected']}"
     if kind == "string_pattern_mismatch":
-        return f"text that matches {context['pattern']}"
+        return f"a string that matches {context['pattern']}"
     if kind in ("string_too_long", "too_long"):
         return f"no more than {context['max_length']} {'items' if kind == 'too_long' else 'characters'}"
     if kind in ("string_too_short", "too_short"):

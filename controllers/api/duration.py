@@ -22,7 +22,7 @@ def parse_duration(text: str) -> float:
         total += float(part[1]) * _UNITS[part[2]]
         at = part.end()
     if not body or at < len(body):
-        raise ValueError(f"{text!r} is not a duration; expected a form like 30s, 5m or 1h30m")
+        raise ValueError(f"{text!r} is not a duration; expected for example 30s, 5m or 1h30m")
     return sign * total
 
 

@@ -166,7 +166,7 @@ def allowed(
         if isinstance(request, AskKeyService):
             return Decision(False, f"no TenantPolicy grants {request} (spec.keyServices)")
         if isinstance(request, WriteSecretType) and request.type in MINTING_SECRET_TYPES:
-            return Decision(False, f"no TenantPolicy grants {request}: Kubernetes fills in a credential")
+            return Decision(False, f"no TenantPolicy grants {request}: Kubernetes would add a credential to it")
         return Decision(True, "no TenantPolicy exists")
     labels = {**namespace_labels, _NAME_LABEL: namespace}
     matching = [(policy.name, policy.spec) for policy in policies if policy.spec and _selects(policy.spec, labels)]

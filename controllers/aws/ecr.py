@@ -148,7 +148,7 @@ def _login(answer: dict[str, Any], service: str) -> EcrLogin:
     item = data[0] if isinstance(data, list) and data else data  # ECR gives a list, ECR Public one object
     operation = f"{service}:GetAuthorizationToken"
     if not isinstance(item, dict):
-        raise InvalidRequest(f"{operation}: the answer holds no token", operation=operation)
+        raise InvalidRequest(f"{operation}: the response contains no token", operation=operation)
     try:
         name, separator, password = base64.b64decode(item.get("authorizationToken", ""), validate=True).partition(b":")
     except (binascii.Error, ValueError):

@@ -86,7 +86,10 @@ class Edge:
             if not latest:
                 return found
             if latest == following or len(found) >= MAX_PAGES:
-                raise InvalidRequest(f"{self.service}:{operation}: the pages do not end", operation=self.service)
+                raise InvalidRequest(
+                    f"{self.service}:{operation}: the service returned the same page token twice",
+                    operation=self.service,
+                )
             following = latest
 
 

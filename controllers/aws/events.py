@@ -106,7 +106,7 @@ def _secret(message: Mapping[str, Any]) -> AwsChange | None:
     named += [asked.get("resourceArn"), asked.get("name"), answered.get("name")]
     names = [value for value in named if isinstance(value, str) and 0 < len(value) <= _MAX_TEXT]
     if not names:
-        raise MalformedMessageError("detail: no secret is named")
+        raise MalformedMessageError("detail: no secret id found")
     arn = next((value for value in names if value.startswith("arn:")), "")
     plain = next((value for value in names if not value.startswith("arn:")), "") or secret_name(arn)
     version = answered.get("versionId") or asked.get("clientRequestToken") or asked.get("moveToVersionId") or ""

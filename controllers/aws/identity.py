@@ -274,7 +274,7 @@ class Identities:
             frozen = ReadOnlyCredentials(keys.access_key.reveal_text(), keys.secret_key.reveal_text(), token)
             return _Held(frozen, dt.datetime.max.replace(tzinfo=dt.UTC))
         if identity.service_account is None:
-            raise RuntimeError("our own credentials are the SDK's")
+            raise RuntimeError("the controller's own credentials come from the SDK")
         return await self._web_identity(identity.service_account, region)
 
     async def _web_identity(self, account: ServiceAccountIdentity, region: str) -> _Held:

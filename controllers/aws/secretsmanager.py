@@ -121,7 +121,7 @@ def _error_of(asked: str, failed: Sequence[Mapping[str, Any]]) -> AwsError:
             return _error(item)
         if identifier.startswith("arn:") and identifier.rpartition(":secret:")[2][:-7] == asked:
             return _error(item)
-    return NotFound(f"{_BATCH_CALL}: no answer for this secret", operation=_BATCH_CALL)
+    return NotFound(f"{_BATCH_CALL}: the response does not contain this secret", operation=_BATCH_CALL)
 
 
 def _error(item: Mapping[str, Any]) -> AwsError:

@@ -20,15 +20,19 @@ _UPSTREAM = {
 @dataclass(frozen=True, slots=True)
 class AwsSettings:
     prefix: ClassVar[str] = "aws"
-    endpoint: str = setting("", "one URL for all AWS services; empty: AWS's own, or what the SDK's variables say")
-    region: str = setting("", "region of our own calls; empty: the SDK's variables")
-    connect: float = setting(5.0, "seconds to a connection")
-    read: float = setting(30.0, "seconds for an answer; a long poll of SQS takes 20 of them")
-    attempts: int = setting(3, "tries per call, the SDK's standard mode with jitter; later ones are the queue's")
-    connections: int = setting(32, "connections per client; as many as threads that call")
-    renew: float = setting(300.0, "seconds before expiry at which credentials are renewed")
-    refused: float = setting(5.0, "seconds during which a refusal of credentials is remembered: no storm on STS")
-    session: int = setting(3600, "seconds an assumed role lasts; chained roles get no more than an hour")
+    endpoint: str = setting(
+        "", "one URL for all AWS services; empty: the SDK's environment variables, or AWS's own endpoints"
+    )
+    region: str = setting("", "region of the controller's own calls; empty: the SDK's environment variables")
+    connect: float = setting(5.0, "connect timeout, seconds")
+    read: float = setting(30.0, "read timeout, seconds; an SQS long poll takes 20")
+    attempts: int = setting(3, "attempts per call in the SDK's standard retry mode; the queue retries later")
+    connections: int = setting(32, "connections per client; at least the number of AWS threads")
+    renew: float = setting(300.0, "how long before expiry credentials are renewed, seconds")
+    refused: float = setting(5.0, "how long a refusal of credentials is cached, seconds, to spare STS")
+    session: int = setting(
+        3600, "session duration of an assumed role, seconds; AWS allows chained roles one hour at most"
+    )
 
     def endpoint_for(self, service: str, environ: Mapping[str, str] = os.environ) -> str | None:
         """The URL to use for a service; None leaves it to the SDK."""

@@ -108,7 +108,7 @@ class Consumer:
                     await self.sleep(backoff(failures, random.random()))  # noqa: S311 jitter
                     continue
                 if failures:
-                    log.info("queue %s answers again", self.queue_url)
+                    log.info("queue %s is reachable again", self.queue_url)
                 failures = 0
                 if messages:
                     task = asyncio.create_task(self._batch(messages))
@@ -207,7 +207,9 @@ class Consumer:
                 answer = await self._call("get_queue_attributes", AttributeNames=["RedrivePolicy"])
                 self._redrive = has_redrive(answer.get("Attributes", {}))
             except AwsError as error:
-                log.info("queue %s: redrive policy unknown (%s); poison is deleted", self.queue_url, error)
+                log.info(
+                    "queue %s: redrive policy unknown (%s); unprocessable messages are deleted", self.queue_url, error
+                )
                 self._redrive = False
         return self._redrive
 

@@ -78,7 +78,7 @@ async def _get(session: Session, given: argparse.Namespace) -> int:
     rows = []
     for word in given.kinds or ("ks", "sources"):
         if word.lower() not in names:
-            raise CommandError(f"{word}: expected some of {', '.join(sorted(names))}")
+            raise CommandError(f"{word}: expected one or more of {', '.join(sorted(names))}")
         for kind in names[word.lower()]:
             try:
                 found = await session.kube.list(kind, given.namespace)

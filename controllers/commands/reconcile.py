@@ -40,13 +40,17 @@ _LOOK = 0.2
 
 def add(commands: Commands) -> None:
     reconcile = _parser(commands, "reconcile", _reconcile)
-    reconcile.add_argument("--with-source", action="store_true", help="the source of a Kustomization first")
-    reconcile.add_argument("--no-wait", action="store_true", help="only ask")
-    reconcile.add_argument("--timeout", type=float, default=300.0, help="seconds to wait (default 300)")
+    reconcile.add_argument("--with-source", action="store_true", help="reconcile the source of the Kustomization first")
+    reconcile.add_argument("--no-wait", action="store_true", help="return without waiting")
+    reconcile.add_argument("--timeout", type=float, default=300.0, help="how long to wait, in seconds (default 300)")
     suspend = _parser(commands, "suspend", _suspend)
-    suspend.add_argument("--reason", default="", help="why, for those who come after")
-    suspend.add_argument("--owner", default="", help="who; default: the user the API server knows you as")
-    suspend.add_argument("--until", default="", help="RFC 3339 time or a duration (2h): when to look again")
+    suspend.add_argument("--reason", default="", help="the reason, shown by inhaul get and why")
+    suspend.add_argument("--owner", default="", help="who suspends it (default: your user name at the API server)")
+    suspend.add_argument(
+        "--until",
+        default="",
+        help="when to review it: an RFC 3339 time or a duration such as 2h; not resumed automatically",
+    )
     _parser(commands, "resume", _resume)
 
 
@@ -118,7 +122,7 @@ async def _handled(session: Session, resource: Resource, manifest: Manifest, sta
         if (now.get("status") or {}).get("lastHandledReconcileAt") == stamp and ready.get("status") != "Unknown":
             return now
         await asyncio.sleep(_LOOK)
-    raise CommandError(f"{describe(manifest)}: no answer within {timeout:g} s; is a controller running that serves it?")
+    raise CommandError(f"{describe(manifest)}: not reconciled within {timeout:g} s; is its controller running?")
 
 
 async def _suspend(session: Session, given: argparse.Namespace) -> int:

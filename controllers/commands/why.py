@@ -49,7 +49,7 @@ async def _trace(session: Session, given: argparse.Namespace) -> int:
 def _trace_lines(value: dict[str, Any]) -> list[str]:
     lines = [f"object         {value['object']}", *(f"owned by       {each}" for each in value["owners"])]
     if not value["kustomization"]:
-        return [*lines, "kustomization  none: no object on the way carries a Kustomization's labels"]
+        return [*lines, "kustomization  none: neither the object nor its owners carry the labels of a Kustomization"]
     note = "" if value["inInventory"] else " (labelled, but not in its inventory)"
     lines += [f"kustomization  {value['kustomization']}{note}", f"applied        {value['applied'] or '-'}"]
     lines += [f"{name:<14} {text}" for name, text in value["commit"].items()]
@@ -82,13 +82,13 @@ def _next(cause: Cause | None, manifest: Manifest, holder: Manifest | None) -> s
         return f"it is suspended: inhaul resume {describe(manifest)}"
     if cause is None and holder is not None:
         meta = holder["metadata"]
-        return f"take the change into Git, or give it back: inhaul drift release {meta['name']} -n {meta['namespace']}"
+        return f"commit the change to Git, or revert it: inhaul drift release {meta['name']} -n {meta['namespace']}"
     return cause.next_step if cause else ""
 
 
 def _why_lines(value: dict[str, Any]) -> list[str]:
     if value["well"]:
-        wrong = "not as Git has it: a hand's edit is held" if value["drifted"] else "nothing is wrong"
+        wrong = "differs from Git: a manual change is retained" if value["drifted"] else "nothing is wrong"
         lines = [f"{value['object']}: {wrong}"]
     else:
         by = f" [{value['told_by']}]" if value["told_by"] != value["object"] else ""

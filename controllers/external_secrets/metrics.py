@@ -120,7 +120,7 @@ class Meters:
         self.syncs = self._counter("syncs", "Refreshes that succeeded")
         self.batches = self._counter("batches", "Batched calls", "service")
         self.batch_keys = self._counter("batch_keys", "Keys in batched calls", "service", "why")
-        self.messages = self._counter("events", "Events by fate", "fate")
+        self.messages = self._counter("events", "Events by outcome", "fate")
         self.sweeps = self._counter("sweeps", "Version sweeps by result", "service", "result")
         self.sweep_news = self._counter("sweep_news", "ExternalSecrets that a sweep sent to look", "why")
         self.calls = self._counter("aws_calls", "Calls of AWS", "api", "identity", "result")

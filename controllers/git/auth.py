@@ -52,7 +52,7 @@ class GitAuth:
     def from_secret(cls, data: Mapping[str, bytes], url: str) -> GitAuth:
         """The credentials for `url` out of a Secret's (decoded) data. Raises Refused and names the key."""
         if is_app(data):
-            raise RefusedError("the Secret holds GitHub App credentials, which go with provider github")
+            raise RefusedError("the Secret has GitHub App credentials, which need spec.provider: github")
         if urlsplit(url).scheme == "ssh":
             return _ssh(data)
         return _https(data)

@@ -167,7 +167,7 @@ def _parse_tree(content: bytes, width: int) -> dict[bytes, tuple[str, str]]:
             position = end + 1 + width
             entries[name] = (mode, content[end + 1 : position].hex())
     except ValueError:
-        raise BrokenRepositoryError("a tree object does not parse") from None
+        raise BrokenRepositoryError("invalid tree object") from None
     return entries
 
 

@@ -86,15 +86,23 @@ _PATTERNS: tuple[tuple[type[GitError], str, str], ...] = (
         r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|host key is known",
         "the ssh host key is not in known_hosts",
     ),
-    (Unreachable, r"Proxy CONNECT aborted|CONNECT tunnel failed|from proxy", "the proxy refused or broke off"),
+    (
+        Unreachable,
+        r"Proxy CONNECT aborted|CONNECT tunnel failed|from proxy",
+        "the proxy refused the connection or closed it",
+    ),
     (
         AuthFailed,
         r"Authentication failed|could not read (Username|Password)|Permission denied|returned error: 40[13]"
         r"|HTTP 40[13]|terminal prompts disabled|Too many authentication failures",
         "the host refused the credentials",
     ),
-    (RefusedError, r"returned error: 30\d|unable to update url base from redirection", "the host redirects elsewhere"),
-    (RefusedError, r"transport '.*' not allowed", "this protocol is not allowed"),
+    (
+        RefusedError,
+        r"returned error: 30\d|unable to update url base from redirection",
+        "the host redirects to another URL",
+    ),
+    (RefusedError, r"transport '.*' not allowed", "the protocol is not allowed"),
     (
         TooLarge,
         r"signal 25|File too large|[Oo]ut of memory|Cannot allocate memory|exceeds maximum allowed size|No space left",
@@ -116,12 +124,12 @@ _PATTERNS: tuple[tuple[type[GitError], str, str], ...] = (
         r"Could not resolve|Connection refused|Failed to connect|unreachable|timed out|Connection reset"
         r"|Connection closed|returned error: 5\d\d|HTTP 5\d\d|early EOF|hung up|unexpected disconnect|RPC failed"
         r"|No route|Empty reply",
-        "the host cannot be reached or broke off",
+        "the host is unreachable or closed the connection",
     ),
     (
         BrokenRepositoryError,
         r"bad object|unable to read|missing|corrupt|not a valid object|fsck|invalid (index-pack|object)",
-        "objects are missing or broken",
+        "objects are missing or corrupt",
     ),
 )
 _COMPILED = tuple((kind, re.compile(pattern), text) for kind, pattern, text in _PATTERNS)
@@ -132,4 +140,4 @@ def classify(stderr: str, what: str) -> GitError:
     for kind, pattern, text in _COMPILED:
         if pattern.search(stderr):
             return kind(f"{what}: {text}")
-    return GitError(f"{what}: git failed for a reason that is none of the known ones")
+    return GitError(f"{what}: unrecognized git error")

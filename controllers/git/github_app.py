@@ -73,7 +73,7 @@ class GithubApps:
     async def auth(self, data: Mapping[str, bytes], url: str) -> GitAuth:
         """The login for `url`. Raises Refused for a Secret that is not well formed, AuthFailed, Unreachable."""
         if urlsplit(url).scheme != "https":
-            raise RefusedError("spec.url: a GitHub App logs in over https, expected an https URL")
+            raise RefusedError("spec.url: a GitHub App authenticates over https; expected an https URL")
         app = _parsed(data)
         lock = self._locks.setdefault(app.digest, asyncio.Lock())
         async with lock:
@@ -101,14 +101,14 @@ class GithubApps:
         except EgressDeniedError as error:
             raise RefusedError(f"githubAppBaseURL: {error}") from None
         except (httpx.HTTPError, OSError):
-            raise Unreachable("GitHub cannot be reached for an App's token") from None
+            raise Unreachable("GitHub is unreachable: cannot get a token for the GitHub App") from None
         token, expires = answer.get("token"), answer.get("expires_at")
         try:
             until = datetime.fromisoformat(str(expires).replace("Z", "+00:00")).timestamp()
         except ValueError:
             until = 0.0
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token:
-            raise AuthFailed("GitHub gave no token for the App's installation")
+            raise AuthFailed("GitHub returned no token for the App's installation")
         return Sensitive(token.encode()), min(until, self._clock() + 3600)
 
     async def _installation(self, client: httpx.AsyncClient, app: _App) -> str:
@@ -124,21 +124,21 @@ async def _read(client: httpx.AsyncClient, method: str, url: str, *, missing: bo
     async with client.stream(method, url) as answer:
         content = b""
         if answer.headers.get("Content-Encoding", "identity") != "identity":
-            raise Unreachable("GitHub's answer is compressed, which was not asked for")
+            raise Unreachable("GitHub's response is compressed, which was not requested")
         async for chunk in answer.aiter_bytes():
             content += chunk
             if len(content) > _MAX_ANSWER:
-                raise Unreachable("GitHub's answer is too large")
+                raise Unreachable("GitHub's response is too large")
     if missing and answer.status_code == 404:
         return {}
     if answer.status_code >= 500 or answer.status_code == 429:
-        raise Unreachable(f"GitHub answered {answer.status_code} to an App's request")
+        raise Unreachable(f"GitHub returned HTTP {answer.status_code} for the App's request")
     if answer.status_code not in (200, 201):
-        raise AuthFailed(f"GitHub answered {answer.status_code}: is it the App's id, installation and private key?")
+        raise AuthFailed(f"GitHub returned HTTP {answer.status_code}; check the App's ID, installation and private key")
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
-        raise Unreachable("GitHub's answer is not JSON") from None
+        raise Unreachable("GitHub's response is not JSON") from None
     return found if isinstance(found, dict) else {}
 
 

@@ -66,4 +66,4 @@ class GnupgKeys:
                 argv, input=stdin, capture_output=True, timeout=_TIMEOUT, check=False, cwd=home, env=env
             )
         except subprocess.TimeoutExpired:
-            raise Timeout(f"gpg gave no answer within {_TIMEOUT:g} s") from None
+            raise Timeout(f"gpg did not finish within {_TIMEOUT:g} s") from None

@@ -93,7 +93,7 @@ class Objects:
         """Raises NotFound, BrokenRepositoryError."""
         kind, content = self.read_objects([commit])[0]
         if kind != "commit":
-            raise NotFound(f"commit {commit[:64]}: not in the mirror, or no commit")
+            raise NotFound(f"commit {commit[:64]}: not in the mirror, or not a commit")
         return parse_commit(commit, content)
 
     def history(self, commit: str, *, limit: int = 50) -> list[str]:
@@ -226,7 +226,7 @@ def parse_commit(name: str, content: bytes) -> CommitInfo:
             signature=fields.get("gpgsig", [""])[0],
         )
     except (KeyError, ValueError, OverflowError, OSError):
-        raise BrokenRepositoryError(f"commit {name[:64]}: does not parse") from None
+        raise BrokenRepositoryError(f"commit {name[:64]}: invalid commit object") from None
 
 
 def _signature(line: str) -> Signature:
@@ -243,7 +243,7 @@ def _entry(record: bytes, below: str) -> TreeEntry:
     mode, _, name, size = head.split()
     path = raw.decode(errors="surrogateescape")
     if any(part in ("", ".", "..") or part.lower() == ".git" for part in path.split("/")):
-        raise BrokenRepositoryError("the tree holds a name that no checkout may have ('..' or '.git')")
+        raise BrokenRepositoryError("the tree contains a forbidden file name ('..' or '.git')")
     return TreeEntry(
         mode.decode(), name.decode(), int(size) if size != b"-" else 0, f"{below}/{path}" if below else path
     )

@@ -175,7 +175,7 @@ def check_url(url: str, protocols: frozenset[str] = frozenset({"https", "ssh"}))
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        raise RefusedError("spec.url: found a URL that does not parse, expected https://… or ssh://…") from None
+        raise RefusedError("spec.url: invalid URL, expected https://… or ssh://…") from None
     if parts.password is not None:
         raise RefusedError("spec.url: found a password in the URL, expected it in the Secret of spec.secretRef")
     if parts.scheme not in protocols:
@@ -333,7 +333,7 @@ def _child(
         process.wait(timeout)
         reader.join(5)
     except subprocess.TimeoutExpired:
-        raise Timeout(f"{what}: not done within {timeout:g} s") from None
+        raise Timeout(f"{what}: timed out after {timeout:g} s") from None
     finally:
         _kill(process)
         reader.join(1)

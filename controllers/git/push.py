@@ -77,13 +77,13 @@ def _rejected(line: str, what: str) -> GitError:
     ref = fields[1].rpartition(":")[2] if len(fields) > 1 else "a reference"
     reason = fields[2] if len(fields) > 2 else ""
     if "stale info" in reason:
-        return LeaseLostError(f"{what}: {ref} is not what it was")
+        return LeaseLostError(f"{what}: {ref} changed since it was read")
     if "fetch first" in reason or "non-fast-forward" in reason or "reference already exists" in reason:
         return NonFastForwardError(f"{what}: {ref} has moved")
     if "failed to update ref" in reason or "cannot lock ref" in reason or "incorrect old value" in reason:
-        return NonFastForwardError(f"{what}: {ref} was updated by another at the same moment")
+        return NonFastForwardError(f"{what}: {ref} was updated concurrently")
     if "hook declined" in reason or "protected" in reason:
-        return PushRefusedError(f"{what}: a rule of the host protects {ref}")
+        return PushRefusedError(f"{what}: {ref} is protected by a rule of the host")
     return PushRefusedError(f"{what}: the host refused {ref}")
 
 

@@ -168,7 +168,7 @@ def select(wanted: RefTarget, advertised: Mapping[str, str]) -> Found:
 
 def _peeled(ref: str, advertised: Mapping[str, str]) -> Found:
     if ref not in advertised:
-        raise NotFound(f"reference {ref}: the repository has none of this name")
+        raise NotFound(f"reference {ref}: not found in the repository")
     peeled = advertised.get(f"{ref}^{{}}")
     return Found(peeled, ref, advertised[ref]) if peeled else Found(advertised[ref], ref)
 
@@ -182,5 +182,5 @@ def _highest(wanted: str, advertised: Mapping[str, str]) -> str:
             if version is not None and constraint.check(version):
                 candidates.append(version)
     if not candidates:
-        raise NotFound(f"no tag of the repository is in the range {wanted[:200]!r}")
+        raise NotFound(f"no tag matches the semver range {wanted[:200]!r}")
     return max(candidates, key=order_key).original

@@ -120,7 +120,7 @@ def _gpg_sign(key: Sensitive, passphrase: Sensitive, message: bytes) -> str:
         os.write(write, passphrase.reveal()[:4096] + b"\n")
         os.close(write)
         if _run([*common, "--passphrase", "", "--import"], home, key.reveal()).returncode != 0:
-            raise RefusedError("Secret key git.asc: gpg does not take it, expected an OpenPGP private key")
+            raise RefusedError("Secret key git.asc: gpg cannot import it, expected an OpenPGP private key")
         done = _run([*common, "--passphrase-fd", str(read), "--armor", "--detach-sign"], home, message, keep=(read,))
     finally:
         os.close(read)
@@ -129,7 +129,7 @@ def _gpg_sign(key: Sensitive, passphrase: Sensitive, message: bytes) -> str:
         shutil.rmtree(home, ignore_errors=True)
     if done.returncode != 0 or b"BEGIN PGP SIGNATURE" not in done.stdout:
         raise RefusedError(
-            "Secret keys git.asc and passphrase: the key does not sign (expired, or another passphrase?)"
+            "Secret keys git.asc and passphrase: the key cannot sign (has it expired, or is the passphrase wrong?)"
         )
     return done.stdout.decode()
 
@@ -144,4 +144,4 @@ def _run(
             confined, input=stdin, capture_output=True, timeout=_TIMEOUT, check=False, cwd=home, env=env, pass_fds=keep
         )
     except subprocess.TimeoutExpired:
-        raise Timeout(f"gpg gave no answer within {_TIMEOUT:g} s") from None
+        raise Timeout(f"gpg did not finish within {_TIMEOUT:g} s") from None

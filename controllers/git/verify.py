@@ -102,7 +102,7 @@ class Verifier:
         if not text.startswith(_PGP):
             raise UnverifiedError("its signature is neither OpenPGP nor SSH")
         if not self._pgp:
-            raise UnverifiedError("it is signed with OpenPGP, and there is no PGP key to check it with")
+            raise UnverifiedError("it is signed with OpenPGP, but no PGP key was given to verify it")
         return _verify_pgp(signed, self._pgp)
 
 
@@ -112,13 +112,13 @@ def _verify_pgp(signed: Signed, keys: Sequence[bytes]) -> str:
     words = [line.split() for line in status if line.startswith("[GNUPG:] ")]
     kinds = {line[1]: line[2:] for line in words if len(line) > 2}
     for bad, text in (("REVKEYSIG", "its key was revoked"), ("EXPKEYSIG", "its key has expired"),
-                      ("EXPSIG", "the signature has expired"), ("BADSIG", "the signature does not fit"),
-                      ("NO_PUBKEY", "its key is none of the given ones")):  # fmt: skip
+                      ("EXPSIG", "the signature has expired"), ("BADSIG", "the signature is invalid"),
+                      ("NO_PUBKEY", "its key is not one of the given keys")):  # fmt: skip
         if bad in kinds:
             raise UnverifiedError(text)
     valid = kinds.get("VALIDSIG")
     if "GOODSIG" not in kinds or not valid or sum(line[1] == "VALIDSIG" for line in words) != 1:
-        raise UnverifiedError("the signature cannot be checked")
+        raise UnverifiedError("the signature cannot be verified")
     return valid[-1][-16:]  # of the primary key
 
 
@@ -136,16 +136,16 @@ def _verify_ssh(signed: Signed, known: Mapping[bytes, str]) -> str:
         kind, value = raw.string(), raw.string()
         made = _HASHES[algorithm](signed.payload).digest()
     except (ValueError, IndexError, KeyError, binascii.Error, struct.error):
-        raise UnverifiedError("its SSH signature does not parse") from None
+        raise UnverifiedError("its SSH signature is malformed") from None
     if namespace != b"git":
         raise UnverifiedError("its SSH signature was not made for git")
     if public not in known:
-        raise UnverifiedError("its key is none of the given ones")
+        raise UnverifiedError("its key is not one of the given keys")
     message = b"SSHSIG" + b"".join(map(_string, (namespace, reserved, algorithm, made)))
     try:
         _check(public, kind, value, message, rest=raw.rest())
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, struct.error, IndexError):
-        raise UnverifiedError("the signature does not fit") from None
+        raise UnverifiedError("the signature is invalid") from None
     return known[public]
 
 
@@ -217,7 +217,7 @@ def _public_keys(name: str, value: bytes) -> dict[bytes, str]:
             if _Reader(raw).string() != fields[0].encode():
                 raise ValueError
         except (IndexError, ValueError, binascii.Error):
-            raise RefusedError(f"Secret key {name}: found a line that is no SSH public key") from None
+            raise RefusedError(f"Secret key {name}: found a line that is not an SSH public key") from None
         digest = base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
         found[raw] = f"SHA256:{digest}"
     if len(found) > MAX_KEYS:

@@ -16,7 +16,7 @@ from .reconcile import ReceiverReconciler
 @dataclass(frozen=True, slots=True)
 class NotificationSettings:
     prefix: ClassVar[str] = "notification"
-    cross_namespace: bool = setting(True, "let Receivers name objects of other namespaces")
+    cross_namespace: bool = setting(True, "allow Receivers to refer to objects in other namespaces")
 
 
 SETTINGS = (NotificationSettings,)

@@ -51,12 +51,14 @@ class Hooks:
             count = sum([await self._follow(receiver, request.path, call) for receiver in found])
         except RequestRefusedError as error:
             names = ", ".join(f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in found)
-            log.warning("receiver %s: answered %d: %s", names, error.status, error.message)
-            text = error.message if error.status < 500 else "the receiver cannot follow the call; see its log"
+            log.warning("receiver %s: HTTP %d: %s", names, error.status, error.message)
+            text = (
+                error.message if error.status < 500 else "the webhook could not be processed; see the controller's log"
+            )
             return web.Response(status=error.status, text=f"{text}\n")
         except ApiError as error:
-            log.warning("a hook could not be followed: %s", error.reason)
-            return web.Response(status=500, text="the API server did not take it\n")
+            log.warning("a webhook could not be processed: %s", error.reason)
+            return web.Response(status=500, text="the API server rejected the request\n")
         return web.json_response({"requested": count})
 
     async def _follow(self, receiver: Manifest, path: str, call: Call) -> int:
@@ -86,7 +88,9 @@ class Hooks:
             else:
                 found = [await self._kube.get(resource, target.name, target.namespace, metadata_only=True)]
         except UnknownKindError:
-            raise RequestRefusedError(500, f"{target.kind} of {target.api_version} is not served here") from None
+            raise RequestRefusedError(
+                500, f"{target.kind} of {target.api_version} is not served by this cluster"
+            ) from None
         except NotFound:
             raise RequestRefusedError(500, f"{target.kind} {target.namespace}/{target.name} not found") from None
         return [{**one, "apiVersion": target.api_version, "kind": target.kind} for one in found]

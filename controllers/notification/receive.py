@@ -93,7 +93,7 @@ def check(
         raise RequestRefusedError(503, "the receiver is suspended or not ready")
     token = (secret or {}).get("token", b"")
     if not token:
-        raise RequestRefusedError(400, "the receiver has no token")
+        raise RequestRefusedError(400, "the receiver's Secret has no token")
     authenticate(str(spec.get("type") or ""), token, call, spec.get("events") or ())
     return targets(receiver, cross_namespace=cross_namespace)
 
@@ -126,32 +126,32 @@ def authenticate(kind: str, token: bytes, call: Call, events: Sequence[str] = ()
         case "acr":
             _holds(call, "action", "target")
         case _:
-            raise RequestRefusedError(400, "this type of receiver is not served")
+            raise RequestRefusedError(400, "receivers of this type are unsupported")
 
 
 def _signed(call: Call, token: bytes, *names: str) -> None:
     given = next((call.headers[name] for name in names if call.headers.get(name)), "")
     algorithm, _, signature = given.partition("=")
     if algorithm not in _HASHES or not signature:
-        raise RequestRefusedError(400, "the call is not signed")
+        raise RequestRefusedError(400, "the request is not signed")
     _same(signature.lower(), hmac.new(token, call.body, _HASHES[algorithm]).hexdigest().encode())
 
 
 def _same(given: str, wanted: bytes) -> None:
     if not hmac.compare_digest(given.encode(errors="surrogateescape"), wanted):
-        raise RequestRefusedError(400, "the call's token or signature is not the receiver's")
+        raise RequestRefusedError(400, "the token or signature is invalid")
 
 
 def _event(call: Call, header: str, events: Sequence[str]) -> None:
     event = call.headers.get(header, "")
     if events and event.lower() not in {one.lower() for one in events}:
-        raise RequestRefusedError(400, "the event is not one of the receiver's")
+        raise RequestRefusedError(400, "the event is not in spec.events")
 
 
 def _holds(call: Call, *keys: str) -> None:
     document = call.json()
     if not isinstance(document, dict) or any(key not in document for key in keys):
-        raise RequestRefusedError(400, "the body is not what this sender sends")
+        raise RequestRefusedError(400, "the body does not have the form that this type of receiver expects")
 
 
 def targets(receiver: Manifest, *, cross_namespace: bool = True) -> list[ReceiverTarget]:
@@ -175,7 +175,7 @@ def targets(receiver: Manifest, *, cross_namespace: bool = True) -> list[Receive
         namespace = str(one.get("namespace") or own)
         if namespace != own and not cross_namespace:
             raise RequestRefusedError(
-                500, f"spec.resources[{number}].namespace: other namespaces are not open to receivers"
+                500, f"spec.resources[{number}].namespace: references to other namespaces are not allowed"
             )
         found.append(ReceiverTarget(api_version, kind, name, namespace, labels))
     return found

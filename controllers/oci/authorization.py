@@ -68,7 +68,9 @@ class Authorizer:
 
     def _basic(self, login: Login) -> str:
         if not login.basic:
-            raise Unauthorized(f"{self._host}: the registry wants a login and there is none for it")
+            raise Unauthorized(
+                f"{self._host}: the registry requires authentication; no credentials are configured for it"
+            )
         return login.basic
 
     async def _token(self, challenge: Mapping[str, str], login: Login, scope: str) -> str:
@@ -114,7 +116,7 @@ class Authorizer:
         except (ValueError, AttributeError, RecursionError):
             token = None
         if not isinstance(token, str) or not token or any(ord(character) <= 0x20 for character in token):
-            raise InvalidResponseError(f"{self._host}: the token service's answer holds no token")
+            raise InvalidResponseError(f"{self._host}: the token service's response contains no token")
         return token
 
 

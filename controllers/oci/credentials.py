@@ -116,7 +116,7 @@ def _login(key: str, entry: Any) -> Login:
             raise RefusedError(f"{where}.auth: found text that is not base64 of user:password")
     token = entry.get("identitytoken") or ""
     if not all(isinstance(value, str) for value in (username, password, token)):
-        raise RefusedError(f"{where}: found a value that is no text")
+        raise RefusedError(f"{where}: expected a string")
     if any(ord(character) < 0x20 for character in f"{username}{password}{token}"):
         raise RefusedError(f"{where}: found control characters")
     return Login(username, Sensitive(password) if password else None, Sensitive(token) if token else None)

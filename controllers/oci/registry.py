@@ -137,7 +137,7 @@ class Registry:
         digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
         named = reference if ":" in reference else answer.headers.get("Docker-Content-Digest", digest)
         if named != digest:
-            raise InvalidResponseError(f"{self.host}/{repository}: a manifest is not what its digest says")
+            raise InvalidResponseError(f"{self.host}/{repository}: manifest does not match its digest")
         return Manifest(answer.headers.get("Content-Type", ""), digest, answer.content)
 
     async def blob(self, repository: str, digest: str, *, limit: int) -> bytes:
@@ -150,9 +150,9 @@ class Registry:
         answer = await self._get(f"{self._base}/v2/{repository}/blobs/{digest}", repository, accept="*/*")
         content = answer.content
         if len(content) > limit:
-            raise TooLarge(f"{self.host}/{repository}: a blob of more than {limit} bytes")
+            raise TooLarge(f"{self.host}/{repository}: blob larger than {limit} bytes")
         if f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
-            raise InvalidResponseError(f"{self.host}/{repository}: a blob is not what its digest says")
+            raise InvalidResponseError(f"{self.host}/{repository}: blob does not match its digest")
         return content
 
     # --- pages
@@ -180,13 +180,15 @@ class Registry:
         old = urlsplit(answer.url)
         found = {urljoin(answer.url, link.target) for link in links if "next" in link.relations}
         if any(urljoin(answer.url, link.anchor) != answer.url for link in links if "next" in link.relations):
-            raise InvalidResponseError(f"{where}: the Link header of a page of tags speaks of another page")
+            raise InvalidResponseError(f"{where}: the Link header of a page of tags has an anchor that is another page")
         if len(found) > 1:
             raise InvalidResponseError(f"{where}: the Link header of a page of tags names {len(found)} next pages")
         for following in found:
             new = urlsplit(following)
             if (new.scheme, new.netloc, new.path) != (old.scheme, old.netloc, old.path):
-                raise RefusedError(f"{where}: the list of tags goes on at another place; links stay on one host")
+                raise RefusedError(
+                    f"{where}: the link to the next page of tags leads to another URL, which is not followed"
+                )
             return str(following)
         return ""
 
@@ -220,9 +222,9 @@ class Registry:
         there = urljoin(url, answer.headers.get("Location", ""))
         parts = urlsplit(there)
         if parts.scheme != "https" and not (self._insecure and parts.scheme == "http"):
-            raise RefusedError(f"{self.host}/{repository}: a redirect to a place that is not https")
+            raise RefusedError(f"{self.host}/{repository}: redirect to a URL that is not https")
         if not parts.hostname or parts.username is not None:
-            raise RefusedError(f"{self.host}/{repository}: a redirect to a URL without a host, or with a login in it")
+            raise RefusedError(f"{self.host}/{repository}: redirect to a URL without a host or with credentials")
         return str(there)
 
     def _checked(self, answer: Answer, repository: str) -> Answer:
@@ -260,7 +262,7 @@ class Registry:
                     pause = max(pause, min(float(asked), 10.0))
             await self._sleep(pause)
             pause *= 3
-        raise Unreachable(f"{self.host}: no answer")  # attempts < 1
+        raise Unreachable(f"{self.host}: no response")  # attempts < 1
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         try:
@@ -272,19 +274,19 @@ class Registry:
                 async for chunk in response.aiter_raw():
                     content += unpack(chunk, self._limits.answer + 1 - len(content))
                     if len(content) > self._limits.answer:
-                        raise TooLarge(f"{self.host}: an answer of more than {self._limits.answer} bytes")
+                        raise TooLarge(f"{self.host}: response larger than {self._limits.answer} bytes")
                 return Answer(response.status_code, response.headers, bytes(content), url)
         except EgressDeniedError as error:
             raise RefusedError(f"{self.host}: {error}") from None
         except TimeoutError:
-            raise Unreachable(f"{self.host}: no answer within {self._timeout:g} s") from None
+            raise Unreachable(f"{self.host}: no response within {self._timeout:g} s") from None
         except httpx.InvalidURL:
             raise RefusedError(f"{self.host}: an invalid URL") from None
         except zlib.error:
-            raise InvalidResponseError(f"{self.host}: an answer that is not the gzip it says it is") from None
+            raise InvalidResponseError(f"{self.host}: response is not valid gzip") from None
         except httpx.HTTPError as error:
             text = (
-                "TLS: the certificate was not accepted" if "CERTIFICATE" in str(error).upper() else "cannot be reached"
+                "TLS: certificate verification failed" if "CERTIFICATE" in str(error).upper() else "cannot be reached"
             )
             raise Unreachable(f"{self.host}: {text}") from None
 
@@ -296,7 +298,7 @@ class Registry:
             case "gzip" | "x-gzip":
                 inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
                 return lambda chunk, most: inflate.decompress(chunk, max(most, 1))
-        raise InvalidResponseError(f"{self.host}: an answer in an encoding that was not asked for")
+        raise InvalidResponseError(f"{self.host}: response in an encoding that was not requested")
 
 
 __all__ = ["Manifest", "Registry", "RegistryError", "RegistryLimits"]

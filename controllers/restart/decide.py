@@ -143,7 +143,7 @@ def held_back(workload: Manifest) -> str:
     """Why a rollout does not begin by itself, in words; "" where it does."""
     spec = workload.get("spec") or {}
     if spec.get("paused"):
-        return "it is paused, and rolls out when it is resumed"
+        return "it is paused; it rolls out when it is resumed"
     if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
         return "its updateStrategy is OnDelete: each Pod changes when it is deleted"
     return ""

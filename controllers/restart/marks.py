@@ -106,6 +106,6 @@ async def load_key(kube: KubeClient, namespace: str, random: Callable[[int], byt
     if len(key) < _KEY_BYTES:
         raise InvalidMarkKeyError(
             f"Secret {namespace}/{KEY_SECRET}: data.{KEY_FIELD}: found {len(key)} bytes, expected {_KEY_BYTES} random"
-            " ones; delete it, and a new one is made"
+            " ones; delete the Secret and it is recreated"
         )
     return Sensitive(key)

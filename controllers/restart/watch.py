@@ -46,13 +46,14 @@ _CONFLICT = 0.2  # seconds until a workload that changed under our hands is read
 @dataclass(frozen=True, slots=True)
 class RestartSettings:
     prefix: ClassVar[str] = "restart"
-    enabled: bool = setting(False, f"restart workloads whose Secrets changed, where they ask for it; needs {COMPONENT}")
-    window: float = setting(2.0, "seconds for which changes of a workload's Secrets are gathered into one rollout")
-    pause: float = setting(30.0, "seconds between two rollouts of one workload; what changes meanwhile shares the next")
+    enabled: bool = setting(False, f"restart workloads that opted in when their Secrets change; needs {COMPONENT}")
+    window: float = setting(2.0, "seconds during which changes of a workload's Secrets are collected into one rollout")
+    pause: float = setting(30.0, "minimum seconds between two rollouts of a workload; later changes share the next one")
     spacing: float = setting(
-        0.2, "seconds between two rollouts of any; a Secret that hundreds use must not roll all at once"
+        0.2,
+        "minimum seconds between two rollouts of any workloads, so that a shared Secret does not restart all at once",
     )
-    reloader: bool = setting(True, "also take the annotations of stakater's Reloader, where it does not run itself")
+    reloader: bool = setting(True, "also honour the annotations of Stakater Reloader, unless it runs in the cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Restarter:
         self._book: SecretBook
         registry = manager.metrics.registry
         self.restarts = Counter(
-            "inhaul_workload_restarts", "Rollouts begun for a changed Secret", ["kind"], registry=registry
+            "inhaul_workload_restarts", "Rollouts started because a Secret changed", ["kind"], registry=registry
         )
         manager.metrics.gauge("inhaul_workload_restart_watched", "Workloads that opted in", self._watched)
 
@@ -101,10 +102,10 @@ class Restarter:
                     self._note_reloader(deployment)
                 break
             except (ApiError, InvalidMarkKeyError) as error:
-                log.warning("restart on change cannot begin: %s; again in %.0f s", error, pause)
+                log.warning("restart on change cannot start: %s; retrying in %.0f s", error, pause)
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
-        log.info("restart on change is on")
+        log.info("restart on change is enabled")
         await self._watch_and_work()
 
     async def _watch_and_work(self) -> None:
@@ -130,7 +131,9 @@ class Restarter:
         while missing := await self._missing():
             text = ", ".join(missing)
             if text != said:
-                log.warning("restart on change waits: may not %s; install %s, or leave it off", text, COMPONENT)
+                log.warning(
+                    "restart on change is waiting: no permission to %s; install %s or disable it", text, COMPONENT
+                )
                 said = text
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
@@ -155,7 +158,7 @@ class Restarter:
         if before is bool(self._reloaders):
             return
         if self._reloaders:
-            log.warning("Reloader runs as %s: its annotations are left to it", ", ".join(map(str, self._reloaders)))
+            log.warning("Reloader runs as %s; its annotations are ignored here", ", ".join(map(str, self._reloaders)))
         for kind, key in list(self._prints):
             self._queues[kind].add(key)
 
@@ -251,7 +254,7 @@ class Restarter:
         try:
             chosen = choose(wish, uses, self._book.known(key.namespace))
         except InvalidPatternError as error:
-            self._warn(kind, workload, f"annotation with names of Secrets: {error}")
+            self._warn(kind, workload, f"invalid annotation with Secret names: {error}")
             return None
         if len(chosen) > MAX_SECRETS:
             self._warn(kind, workload, f"found {len(chosen)} Secrets to watch, expected at most {MAX_SECRETS}")
@@ -286,7 +289,7 @@ class Restarter:
             await self._patch(kind, key, restart.patch_restart(workload, after, decision.changed))
             self.restarts.labels(kind.kind).inc()
             names, held = ", ".join(decision.changed), restart.held_back(workload)
-            message = f"rollout begun: data of Secret {names} changed" + (f"; {held}" if held else "")
+            message = f"rollout started: data of Secret {names} changed" + (f"; {held}" if held else "")
             self._manager.events.record(kind, workload, reason="SecretChanged", message=message)
             log.info("%s %s: %s", kind.kind, key, message)
 

@@ -152,7 +152,7 @@ class Controller:
 
     async def _outcome(self, key: Key) -> Outcome:
         if other := self._rival(key):
-            message = f"another controller ({other}) writes this object's status; exactly one may run for it"
+            message = f"another controller ({other}) also writes this object's status; run only one of them"
             return Outcome("contended", Verdict(after=_CONTENTION.total_seconds()), False, "Contended", message)
         try:
             result = await self._reconcile(key)
@@ -173,8 +173,8 @@ class Controller:
             verdict = _failed(error.retry_after)
             return Outcome("api_error", verdict, False, error.reason or "ApiError", f"API server: {error.message}")
         except Exception as error:
-            log.exception("%s %s: reconcile failed with a bug", self.resource.kind, key)
-            message = f"a bug ended this reconcile ({type(error).__name__}); the controller's log has the traceback"
+            log.exception("%s %s: reconcile failed with an unexpected error", self.resource.kind, key)
+            message = f"unexpected error ({type(error).__name__}); see the controller's log for the traceback"
             return Outcome("bug", _failed(), False, "InternalError", message)
         return Outcome("success", Verdict(after=result.requeue_after), True)
 

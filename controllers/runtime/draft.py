@@ -100,7 +100,7 @@ class Draft:
             self.skip_status = True
             return False
         if paths := unsupported(self.manifest or {}):
-            raise Stalled("UnsupportedField", f"not served yet: {', '.join(paths)}")
+            raise Stalled("UnsupportedField", f"unsupported: {', '.join(paths)}")
         return True
 
     async def write(self) -> None:

@@ -52,7 +52,7 @@ def check_address(address: Address, settings: EgressSettings) -> str:
     if plain.is_link_local:
         return "a link-local address"
     if plain.is_multicast or plain.is_unspecified or plain.is_reserved:
-        return "not a host's address"
+        return "not a unicast address"
     if plain.is_private and not settings.allow_private:
         return "a private address"
     return ""
@@ -73,7 +73,7 @@ async def resolve(host: str, port: int, settings: EgressSettings) -> list[str]:
     """All addresses of a host, each allowed. Raises EgressDeniedError if any is not: a mixed answer is an attack."""
     name = host.strip("[]").rstrip(".").lower()
     if name in _METADATA_NAMES:
-        raise EgressDeniedError(f"{name} is a metadata service: outward calls may not reach it")
+        raise EgressDeniedError(f"{name} is a metadata service; outgoing calls to it are not allowed")
     try:
         found: Iterable[Any] = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -81,7 +81,7 @@ async def resolve(host: str, port: int, settings: EgressSettings) -> list[str]:
     addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
     for text in addresses:
         if why := check_address(ipaddress.ip_address(text.partition("%")[0]), settings):
-            raise EgressDeniedError(f"{name} resolves to {why}: outward calls may not reach it")
+            raise EgressDeniedError(f"{name} resolves to {why}; outgoing calls to it are not allowed")
     if not addresses:
         raise EgressDeniedError(f"{name} does not resolve")
     return addresses
@@ -158,7 +158,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         raise error or httpcore.ConnectError(f"{host} cannot be reached")
 
     async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
-        raise EgressDeniedError("a socket file is no outward address")
+        raise EgressDeniedError("a Unix socket is not allowed for outgoing calls")
 
     async def sleep(self, seconds: float) -> None:
         await self._real.sleep(seconds)

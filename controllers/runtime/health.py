@@ -31,4 +31,4 @@ class RuntimeHealth:
             return ["stopping"]
         if self.waiting:
             return [f"waiting for {name} to be served" for name in sorted(self.waiting)]
-        return [] if self.warm else ["the first lists are not through yet"]
+        return [] if self.warm else ["the initial lists are not complete yet"]

@@ -117,7 +117,7 @@ class Informer:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if not stop.is_set():
                 ended.result()
-                raise RuntimeError("kopf ended without having been told to")
+                raise RuntimeError("kopf stopped unexpectedly")
         finally:
             stopping.cancel()
             inner.stop()

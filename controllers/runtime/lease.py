@@ -78,7 +78,7 @@ class LeaderElection:
         try:
             asyncio.run(self._elect())
         except Exception:
-            log.exception("leader election of %s failed with a bug", self.name)
+            log.exception("leader election of %s failed with an unexpected error", self.name)
             if self._leading:
                 self._lost()
 
@@ -100,7 +100,7 @@ class LeaderElection:
                 except (Conflict, AlreadyExists):
                     pass
                 except (ApiError, TimeoutError) as error:
-                    log.warning("lease %s/%s: %s", self.namespace, self.name, error or "no answer in time")
+                    log.warning("lease %s/%s: %s", self.namespace, self.name, error or "timed out")
                 if self._leading and time.monotonic() - self._renewed >= self._times.deadline:
                     self._lost()
                     return

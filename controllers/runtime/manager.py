@@ -111,7 +111,7 @@ class Manager:
         """Reconciles a custom resource. Once per resource; before `run`. `optional`: the kind need not be served; its
         objects are seen when its CRD comes."""
         if resource in self._controllers or self._alive:
-            raise ValueError(f"{resource.plural} has a controller already, or the manager runs")
+            raise ValueError(f"{resource.plural} already has a controller, or the manager is running")
         knobs, name = self.settings.queue, resource.plural
         queue = WorkQueue(
             name,
@@ -252,7 +252,7 @@ class Manager:
             if other.done() and not self._stop.is_set():
                 self._stop.set()
                 other.result()
-                log.error("the informer ended unasked; stopping")
+                log.error("the informer stopped unexpectedly; stopping")
 
     async def _bring_up(self) -> None:
         """Waits for the kinds and the stores, then lets the workers of each scope go when it leads."""
@@ -324,7 +324,7 @@ class Manager:
         self._running.discard(task)
         self._workers.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("%s ended with a bug; stopping", task.get_name(), exc_info=error)
+            log.error("%s failed with an unexpected error; stopping", task.get_name(), exc_info=error)
             self._stop.set()
 
     # Stopping
@@ -380,7 +380,7 @@ async def _again(name: str, function: TaskFunction) -> None:
             await function()
             return
         except Exception:
-            log.exception("task %s failed with a bug; again in %.0f s", name, pause)
+            log.exception("task %s failed with an unexpected error; retrying in %.0f s", name, pause)
         await asyncio.sleep(pause)
         pause = min(60.0, pause * 2)
 

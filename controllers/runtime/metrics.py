@@ -31,22 +31,33 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.reconciles = Counter(
-            "controller_runtime_reconcile", "Reconciles by result", ["controller", "result"], registry=self.registry
+            "controller_runtime_reconcile",
+            "Reconciliations by result",
+            ["controller", "result"],
+            registry=self.registry,
         )
         self.reconcile_seconds = Histogram(
             "controller_runtime_reconcile_time_seconds",
-            "Length of a reconcile",
+            "Duration of a reconciliation",
             ["controller"],
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.queue_adds = Counter("workqueue_adds", "Keys added", ["name"], registry=self.registry)
-        self.queue_retries = Counter("workqueue_retries", "Keys backed off", ["name"], registry=self.registry)
+        self.queue_retries = Counter("workqueue_retries", "Retries with backoff", ["name"], registry=self.registry)
         self.queue_wait = Histogram(
-            "workqueue_queue_duration_seconds", "Wait in the queue", ["name"], buckets=_SECONDS, registry=self.registry
+            "workqueue_queue_duration_seconds",
+            "Time a key waits in the queue",
+            ["name"],
+            buckets=_SECONDS,
+            registry=self.registry,
         )
         self.queue_work = Histogram(
-            "workqueue_work_duration_seconds", "Work on a key", ["name"], buckets=_SECONDS, registry=self.registry
+            "workqueue_work_duration_seconds",
+            "Time a key is processed",
+            ["name"],
+            buckets=_SECONDS,
+            registry=self.registry,
         )
         self.requests = Counter(
             "rest_client_requests", "API requests", ["method", "resource", "code"], registry=self.registry
@@ -55,13 +66,18 @@ class Metrics:
             "rest_client_request_duration_seconds", "API calls", ["method"], buckets=_SECONDS, registry=self.registry
         )
         self.watch_restarts = Counter(
-            "inhaul_watch_restarts", "Watches begun anew", ["resource"], registry=self.registry
+            "inhaul_watch_restarts", "Watches restarted", ["resource"], registry=self.registry
         )
         self.lost_events = Counter(
-            "inhaul_store_mended_objects", "Objects that a resync found wrong", ["resource"], registry=self.registry
+            "inhaul_store_mended_objects",
+            "Objects whose cached state a resync corrected",
+            ["resource"],
+            registry=self.registry,
         )
-        self.events = Counter("inhaul_events", "Events by fate", ["fate"], registry=self.registry)
-        self.leader = Gauge("leader_election_master_status", "1: this process leads", ["name"], registry=self.registry)
+        self.events = Counter("inhaul_events", "Events by outcome", ["fate"], registry=self.registry)
+        self.leader = Gauge(
+            "leader_election_master_status", "1 if this process is the leader", ["name"], registry=self.registry
+        )
         self._queues, self._objects = _Queues(), _Objects()
         self.registry.register(self._queues)
         self.registry.register(self._objects)
@@ -117,8 +133,8 @@ class _Queues(Collector):
 
     def collect(self) -> list[Metric]:
         families = [
-            GaugeMetricFamily("workqueue_depth", "Keys that wait for a worker", labels=["name"]),
-            GaugeMetricFamily("workqueue_in_flight", "Reconciles that run", labels=["name"]),
+            GaugeMetricFamily("workqueue_depth", "Keys waiting for a worker", labels=["name"]),
+            GaugeMetricFamily("workqueue_in_flight", "Reconciliations in progress", labels=["name"]),
             GaugeMetricFamily("workqueue_known", "Keys queued, running, backing off or due later", labels=["name"]),
             GaugeMetricFamily("workqueue_longest_running_processor_seconds", "Oldest running", labels=["name"]),
             GaugeMetricFamily("workqueue_oldest_waiting_seconds", "Oldest waiting", labels=["name"]),
@@ -138,7 +154,7 @@ class _Objects(Collector):
 
     def collect(self) -> list[Metric]:
         labels = ["kind", "exported_namespace", "ready", "reason", "suspended"]
-        family = GaugeMetricFamily("inhaul_objects", "Objects that are reconciled, by readiness", labels=labels)
+        family = GaugeMetricFamily("inhaul_objects", "Reconciled objects by readiness", labels=labels)
         for kind, store in self.stores.items():
             for values, count in sorted(Tally(map(_readiness, store.list())).items()):
                 family.add_metric([kind, *values], count)

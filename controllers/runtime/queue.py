@@ -144,7 +144,7 @@ class WorkQueue:
     # What others ask
 
     def __len__(self) -> int:
-        """Keys that wait for a worker."""
+        """Keys waiting for a worker."""
         return len(self._lanes[0]) + len(self._lanes[1])
 
     @property
@@ -214,7 +214,7 @@ class WorkQueue:
         try:
             verdict = await work(key)
         except Exception:  # the worker's own last line of defence; a Controller turns bugs into verdicts itself
-            log.exception("%s %s: reconcile failed with a bug", self.name, key)
+            log.exception("%s %s: reconcile failed with an unexpected error", self.name, key)
         finally:
             self._periodic -= lane
             self._meter.worked(self._now() - started)

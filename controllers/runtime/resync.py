@@ -12,6 +12,7 @@ import logging
 import random
 from collections.abc import Callable
 
+from controllers.api.plural import counted
 from controllers.api.resource import Key, Manifest, Resource, key_of
 
 from .kube import ApiError, KubeClient, NotFound
@@ -45,7 +46,7 @@ async def resync(
             log.warning("resync of %s: %s", resource.plural, error.message)
         else:
             if mended:
-                log.warning("resync of %s: %d objects were not as last seen", resource.plural, mended)
+                log.warning("resync of %s: corrected %s", resource.plural, counted(mended, "object"))
             if metrics is not None:
                 metrics.lost_events.labels(resource.plural).inc(mended)
         await asyncio.sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311

@@ -58,9 +58,13 @@ def powers() -> Powers:
         if tried.returncode == 0 and len(fields) == 2:
             found = Powers(int(fields[0]), network=fields[1] == b"1")
     if not found.landlock:
-        _log.warning("this kernel has no Landlock: builds and decryption run without a second guard of their files")
+        _log.warning(
+            "this kernel has no Landlock: file access of builds and decryption is not restricted by the kernel"
+        )
     if not found.network and found.landlock < 4:
-        _log.warning("no network namespace and no Landlock 4: a build's network is closed by its environment alone")
+        _log.warning(
+            "neither network namespaces nor Landlock 4 are available: only the environment keeps builds off the network"
+        )
     return found
 
 

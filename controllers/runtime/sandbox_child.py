@@ -102,5 +102,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except OSError as failure:
-        print(f"the program could not be confined: {failure.filename or ''} {failure.strerror}", file=sys.stderr)
+        print(f"the sandbox could not be set up: {failure.filename or ''} {failure.strerror}", file=sys.stderr)
         sys.exit(FAILED)

@@ -45,4 +45,4 @@ class Sensitive:
         return MASK
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a Sensitive value is not pickled")
+        raise TypeError("a Sensitive value cannot be pickled")

@@ -33,88 +33,105 @@ class KubeSettings:
     prefix: ClassVar[str] = "kube"
     config: str = setting("", "kubeconfig file; empty: $KUBECONFIG, the Pod's service account, ~/.kube/config")
     context: str = setting("", "context of the kubeconfig; empty: its current one")
-    connections: int = setting(32, "connections for calls; more only moves the queue into the API server")
-    connect: float = setting(5.0, "seconds to a connection; a dead address should fail before its caller does")
-    request: float = setting(30.0, "seconds for one call; the API server itself gives up at 60")
-    silence: float = setting(90.0, "seconds of nothing after which a watch is dead; bookmarks come each 60")
+    connections: int = setting(
+        32, "concurrent connections for API calls; more only moves the queue into the API server"
+    )
+    connect: float = setting(
+        5.0, "connect timeout, seconds; shorter than the request timeout, so that a dead address fails first"
+    )
+    request: float = setting(30.0, "request timeout, seconds; the API server itself gives up after 60")
+    silence: float = setting(
+        90.0, "seconds without an event or bookmark after which a watch is restarted; bookmarks come every 60"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class WatchSettings:
     prefix: ClassVar[str] = "watch"
-    timeout: float = setting(
-        300.0, "seconds a watch lives on the server; the API server's own usual bound is 300 to 600"
+    timeout: float = setting(300.0, "timeout of a watch on the server, seconds; API servers use 300 to 600 by default")
+    page: int = setting(500, "objects per page of a list; the same as kubectl")
+    resync: float = setting(600.0, "seconds between two metadata lists that detect missed events")
+    stale: float = setting(
+        180.0, "seconds without an event or bookmark of a watched kind after which the liveness probe fails"
     )
-    page: int = setting(500, "objects per page of a list; what kubectl uses too")
-    resync: float = setting(600.0, "seconds between two lists of metadata that look for lost events")
-    stale: float = setting(180.0, "seconds without event or bookmark of a wanted kind after which liveness fails")
-    namespace: str = setting("", "watch this namespace alone; empty: the whole cluster")
+    namespace: str = setting("", "watch only this namespace; empty: the whole cluster")
 
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
     prefix: ClassVar[str] = "queue"
-    concurrent: int = setting(0, "reconciles per kind at once; 0: what each controller asks for")
-    backoff: float = setting(1.0, "seconds before the first retry; doubles with each failure")
-    backoff_cap: float = setting(600.0, "seconds between retries at most")
+    concurrent: int = setting(0, "concurrent reconciliations per kind; 0: the default of each controller")
+    backoff: float = setting(1.0, "seconds before the first retry; doubled after each failure")
+    backoff_cap: float = setting(600.0, "maximum seconds between retries")
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseSettings:
     prefix: ClassVar[str] = "lease"
-    enabled: bool = setting(True, "elect a leader; without it two replicas would both write")
-    namespace: str = setting("", "namespace of the Leases; empty: our own")
-    identity: str = setting("", "holder's name; empty: the host's name, which is the Pod's")
-    duration: float = setting(8.0, "seconds a Lease is valid without renewal: the longest gap at a failover")
-    deadline: float = setting(5.0, "seconds within which a leader must have renewed, or it exits")
-    retry: float = setting(1.0, "seconds between renewals, and between a standby's tries")
+    enabled: bool = setting(True, "use leader election; without it two replicas would both write")
+    namespace: str = setting("", "namespace of the Leases; empty: the controller's namespace")
+    identity: str = setting("", "identity of the holder; empty: the host name, which is the Pod's name")
+    duration: float = setting(8.0, "duration of a Lease, seconds: the longest gap during a failover")
+    deadline: float = setting(5.0, "renew deadline, seconds: a leader that missed it exits")
+    retry: float = setting(1.0, "seconds between renewals, and between a standby's attempts")
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
     prefix: ClassVar[str] = "web"
-    host: str = setting("0.0.0.0", "address of health, metrics and hooks; the kubelet calls the Pod's own")  # noqa: S104
-    port: int = setting(8080, "port of it; 0 lets the system choose, -1 serves nothing")
+    host: str = setting(
+        "0.0.0.0",  # noqa: S104
+        "listen address of health checks, metrics and webhooks; the kubelet calls the Pod's address",
+    )
+    port: int = setting(8080, "listen port; 0: any free port, -1: no web server")
 
 
 @dataclass(frozen=True, slots=True)
 class EgressSettings:
     prefix: ClassVar[str] = "egress"
-    allow_loopback: bool = setting(False, "let outward calls reach this machine; for tests and the demo alone")
-    allow_private: bool = setting(True, "let outward calls reach private addresses; in-house registries live there")
+    allow_loopback: bool = setting(False, "allow outgoing calls to loopback addresses; only for tests and the demo")
+    allow_private: bool = setting(
+        True, "allow outgoing calls to private addresses, where in-house registries and Git hosts are"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
     prefix: ClassVar[str] = "pool"
-    aws: int = setting(16, "threads for AWS calls; they wait rather than work")
+    aws: int = setting(16, "threads for AWS calls, which mostly wait")
     git: int = setting(4, "threads for Git; each may run a git process")
-    crypto: int = setting(2, "threads for decryption; more than the cores gain nothing")
-    other: int = setting(4, "threads of any further outside system")
+    crypto: int = setting(2, "threads for decryption; more than the number of cores gains nothing")
+    other: int = setting(4, "threads for each other outside system")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
     prefix: ClassVar[str] = "worker"
     processes: int = setting(2, "worker processes for heavy work, each about 40 MiB when idle")
-    memory: int = setting(512, "MiB of address space one may use beyond what it starts with")
-    timeout: float = setting(10.0, "seconds one piece of work may take before its process is killed")
+    memory: int = setting(512, "MiB of address space that a worker process may use beyond what it starts with")
+    timeout: float = setting(10.0, "seconds that one task may take before its process is killed")
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     prefix: ClassVar[str] = "log"
-    level: str = setting("info", "least level that is written", choices=("debug", "info", "warning", "error"))
-    format: str = setting("json", "one JSON object a line, or text for a terminal", choices=("json", "text"))
+    level: str = setting("info", "minimum log level", choices=("debug", "info", "warning", "error"))
+    format: str = setting("json", "json: one object per line; text: for a terminal", choices=("json", "text"))
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimSettings:
     prefix: ClassVar[str] = "claim"
-    mode: str = setting("all", "which objects are ours: all, or those labelled for us", choices=("all", "labelled"))
-    name: str = setting("inhaul", "our name in upstream's switches (sharding.fluxcd.io/key, spec.controller)")
+    mode: str = setting(
+        "all", "which objects to reconcile: all, or only those that select this controller", choices=("all", "labelled")
+    )
+    name: str = setting(
+        "inhaul", "the name by which objects select this controller (sharding.fluxcd.io/key, spec.controller)"
+    )
     sources: str = setting(
-        "own", "serve GitRepositories, or read those of a running controller", choices=("own", "read")
+        "own",
+        "own: reconcile GitRepositories; read: use the artifacts of a running source-controller",
+        choices=("own", "read"),
     )
 
 
@@ -157,10 +174,18 @@ class Settings:
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser, *groups: type) -> None:
         """The flags of these groups (and of the runtime's own)."""
-        parser.add_argument("--controllers", metavar="NAMES", help="controllers to run, separated by commas")
-        parser.add_argument("--namespace", metavar="NAME", help="our own namespace; default: the kube config's")
-        parser.add_argument("--claim", dest="claim-mode", choices=("all", "labelled"), help="short for --claim-mode")
-        parser.add_argument("--sources", dest="claim-sources", choices=("own", "read"), help="short: --claim-sources")
+        parser.add_argument(
+            "--controllers", metavar="NAMES", help="controllers to run, separated by commas (default: all)"
+        )
+        parser.add_argument(
+            "--namespace", metavar="NAME", help="the controller's namespace; default: that of the Pod or kubeconfig"
+        )
+        parser.add_argument(
+            "--claim", dest="claim-mode", choices=("all", "labelled"), help="short form of --claim-mode"
+        )
+        parser.add_argument(
+            "--sources", dest="claim-sources", choices=("own", "read"), help="short form of --claim-sources"
+        )
         for group in (*_GROUPS.values(), *groups):
             section = parser.add_argument_group(cast(Any, group).prefix)
             for item in dataclasses.fields(group):

@@ -36,10 +36,10 @@ async def refuse_rivals(kube: KubeClient, settings: ClaimSettings, resources: Se
         try:
             deployments += (await kube.list(DEPLOYMENTS, label_selector=selector)).items
         except Forbidden:
-            log.warning("may not list Deployments: cannot see whether an upstream controller runs beside us")
+            log.warning("no permission to list Deployments; cannot check for a running upstream controller")
             return
         except ApiError as error:
-            log.warning("cannot see whether an upstream controller runs beside us: %s", error.message)
+            log.warning("cannot check for a running upstream controller: %s", error.message)
             return
     if found := rivals(settings, resources, deployments):
         raise UpstreamRunningError("; ".join(found))
@@ -59,7 +59,7 @@ async def wait_until_served(kube: KubeClient, resources: Sequence[Resource], wai
         now = asyncio.get_running_loop().time()
         if now - said >= _REMIND:
             said = now
-            log.warning("waiting for kinds that the API server does not serve yet: %s", ", ".join(sorted(waiting)))
+            log.warning("waiting for the API server to serve: %s", ", ".join(sorted(waiting)))
         await asyncio.sleep(pause)
         pause = min(_LONGEST_PAUSE, pause * 2)
 

@@ -107,7 +107,7 @@ class Store:
             try:
                 listener(before, after)
             except Exception:
-                log.exception("store of %s: listener failed with a bug", self.resource.plural)
+                log.exception("store of %s: listener failed with an unexpected error", self.resource.plural)
 
     def versions(self) -> dict[Key, tuple[str, str]]:
         """uid and resourceVersion of each known object."""

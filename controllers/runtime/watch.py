@@ -78,7 +78,7 @@ class Watch:
             except ApiError as error:
                 log.log(
                     self._level(error, pause),
-                    "watch of %s: %s; again in about %.0f s",
+                    "watch of %s: %s; retrying in about %.0f s",
                     self.resource.plural,
                     error.message,
                     pause,
@@ -160,7 +160,7 @@ class Watch:
         try:
             self._on_event(event)
         except Exception:
-            log.exception("watch of %s: listener failed with a bug", self.resource.plural)
+            log.exception("watch of %s: listener failed with an unexpected error", self.resource.plural)
 
     def _heard(self) -> None:
         self.last_seen = time.monotonic()

@@ -59,7 +59,7 @@ class _Worker:
                 raise WorkTimeoutError(f"{function} took more than {timeout:g} s")
             fine, value = self.pipe.recv()
         except (EOFError, OSError):
-            raise WorkTimeoutError(f"{function} ended its process: too much memory?") from None
+            raise WorkTimeoutError(f"the worker process of {function} died; it may have run out of memory") from None
         if not fine:
             raise WorkFailedError(*value)
         return value
@@ -81,7 +81,7 @@ class HeavyWorker:
         """
         async with self._slots:
             if self._closed:
-                raise WorkTimeoutError("the workers are closed")
+                raise WorkTimeoutError("the worker pool is closed")
             worker = self._free.pop() if self._free else await asyncio.to_thread(self._start)
             limit = timeout if timeout is not None else self._settings.timeout
             keep = False

@@ -31,32 +31,42 @@ _MAX_INPUT = 16 << 20
 
 
 def add(commands: Any) -> None:
-    seal = commands.add_parser("seal", help="make SealedSecrets of Secrets, as kubeseal does, offline")
+    seal = commands.add_parser("seal", help="seal Secrets into SealedSecrets offline, like kubeseal")
     seal.add_argument(
-        "-f", "--secret-file", default="-", metavar="FILE", help="Secrets as YAML or JSON; default: stdin"
+        "-f",
+        "--secret-file",
+        default="-",
+        metavar="FILE",
+        help="file with Secrets as YAML or JSON (default: standard input)",
     )
     seal.add_argument("--cert", metavar="FILE|URL", help="certificate; default: $SEALED_SECRETS_CERT")
-    seal.add_argument("-n", "--namespace", default="", help="namespace where the Secret names none")
-    seal.add_argument("--scope", choices=[scope.value for scope in Scope], help="default: what the annotations say")
+    seal.add_argument("-n", "--namespace", default="", help="namespace of Secrets that have none")
+    seal.add_argument(
+        "--scope", choices=[scope.value for scope in Scope], help="scope (default: from the Secret's annotations)"
+    )
     seal.add_argument("-o", "--format", choices=("json", "yaml"), default="yaml")
-    seal.add_argument("-w", "--sealed-secret-file", default="-", metavar="FILE", help="write here; default: stdout")
-    seal.add_argument("--merge-into", metavar="FILE", help="put the items into this SealedSecret, in place")
+    seal.add_argument(
+        "-w", "--sealed-secret-file", default="-", metavar="FILE", help="output file (default: standard output)"
+    )
+    seal.add_argument("--merge-into", metavar="FILE", help="merge the items into this SealedSecret file in place")
     seal.add_argument("--allow-empty-data", action="store_true")
     seal.add_argument("--raw", action="store_true", help="seal one value; needs --name and --from-file")
     seal.add_argument("--name", default="", help="with --raw: the Secret's name")
     seal.add_argument("--from-file", default="", metavar="FILE", help="with --raw: the value; /dev/stdin works")
     seal.set_defaults(run=reported("seal", _seal))
 
-    opened = commands.add_parser("unseal", help="open SealedSecrets with a backup of the keys")
+    opened = commands.add_parser("unseal", help="decrypt SealedSecrets with a backup of the sealing keys")
     opened.add_argument("-f", "--sealed-secret-file", default="-", metavar="FILE")
     _add_keys(opened)
     opened.add_argument("-o", "--format", choices=("json", "yaml"), default="yaml")
     opened.set_defaults(run=reported("unseal", _unseal))
 
-    anew = commands.add_parser("reseal", help="seal files anew under the newest key; comments and the rest stay")
+    anew = commands.add_parser("reseal", help="re-encrypt sealed files with the newest key; nothing else changes")
     anew.add_argument("paths", nargs="+", metavar="PATH")
     _add_keys(anew)
-    anew.add_argument("--check", action="store_true", help="change nothing; exit 1 where something is on an older key")
+    anew.add_argument(
+        "--check", action="store_true", help="change nothing; exit code 1 if an item is sealed with an older key"
+    )
     anew.set_defaults(run=reported("reseal", _reseal))
 
 
@@ -75,7 +85,7 @@ def _seal(given: argparse.Namespace) -> int:
     secrets = _objects(_read(given.secret_file), "Secret")
     if given.merge_into:
         if len(secrets) != 1:
-            raise SealedError("Invalid", f"--merge-into takes one Secret, found {len(secrets)}")
+            raise SealedError("Invalid", f"--merge-into: expected one Secret, found {len(secrets)}")
         return _merge(Path(given.merge_into), secrets[0], key)
     made = [
         seal_secret(secret, key, scope=scope, namespace=given.namespace, allow_empty=given.allow_empty_data)
@@ -140,7 +150,7 @@ def _reseal(given: argparse.Namespace) -> int:
     ring = SealingKeys(_backup(given.keys))
     key = newest(ring.keys)
     if key is None:
-        raise SealedError("KeyInvalid", "the backup holds no active sealing key")
+        raise SealedError("KeyInvalid", "the backup contains no active sealing key")
     changed = failed = 0
     for path in files_below(given.paths):
         if not path.endswith((".yaml", ".yml", ".json")):

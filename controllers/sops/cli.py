@@ -35,9 +35,9 @@ def add(commands: Any) -> None:
     sops = commands.add_parser("sops", help="verify, decrypt and list the keys of SOPS files")
     kinds = sops.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, run, text in (
-        ("verify", _verify, "check MAC, keys and rules of every encrypted file; prints no value"),
-        ("decrypt", _decrypt, "print files in plaintext, where their MAC holds"),
-        ("keys", _keys, "which file uses which key, how old it is, and where it differs from .sops.yaml"),
+        ("verify", _verify, "verify MAC, keys and rules of every encrypted file; prints no values"),
+        ("decrypt", _decrypt, "print files in plaintext if their MAC is valid"),
+        ("keys", _keys, "list the keys of each file, their age, and differences from .sops.yaml"),
     ):
         parser = kinds.add_parser(name, help=text)
         parser.add_argument("paths", nargs="+", metavar="PATH")
@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
             parser.add_argument("--age-key-file", action="append", default=[], metavar="FILE")
             parser.add_argument("--pgp-key-file", action="append", default=[], metavar="FILE")
         parser.set_defaults(run=reported("sops", run))
-    guard = commands.add_parser("guard", help="find plaintext Secrets in a tree; fit for a pre-commit hook")
+    guard = commands.add_parser("guard", help="find plaintext Secrets in files; can be used as a pre-commit hook")
     guard.add_argument("paths", nargs="+", metavar="PATH")
     guard.add_argument("--json", action="store_true", help="print JSON")
     guard.set_defaults(run=reported("guard", _guard))

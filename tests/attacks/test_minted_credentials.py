@@ -1,4 +1,4 @@
-"""A Secret of a type for which Kubernetes fills in a credential is refused, with a policy and without any."""
+"""A Secret of a type for which Kubernetes would add a credential to it is refused, with a policy and without any."""
 
 from __future__ import annotations
 

@@ -162,7 +162,10 @@ def views(
     for ref in refs:
         manifest = find(ref)
         if manifest is None:
-            raise CommandError(f"{ref.kind} {ref.name} (namespace {namespace}): not found; it says service and prefix")
+            raise CommandError(
+                f"{ref.kind} {ref.name} (namespace {namespace}): not in the given files; "
+                "its manifest is needed for service and prefix"
+            )
         try:
             provider = served_provider(manifest)
         except (StoreError, InvalidSpecError) as problem:
@@ -180,4 +183,4 @@ def title(manifest: Manifest) -> str:
 
 def namespace_flag(parser: argparse.ArgumentParser) -> None:
     """`-n` of a command that asks no cluster."""
-    parser.add_argument("-n", "--namespace", default="", help="namespace where none is named")
+    parser.add_argument("-n", "--namespace", default="", help="namespace of objects that have none")

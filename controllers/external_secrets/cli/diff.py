@@ -34,7 +34,7 @@ from .render import engine, values_file
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("diff", help="ExternalSecrets of a file against the cluster; values are masked")
+    parser = commands.add_parser("diff", help="compare ExternalSecrets in a file with the cluster; values are masked")
     parser.add_argument("-f", "--file", required=True, help="file or directory with ExternalSecrets (- for stdin)")
     source = parser.add_mutually_exclusive_group()
     source.add_argument(

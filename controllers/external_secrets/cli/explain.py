@@ -33,7 +33,9 @@ from .explanation import Explanation, explain
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("explain", help="which key from which ARN and version, when next, why not Ready")
+    parser = commands.add_parser(
+        "explain", help="show where each key comes from, when it is refreshed next, and why it is not Ready"
+    )
     parser.add_argument("name", help="of an ExternalSecret")
     cluster_flags(parser)
     output_flag(parser)
@@ -79,7 +81,7 @@ async def _target(kube: KubeClient, manifest: Manifest) -> tuple[Manifest | None
     except NotFound:
         return None, ""
     except Forbidden:
-        return None, "you may not read Secrets here: what the target was made of is not shown"
+        return None, "no permission to read Secrets in this namespace: the origin of the target's keys is not shown"
 
 
 def _ready_text(manifest: Manifest) -> str:
@@ -163,7 +165,7 @@ def _next_text(found: Explanation) -> str:
     if found.due.now:
         return f"due now: {found.due.reason}"
     if found.next is None or found.due.wait is None:
-        return f"next never by the timer: {found.due.reason}"
+        return f"not refreshed periodically: {found.due.reason}"
     return f"next {_time(found.next)}, in {format_duration(round(found.due.wait))} ({found.due.reason})"
 
 

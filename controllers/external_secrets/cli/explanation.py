@@ -29,21 +29,21 @@ from controllers.runtime.conditions import find as find_condition
 _CAUSE = re.compile(r"(?P<where>.+?): (?P<cause>[A-Z][A-Za-z]+): (?P<rest>.+)", re.DOTALL)
 ADVICE: Mapping[str, str] = {
     "AccessDenied": "IAM refuses the reader; `inhaul secrets plan -f DIR --iam` prints the policy that it needs",
-    "Conversion": "two keys became one name, or a name is no key of a Secret: rename by dataFrom[].rewrite",
-    "Credentials": "no credentials: look at the store's Ready condition and at the role's trust policy",
+    "Conversion": "two keys have one name, or a name is not a valid Secret key: rename with dataFrom[].rewrite",
+    "Credentials": "no credentials: check the store's Ready condition and the role's trust policy",
     "Decode": "the value is not in the encoding that decodingStrategy names",
-    "InvalidParameter": "AWS refuses the name or version as it is written",
+    "InvalidParameter": "AWS rejects the name or version",
     "KMS": "the reader may not use the key that encrypts it: kms:Decrypt on that key",
-    "NotFound": "there is none of this name in this region and account, or it is scheduled for deletion",
+    "NotFound": "no secret of this name in this region and account, or it is scheduled for deletion",
     "NullBytes": "the value has a NUL byte and nullBytePolicy is Fail",
     "PropertyMissing": f"the JSON has no such property; name the key in {OPTIONAL} if it may be absent",
-    "Provider": "AWS answered with an error of its own; it is tried again",
+    "Provider": "AWS returned a server error; it is retried",
     "Refused": "no TenantPolicy grants it to this namespace",
     "Rewrite": "dataFrom[].rewrite failed on these names",
-    "Throttled": "AWS limits the rate; it is tried again, slower",
-    "Unreachable": "AWS was not reached; it is tried again",
+    "Throttled": "AWS throttles the calls; retried more slowly",
+    "Unreachable": "AWS is unreachable; it is retried",
     "UnsupportedField": "not served",
-    "ValueInvalid": "the value is not what the entry expects of it",
+    "ValueInvalid": "the value does not have the form that the entry expects",
 }
 
 
@@ -146,7 +146,7 @@ def _state(secret: Manifest | None, right: bool, policy: str) -> str:
         return "not written (creationPolicy None)"
     if secret is None:
         return "does not exist"
-    return "as it was written" if right else "changed since it was written, or not ours"
+    return "as it was written" if right else "changed since it was written, or not owned by it"
 
 
 # --- keys

@@ -73,7 +73,7 @@ async def _outcome(
         if entry.remote is not None:
             return await coalescer.get(sources[entry.store], entry.remote, since=0.0)
         if entry.find is None:
-            return EntryError("UnsupportedField", "generators make values anew and cannot be compared")
+            return EntryError("UnsupportedField", "generators create new values each time and cannot be compared")
         return await reader.find(sources[entry.store], entry.find, prefix=views[entry.store].prefix)
     except EntryError as error:
         return error

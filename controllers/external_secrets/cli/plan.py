@@ -24,15 +24,23 @@ from .iam import policies
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("plan", help="AWS calls and dollars per month, IAM policies; offline")
+    parser = commands.add_parser(
+        "plan", help="estimate AWS calls and cost per month, and print the IAM policies; offline"
+    )
     parser.add_argument("-f", "--files", required=True, help="file or directory with ExternalSecrets and their stores")
-    parser.add_argument("--account", default="", help="AWS account of the secrets; default: the reading role's")
-    parser.add_argument("--kms-key", action="append", default=[], metavar="ARN", help="key that encrypts them; repeat")
-    parser.add_argument("--matches", type=int, default=20, help="secrets that a find finds (default: 20)")
+    parser.add_argument(
+        "--account", default="", help="AWS account of the secrets (default: the account of the reading role)"
+    )
+    parser.add_argument(
+        "--kms-key", action="append", default=[], metavar="ARN", help="KMS key that encrypts them; can be repeated"
+    )
+    parser.add_argument(
+        "--matches", type=int, default=20, help="number of secrets that each find matches (default: 20)"
+    )
     parser.add_argument(
         "--paid-parameters", action="store_true", help="Parameter Store with higher throughput, or the advanced tier"
     )
-    parser.add_argument("--iam", action="store_true", help="print the policies alone, as JSON by role")
+    parser.add_argument("--iam", action="store_true", help="print only the policies, as JSON by role")
     namespace_flag(parser)
     output_flag(parser)
     parser.set_defaults(run=guarded(_run, *EXPECTED))
@@ -73,7 +81,7 @@ def plan_of(files: Files, *, account: str = "", kms_keys: list[str] | None = Non
         keys = {read.key for read in reads if read.spot == spot and read.key is not None}
         lines.append(sweep_line(spot, interval, len(keys)))
     if any(read.find is not None for read in reads):
-        notes.append(f"each find is taken to list and find {matches} secrets (--matches)")
+        notes.append(f"each find is assumed to match {matches} secrets (--matches)")
     granted = policies(reads, account=account, kms_keys=kms_keys or [], swept=swept)
     return Plan(Forecast(tuple(lines), tuple(dict.fromkeys(notes))), granted, len(secrets))
 
@@ -85,7 +93,10 @@ def _of_clusters(files: Files, notes: list[str]) -> list[Manifest]:
         spec = manifest.get("spec") or {}
         namespaces = [str(name) for name in spec.get("namespaces") or []]
         if not namespaces:
-            notes.append(f"ClusterExternalSecret {title(manifest)}: counted for one namespace; its selectors choose")
+            notes.append(
+                f"ClusterExternalSecret {title(manifest)}: counted for one namespace; "
+                "its selectors decide how many there are"
+            )
         name = spec.get("externalSecretName") or manifest["metadata"]["name"]
         for namespace in namespaces or ["(selected)"]:
             body = spec.get("externalSecretSpec") or {}

@@ -29,7 +29,7 @@ from .offline import Values, make, read_values
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("render", help="the Secret that given values would make; offline")
+    parser = commands.add_parser("render", help="render the Secret from values that you supply; offline")
     parser.add_argument("-f", "--file", required=True, help="file or directory with ExternalSecrets (- for stdin)")
     parser.add_argument("--with", dest="values", required=True, metavar="VALUES", help="YAML map: name at AWS → value")
     parser.add_argument("--name", default="", help="only the ExternalSecret of this name")
@@ -70,7 +70,8 @@ def _run(given: argparse.Namespace) -> int:
         for ref in stores:
             if files.store(namespace, ref) is None:
                 print(
-                    f"{ref.kind} {ref.name} is not in the files: taken for Secrets Manager, no prefix", file=sys.stderr
+                    f"{ref.kind} {ref.name} is not in the files: assuming Secrets Manager without a prefix",
+                    file=sys.stderr,
                 )
         made = make(manifest, stores, values, partial(_here, files, namespace), engine())
         for where, error in [*made.resolved.failed, *made.resolved.missing]:

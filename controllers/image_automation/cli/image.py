@@ -53,29 +53,29 @@ class Asked:
 
 def add(commands: Commands) -> None:
     """Each command returns 0 done, 1 failed, 2 wrong usage."""
-    image = commands.add_parser("image", help="explain image policies, plan their commits, list tags")
+    image = commands.add_parser("image", help="explain image policies, preview their commits, list tags")
     below = image.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_explain(below)
     _add_plan_and_scan(below)
 
 
 def _add_explain(commands: Any) -> None:
-    explain = commands.add_parser("explain", help="each tag, kept or rejected, and why")
+    explain = commands.add_parser("explain", help="show which tags are accepted or rejected, and why")
     explain.add_argument("policy", help="name of an ImagePolicy, or a file that holds one")
     explain.add_argument("-n", "--namespace", default="", help="of the policy; default: the context's")
     explain.add_argument("--tags", type=Path, help="file of tags; default: what the registry has")
-    explain.add_argument("--all", action="store_true", help=f"every tag, not the first {_MAX_SHOWN}")
+    explain.add_argument("--all", action="store_true", help=f"show every tag, not only the first {_MAX_SHOWN}")
     explain.set_defaults(run=_guarded(_explain))
 
 
 def _add_plan_and_scan(commands: Any) -> None:
-    plan = commands.add_parser("plan", help="the diff that would be committed; offline")
+    plan = commands.add_parser("plan", help="show the diff that would be committed; offline")
     plan.add_argument("-f", "--directory", type=Path, required=True, help="a checkout with policies and marked files")
     plan.add_argument("--tags", type=Path, required=True, help="file of lines image:tag")
     plan.add_argument("--policies", type=Path, action="append", default=[], help="further files with policies")
     plan.set_defaults(run=_guarded(_plan))
 
-    scan = commands.add_parser("scan", help="the tags of an image, as the controller keeps them")
+    scan = commands.add_parser("scan", help="list the tags of an image as the controller sees them")
     scan.add_argument("image", help="[host[:port]/]path")
     scan.add_argument("--docker-config", type=Path, help="config.json with a login; default: anonymous")
     scan.add_argument("--insecure", action="store_true", help="plain HTTP")

@@ -61,14 +61,23 @@ from .worktree import of_directory, of_revision, root_of
 def add(commands: Commands) -> None:
     for name, work in (("build", _build), ("diff", _diff), ("plan", _plan)):
         parser = commands.add_parser(name)
-        parser.add_argument("path", type=Path, help="a directory, or a file with a Kustomization manifest")
-        parser.add_argument("--root", type=Path, help="root of the source; default: the Git work tree around PATH")
+        parser.add_argument("path", type=Path, help="directory, or file with a Kustomization manifest")
+        parser.add_argument(
+            "--root", type=Path, help="root of the source (default: the Git working tree that contains PATH)"
+        )
         parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a postBuild variable")
-        parser.add_argument("--name", default="", help="which Kustomization, where the file holds several")
+        parser.add_argument("--name", default="", help="name of the Kustomization, if the file contains several")
         output_flag(parser)
         if name != "build":
-            parser.add_argument("--against", default="", help="a directory or a Git revision; default: the cluster")
-            parser.add_argument("--kustomization", default="", metavar="NAME", help="whose inventory and spec count")
+            parser.add_argument(
+                "--against", default="", help="directory or Git revision to compare with (default: the cluster)"
+            )
+            parser.add_argument(
+                "--kustomization",
+                default="",
+                metavar="NAME",
+                help="Kustomization in the cluster whose spec and inventory are used",
+            )
             cluster_flags(parser)
         parser.set_defaults(run=guarded(work))
 

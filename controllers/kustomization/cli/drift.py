@@ -41,9 +41,9 @@ def add(commands: Commands) -> None:
     drift = commands.add_parser("drift")
     actions = drift.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, text, work in (
-        ("list", "Kustomizations with drift; exit 1 if any", _list),
-        ("show", "the held fields of one; exit 1 if any", _show),
-        ("release", "give fields back to Git", _release),
+        ("list", "list Kustomizations with retained drift; exit code 1 if there are any", _list),
+        ("show", "show the retained fields of a Kustomization; exit code 1 if there are any", _show),
+        ("release", "release retained fields: apply Git's values again", _release),
     ):
         parser = actions.add_parser(name, help=text)
         if name != "list":
@@ -86,7 +86,7 @@ async def _show(session: Session, given: argparse.Namespace) -> int:
               ", ".join(part for part in (each.manager, each.operation, each.time) if part), age(each.since))
              for each in held]  # fmt: skip
     value = [{**asdict(each), "subject": each.subject} for each in held]
-    show(given, value, lambda: table([head, *cells]) if cells else "nothing is held")
+    show(given, value, lambda: table([head, *cells]) if cells else "no fields are retained")
     return DIFFERENT if held else OK
 
 
@@ -97,7 +97,7 @@ async def _release(session: Session, given: argparse.Namespace) -> int:
     asked = {Release(each.object, given.path) for each in chosen} if given.object else {Release("*", given.path)}
     freed = [each for each in chosen if any(one.covers(each) for one in asked)]
     if not freed:
-        raise CommandError(f"{describe(manifest)}: nothing is held that matches; see inhaul drift show")
+        raise CommandError(f"{describe(manifest)}: no retained field matches; see inhaul drift show")
     try:
         before = read_releases(marks)
     except InvalidAnnotationError:

@@ -38,14 +38,20 @@ class Session:
 
 def output_flag(parser: argparse.ArgumentParser) -> None:
     """`-o`; `show` reads it."""
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
+    parser.add_argument(
+        "-o", "--output", choices=("text", "json"), default="text", help="output format: text (default) or json"
+    )
 
 
 def cluster_flags(parser: argparse.ArgumentParser) -> None:
     """Which cluster, and which namespace there; `serve` reads them."""
-    parser.add_argument("--kubeconfig", default="", help="file; default: $KUBECONFIG, the Pod's, ~/.kube/config")
-    parser.add_argument("--context", default="", help="context of the kubeconfig; default: its current one")
-    parser.add_argument("-n", "--namespace", default="", help="namespace; default: the context's")
+    parser.add_argument(
+        "--kubeconfig",
+        default="",
+        help="kubeconfig file (default: $KUBECONFIG, the Pod's service account, ~/.kube/config)",
+    )
+    parser.add_argument("--context", default="", help="context of the kubeconfig (default: the current context)")
+    parser.add_argument("-n", "--namespace", default="", help="namespace (default: the context's)")
 
 
 def serve(

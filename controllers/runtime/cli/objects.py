@@ -74,7 +74,7 @@ async def resource_of(kube: KubeClient, kind: str) -> Resource:
         for each in served:
             if "/" not in each["name"] and prefix in _names(each):
                 return Resource(group, version, each["name"], each["kind"], each.get("namespaced", True))
-    raise CommandError(f"{kind}: no such kind in this cluster")
+    raise CommandError(f"{kind}: the cluster does not serve this kind")
 
 
 def _names(served: Manifest) -> set[str]:

@@ -247,7 +247,7 @@ class KubeClient:
         try:
             return Token(Sensitive(status["token"]), datetime.fromisoformat(status["expirationTimestamp"]))
         except (KeyError, TypeError, ValueError):
-            raise ApiError(200, "BadAnswer", "TokenRequest was answered without token and expiry") from None
+            raise ApiError(200, "BadAnswer", "the TokenRequest response has no token or expiry") from None
 
     async def can(
         self,
@@ -354,4 +354,4 @@ def _event(line: bytes, resource: Resource, *, secret: bool) -> WatchEvent:
             raise error_from_status(body, int(body.get("code") or 500), secret=secret)
         return WatchEvent(kind, _typed(body, resource))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ApiError(200, "BadAnswer", "a watch line is not an event") from None
+        raise ApiError(200, "BadAnswer", "invalid watch event: expected a JSON object with type and object") from None

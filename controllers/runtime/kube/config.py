@@ -68,7 +68,7 @@ class KubeConfig:
     def from_pod(cls, root: Path = _IN_CLUSTER, environ: Mapping[str, str] = os.environ) -> KubeConfig:
         host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
         if not host:
-            raise ConfigError("KUBERNETES_SERVICE_HOST is not set: not inside a Pod")
+            raise ConfigError("KUBERNETES_SERVICE_HOST is not set: not running in a Pod")
         try:
             ca = (root / "ca.crt").read_text()
             namespace = (root / "namespace").read_text().strip()
@@ -120,7 +120,7 @@ def _load_pair(context: ssl.SSLContext, certificate: str, key: Sensitive) -> Non
         try:
             context.load_cert_chain(cert_file, key_file)
         except (ssl.SSLError, ValueError):
-            raise ConfigError("client-certificate and client-key: not a PEM pair that belongs together") from None
+            raise ConfigError("client-certificate and client-key: not a matching PEM certificate and key") from None
 
 
 class _Reader:

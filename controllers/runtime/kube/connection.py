@@ -126,9 +126,9 @@ class Connection:
         try:
             document = json.loads(body) if body else {}
         except ValueError:
-            raise ApiError(response.status, "BadAnswer", "the API server's answer is not JSON") from None
+            raise ApiError(response.status, "BadAnswer", "the API server's response is not JSON") from None
         if not isinstance(document, dict):
-            raise ApiError(response.status, "BadAnswer", "the API server's answer is not a JSON object")
+            raise ApiError(response.status, "BadAnswer", "the API server's response is not a JSON object")
         return document
 
     async def lines(self, call: Call) -> AsyncIterator[bytes]:
@@ -147,7 +147,7 @@ class Connection:
                     if line.strip():
                         yield line
                 if len(rest) > MAX_EVENT:
-                    raise Unreachable(f"watch event of more than {MAX_EVENT} bytes")
+                    raise Unreachable(f"watch event larger than {MAX_EVENT} bytes")
 
     @asynccontextmanager
     async def _open(self, call: Call, *, watch: bool) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -174,7 +174,7 @@ class Connection:
                 status = response.status
                 yield response
         except TimeoutError:
-            what = "watch was silent" if watch else "no answer in time"
+            what = "no event or bookmark received" if watch else "timed out"
             raise Unreachable(f"{call.method} {call.path}: {what}") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"{call.method} {call.path}: {type(error).__name__}") from error
@@ -209,7 +209,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         parts += chunk
         if len(parts) > MAX_BODY:
-            raise Unreachable(f"an answer of more than {MAX_BODY} bytes")
+            raise Unreachable(f"response larger than {MAX_BODY} bytes")
     return bytes(parts)
 
 

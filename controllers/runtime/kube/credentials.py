@@ -77,7 +77,7 @@ class Credentials:
         except TimeoutError:
             child.kill()
             await child.wait()
-            raise ConfigError(f"exec plugin {plugin.command}: no answer in {_EXEC_TIMEOUT:.0f} s") from None
+            raise ConfigError(f"exec plugin {plugin.command}: no response within {_EXEC_TIMEOUT:.0f} s") from None
         try:
             status = json.loads(output)["status"]
             self._token = Sensitive(status["token"])

@@ -107,7 +107,7 @@ class UnknownKindError(Exception):
     """The API server serves no such kind (its CRD is missing, or not established yet)."""
 
     def __init__(self, api_version: str, kind: str) -> None:
-        super().__init__(f"the API server serves no kind {kind} in {api_version}")
+        super().__init__(f"the API server does not serve kind {kind} in {api_version}")
         self.api_version = api_version
         self.kind = kind
 
@@ -157,10 +157,10 @@ def _status_of(status: int, body: bytes) -> Mapping[str, Any]:
     try:
         document = json.loads(body)
     except ValueError:  # a proxy's page, not the API server's answer: its text is none of ours to repeat
-        return {"message": f"HTTP {status} without a Kubernetes status"}
+        return {"message": f"HTTP {status} without a Kubernetes Status body"}
     if isinstance(document, Mapping) and document.get("kind") == "Status":
         return document
-    return {"message": f"HTTP {status} without a Kubernetes status"}
+    return {"message": f"HTTP {status} without a Kubernetes Status body"}
 
 
 def _text(value: object) -> str:

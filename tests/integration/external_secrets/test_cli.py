@@ -65,7 +65,7 @@ async def test_explain_tells_where_each_key_came_from_and_why_one_did_not_come(b
         assert code == 0 and "Ready=True" in out and arn in out and "next 2" in out
 
         code, out, _ = await says("explain", "bad")
-        assert code == 1 and "none of this name" in out and "a: NotFound" in out and "not read yet" in out
+        assert code == 1 and "no secret of this name" in out and "a: NotFound" in out and "not read yet" in out
 
         assert (await says("explain", "absent"))[0] == 2
         await bench.secret("lost", data=[entry("a", "shop/db")], secretStoreRef={"name": "nowhere"})

@@ -101,7 +101,7 @@ async def test_a_rollout_follows_each_real_change_and_nothing_else(cluster: Clus
                 if each["reason"] == "SecretChanged" and each["regarding"]["name"] == "web"
             ]
 
-        assert await until(told, patience=30) == ["rollout begun: data of Secret db changed"]
+        assert await until(told, patience=30) == ["rollout started: data of Secret db changed"]
 
 
 async def test_a_controller_that_was_away_neither_loses_nor_repeats_a_restart(cluster: Cluster, shop: Shop) -> None:
@@ -230,7 +230,7 @@ async def test_what_pods_cannot_have_started_with_restarts_nothing(cluster: Clus
             found = {each["note"].partition("; ")[2] for each in events if each["reason"] == "SecretChanged"}
             return found if len(found - {""}) == 2 else set()
 
-        assert {"it is paused, and rolls out when it is resumed"} < await until(notes, patience=30)
+        assert {"it is paused; it rolls out when it is resumed"} < await until(notes, patience=30)
 
         # who opts out is forgotten, and begins afresh
         off = {"metadata": {"annotations": {"restart.inhaul.dev/on-change": "false"}}}

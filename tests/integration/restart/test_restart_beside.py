@@ -94,7 +94,7 @@ async def test_rights_come_with_the_component_and_reach_no_further(
         async with cluster.managed(restart_watch, config=config, **QUICK):
 
             async def said() -> str:
-                return next((line for line in caplog.messages if "restart on change waits" in line), "")
+                return next((line for line in caplog.messages if "restart on change is waiting" in line), "")
 
             message = await until(said, patience=30)
             assert "patch deployments" in message and "get secrets" not in message and "restart-on-change" in message

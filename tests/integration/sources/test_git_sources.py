@@ -253,7 +253,7 @@ async def test_a_github_app_logs_in_with_a_token_that_it_keeps(world: World) -> 
             refused = await world.condition(
                 "wrong", "team-a", "False", "AuthenticationFailed", resource=GIT_REPOSITORIES
             )
-            assert "GitHub answered 404" in said(refused)[2] and "hidden-value" not in str(refused["status"])
+            assert "GitHub returned HTTP 404" in said(refused)[2] and "hidden-value" not in str(refused["status"])
             for name in ("generic", "none"):
                 await world.condition(
                     name, "team-a", "False", "InvalidProviderConfiguration", resource=GIT_REPOSITORIES

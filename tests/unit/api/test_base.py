@@ -28,7 +28,7 @@ def refused(model: Any, spec: Any) -> InvalidSpecError:
 @pytest.mark.parametrize(
     ("change", "field", "found", "expected"),
     [
-        ({"interval": "1 minute"}, "spec.interval", "'1 minute'", "text that matches"),
+        ({"interval": "1 minute"}, "spec.interval", "'1 minute'", "a string that matches"),
         ({"interval": 60}, "spec.interval", "an integer", "a string"),
         ({"prune": "yes"}, "spec.prune", "a string of 3 characters", "true or false"),
         ({"prune": 1}, "spec.prune", "an integer", "true or false"),

@@ -26,7 +26,7 @@ def test_basic_and_bearer_become_one_header():
         ({"username": b"u", "password": b"\xff"}, HTTPS, "not UTF-8"),
         ({"ca.crt": b"nonsense"}, HTTPS, "key ca.crt: found 8 bytes"),
         ({"tls.crt": CA}, HTTPS, "key tls.key"),
-        ({"githubAppID": b"1"}, HTTPS, "go with provider github"),
+        ({"githubAppID": b"1"}, HTTPS, "provider: github"),
         ({"known_hosts": b"x"}, SSH, "key identity: found nothing"),
         ({"identity": b"x", "known_hosts": b" "}, SSH, "key known_hosts"),
         ({"identity": b"x", "known_hosts": b"h"}, SSH, "no private key"),

@@ -37,7 +37,7 @@ def test_the_longest_key_that_covers_the_repository_wins():
         (b"{", "no JSON object"),
         (b"[]", "no JSON object"),
         (_config(**{"r.io": {"auth": "!"}}), r"auths\[r.io\]\.auth"),
-        (_config(**{"r.io": {"username": 1, "password": "p"}}), "no text"),
+        (_config(**{"r.io": {"username": 1, "password": "p"}}), "expected a string"),
         (_config(**{"r.io": {"username": "a\nb", "password": "p"}}), "control characters"),
         (_config(**{"r.io": "x"}), "no object"),
     ],

@@ -30,7 +30,7 @@ def _ends(error: BaseException, *expected: type[Exception]) -> int:
     [
         (CommandError("which one?"), "which one?"),
         (ConfigError("kubeconfig: found nothing"), "kubeconfig: found nothing"),
-        (UnknownKindError("example.org/v1", "Thing"), "no kind Thing in example.org/v1"),
+        (UnknownKindError("example.org/v1", "Thing"), "does not serve kind Thing in example.org/v1"),
         (InvalidSpecError("spec.a", "1", "a string"), "spec.a"),
         (NotFound(404, "NotFound", 'pods "a" not found'), 'NotFound: pods "a" not found'),
         (FileNotFoundError(2, "No such file or directory", "values.yaml"), "values.yaml"),
