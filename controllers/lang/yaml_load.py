@@ -1,9 +1,9 @@
-"""YAML as Kubernetes reads it: the types of Go's sigs.k8s.io/yaml, within limits.
+"""YAML as Kubernetes reads it: the JSON that Go's sigs.k8s.io/yaml makes of it, within limits.
 
-PyYAML's own resolver is YAML 1.1 with surprises of its own (`1:30` is 90, `0o14` a text, a date is a date). Kubernetes
-turns YAML into JSON by go-yaml's rules: yes/no/on/off are booleans only where Go's typed decoder asks for one, so here
-they stay text as in untyped objects; `0o14` and `014` are octal, dates are text, keys become text. libyaml parses; the
-construction from its events is ours, so that limits hold while it runs: a file of aliases must not grow into memory.
+libyaml parses; what a plain scalar stands for is go-yaml's (yaml_scalars.py), in its version 2 unless asked otherwise.
+Whole floats become integers, as they do on the way through JSON; a tag that the library does not know says nothing; a
+key is text. The construction from libyaml's events is ours, so that limits hold while it runs: a file of aliases must
+not grow into memory. Duplicate keys are refused, where the library would keep the last.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from typing import Any
 
 import yaml
 
+from .yaml_scalars import Version, as_json, is_timestamp, resolve, single_text
+
 _TAG = "tag:yaml.org,2002:"
-_INTEGER = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)$")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?$")
-_NULLS = {"", "~", "null", "Null", "NULL"}
-_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INFINITIES = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN"}
 
 
 @dataclass(frozen=True, slots=True)
 class YamlLimits:
     """What one text may cost."""
 
-    bytes: int = 4 * 1024 * 1024
-    nodes: int = 500_000
-    """After aliases are expanded."""
-    depth: int = 100
-    documents: int = 10_000
+    bytes: int = 64 * 1024 * 1024
+    """The largest release files of the ecosystem have some 5 MB."""
+    nodes: int = 5_000_000
+    """Scalars, lists and maps, those that aliases stand for left out."""
+    aliased: int = 500_000
+    """Values that aliases stand for: these cost memory without costing bytes."""
+    depth: int = 200
+    documents: int = 100_000
 
 
 DEFAULT_LIMITS = YamlLimits()
@@ -49,17 +49,19 @@ class InvalidYamlError(ValueError):
         self.line = line
 
 
-def load_all(text: str | bytes, *, limits: YamlLimits = DEFAULT_LIMITS) -> list[Any]:
+def load_all(text: str | bytes, *, limits: YamlLimits = DEFAULT_LIMITS, version: Version = Version.V2) -> list[Any]:
     """All documents of a text; empty ones are left out. Raises InvalidYamlError."""
-    return [value for value in iter_documents(text, limits=limits) if value is not None]
+    return [value for value in iter_documents(text, limits=limits, version=version) if value is not None]
 
 
-def load(text: str | bytes, *, limits: YamlLimits = DEFAULT_LIMITS) -> Any:
+def load(text: str | bytes, *, limits: YamlLimits = DEFAULT_LIMITS, version: Version = Version.V2) -> Any:
     """The first document, None for an empty text. Raises InvalidYamlError."""
-    return next(iter(load_all(text, limits=limits)), None)
+    return next(iter(load_all(text, limits=limits, version=version)), None)
 
 
-def iter_documents(text: str | bytes, *, limits: YamlLimits = DEFAULT_LIMITS) -> Iterator[Any]:
+def iter_documents(
+    text: str | bytes, *, limits: YamlLimits = DEFAULT_LIMITS, version: Version = Version.V2
+) -> Iterator[Any]:
     """The documents as they are parsed, None for an empty one."""
     raw = text.encode() if isinstance(text, str) else text
     if len(raw) > limits.bytes:
@@ -70,7 +72,7 @@ def iter_documents(text: str | bytes, *, limits: YamlLimits = DEFAULT_LIMITS) ->
         raise InvalidYamlError(f"byte {error.start} is not UTF-8") from None
     loader = yaml.CLoader(decoded)
     try:
-        yield from _Builder(loader, limits).documents()
+        yield from _Builder(loader, limits, version).documents()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise InvalidYamlError(_harmless(error.problem or error.context), line=mark.line + 1 if mark else 0) from None
@@ -86,10 +88,12 @@ def _harmless(problem: str | None) -> str:
 
 
 class _Builder:
-    def __init__(self, loader: yaml.CLoader, limits: YamlLimits) -> None:
+    def __init__(self, loader: yaml.CLoader, limits: YamlLimits, version: Version) -> None:
         self.loader = loader
         self.limits = limits
+        self.version = version
         self.nodes = 0
+        self.aliased = 0
         self.anchors: dict[str, tuple[Any, int]] = {}
 
     def documents(self) -> Iterator[Any]:
@@ -110,20 +114,27 @@ class _Builder:
 
     def value(self, event: Any, depth: int) -> Any:
         line = event.start_mark.line + 1
-        self.count(1, line)
+        return _value(self.node(event, depth, line), line)
+
+    def node(self, event: Any, depth: int, line: int) -> Any:
+        self.nodes += 1
+        if self.nodes > self.limits.nodes:
+            raise InvalidYamlError(f"expected at most {self.limits.nodes} values", line=line)
         if depth > self.limits.depth:
             raise InvalidYamlError(f"expected at most {self.limits.depth} levels", line=line)
         if isinstance(event, yaml.AliasEvent):
             return self.alias(str(event.anchor), line)
-        before = self.nodes
+        before = self.nodes + self.aliased
+        if event.anchor:
+            self.anchors.pop(event.anchor, None)  # within itself an anchor is not known yet
         if isinstance(event, yaml.ScalarEvent):
-            result = _scalar(event, line)
+            result = _scalar(event, line, self.version)
         elif isinstance(event, yaml.SequenceStartEvent):
             result = self.sequence(depth)
         else:
             result = self.mapping(depth)
         if event.anchor:
-            self.anchors[event.anchor] = (result, self.nodes - before + 1)
+            self.anchors[event.anchor] = (result, self.nodes + self.aliased - before + 1)
         return result
 
     def sequence(self, depth: int) -> list[Any]:
@@ -134,35 +145,50 @@ class _Builder:
 
     def mapping(self, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        own: set[str] = set()
         merged: dict[str, Any] = {}
         while not isinstance(event := self.next(), yaml.MappingEndEvent):
             line = event.start_mark.line + 1
-            is_merge = isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]
-            key = self.value(event, depth + 1)
-            value = self.value(self.next(), depth + 1)
-            if is_merge:
-                for source in value if isinstance(value, list) else [value]:
-                    if not isinstance(source, dict):
-                        raise InvalidYamlError("a merge key (<<) takes a mapping", line=line)
+            if _is_merge(event):
+                self.node(event, depth + 1, line)
+                source = _merged(self.value(self.next(), depth + 1), line)
+                if self.version is Version.V2:
+                    found |= source  # over what stands before it: the order decides
+                else:
                     merged = source | merged
                 continue
-            name = _key(key, line)
-            if name in found:
-                raise InvalidYamlError(f"the key {name[:60]!r} stands twice in one mapping", line=line)
-            found[name] = value
+            name = _key(self.node(event, depth + 1, line), line)
+            if name in own:
+                raise InvalidYamlError(f"duplicate key {name[:60]!r}", line=line)
+            own.add(name)
+            found[name] = self.value(self.next(), depth + 1)
         return merged | found if merged else found
 
     def alias(self, anchor: str, line: int) -> Any:
         if anchor not in self.anchors:
-            raise InvalidYamlError("an alias of an anchor that is not there, or of what it stands in", line=line)
+            raise InvalidYamlError("alias of an unknown anchor, or of the value that contains it", line=line)
         value, size = self.anchors[anchor]
-        self.count(size, line)
+        self.aliased += size
+        if self.aliased > self.limits.aliased:
+            raise InvalidYamlError(
+                f"expected at most {self.limits.aliased} values after aliases are expanded", line=line
+            )
         return _copy(value)
 
-    def count(self, more: int, line: int) -> None:
-        self.nodes += more
-        if self.nodes > self.limits.nodes:
-            raise InvalidYamlError(f"expected at most {self.limits.nodes} values after aliases are expanded", line=line)
+
+def _is_merge(event: Any) -> bool:
+    plain = isinstance(event, yaml.ScalarEvent) and event.value == "<<"
+    return plain and (event.implicit[0] or event.tag == f"{_TAG}merge")
+
+
+def _merged(value: Any, line: int) -> dict[str, Any]:
+    """The maps that a merge key names as one; earlier ones win."""
+    merged: dict[str, Any] = {}
+    for source in value if isinstance(value, list) else [value]:
+        if not isinstance(source, dict):
+            raise InvalidYamlError("merge key (<<): expected a map or a list of maps", line=line)
+        merged = source | merged
+    return merged
 
 
 def _copy(value: Any) -> Any:
@@ -171,78 +197,56 @@ def _copy(value: Any) -> Any:
     return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
+def _scalar(event: yaml.ScalarEvent, line: int, version: Version) -> Any:
+    """The value of a scalar; a float is still one (see `_value`)."""
+    text: str = event.value
+    if tag := event.tag:
+        return _tagged(tag.removeprefix(_TAG), text, line, version) if tag.startswith(_TAG) else text
+    return resolve(text, version) if event.implicit[0] and not event.style else text
+
+
+def _tagged(tag: str, text: str, line: int, version: Version) -> Any:
+    """The library resolves the text as if it were plain and compares; an unknown tag leaves it as it is."""
+    if tag == "binary":
+        return _binary(text, line)
+    expected = {"int": int, "float": float, "bool": bool, "null": type(None)}.get(tag)
+    if tag == "timestamp":
+        if not is_timestamp(text):
+            raise InvalidYamlError("!!timestamp on a text that is not a timestamp", line=line)
+    elif expected is not None:
+        value = resolve(text, version)
+        if expected is float and type(value) is int and value < 1 << 63:
+            value = float(value)
+        if type(value) is not expected:
+            raise InvalidYamlError(f"!!{tag} on a value of another type", line=line)
+        return value
+    return text
+
+
+def _binary(text: str, line: int) -> str:
+    try:
+        return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidYamlError("!!binary: expected base64 of UTF-8 text", line=line) from None
+
+
+def _value(value: Any, line: int) -> Any:
+    """A scalar where it is a value: JSON has no infinity, and whole floats are integers there."""
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        raise InvalidYamlError("infinity and NaN are not representable in JSON", line=line)
+    return as_json(value)
+
+
 def _key(key: Any, line: int) -> str:
+    """A scalar where it is a key: the texts that sigs.k8s.io/yaml gives numbers and booleans."""
     if isinstance(key, str):
         return key
     if isinstance(key, bool):
         return "true" if key else "false"
-    if isinstance(key, int | float):
+    if isinstance(key, int) and key < 1 << 63:
         return str(key)
-    raise InvalidYamlError("a key that is no text", line=line)
-
-
-def _scalar(event: yaml.ScalarEvent, line: int) -> Any:
-    text: str = event.value
-    tag = event.tag
-    if tag and tag != "!":
-        return _tagged(tag, text, line)
-    return resolve(text, line) if event.implicit[0] and not event.style else text
-
-
-def _tagged(tag: str, text: str, line: int) -> Any:
-    match tag.removeprefix(_TAG):
-        case "str":
-            return text
-        case "int" | "float" | "bool" | "null":
-            value = resolve(text, line)
-            if isinstance(value, str):
-                raise InvalidYamlError(f"text that is no {tag.removeprefix(_TAG)}", line=line)
-            return float(value) if tag.endswith("float") and isinstance(value, int) else value
-        case "binary":
-            try:
-                return base64.b64decode("".join(text.split()), validate=True).decode()
-            except (binascii.Error, UnicodeDecodeError):
-                raise InvalidYamlError("!!binary that is no base64 of text", line=line) from None
-        case "timestamp":
-            return text
-        case _:
-            raise InvalidYamlError("a tag that JSON has nothing for", line=line)
-
-
-def resolve(text: str, line: int = 0) -> Any:
-    """The value of a plain scalar by go-yaml's rules."""
-    if text in _NULLS:
-        return None
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
-    if text in _INFINITIES:
-        raise InvalidYamlError("a number that JSON has nothing for (infinity, NaN)", line=line)
-    if text[0] not in "-+.0123456789":
-        return text
-    if _INTEGER.match(text):
-        if (number := _integer(text)) is not None:
-            return number
-    elif _FLOAT.match(text):
-        number = float(text.replace("_", ""))
-        if math.isinf(number):
-            raise InvalidYamlError("a number that is too large", line=line)
-        return number
-    return text
-
-
-def _integer(text: str) -> int | float | None:
-    plain = text.replace("_", "").lower()
-    sign = -1 if plain[0] == "-" else 1
-    digits = plain.lstrip("+-")
-    try:
-        if digits.startswith(("0b", "0x", "0o")):
-            number = int(digits, 0)
-        elif len(digits) > 1 and digits.startswith("0"):
-            number = int(digits, 8)
-        else:
-            if len(digits) > 400:
-                return None
-            number = int(digits)
-        return sign * number if number < 1 << 64 else float(sign * number)
-    except (ValueError, OverflowError):
-        return None  # of more digits than any number has: Go keeps it as text
+    if isinstance(key, float):
+        return single_text(key)
+    raise InvalidYamlError("unsupported key: expected text, a number or a boolean", line=line)

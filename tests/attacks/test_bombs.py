@@ -37,7 +37,7 @@ def yaml(title: str, text: str, tight: YamlLimits) -> object:
 @pytest.mark.parametrize(
     ("text", "tight"),
     [
-        yaml("YAML aliases that unfold", ALIASES, YamlLimits(nodes=50_000)),
+        yaml("YAML aliases that unfold", ALIASES, YamlLimits(aliased=50_000)),
         yaml("YAML nested without end", "[" * 90 + "]" * 90, YamlLimits(depth=50)),
         yaml("YAML of more bytes than a file may have", "a: " + "x" * 5000, YamlLimits(bytes=4000)),
         yaml("YAML of documents without end", "---\na: 1\n" * 30, YamlLimits(documents=20)),
@@ -46,7 +46,7 @@ def yaml(title: str, text: str, tight: YamlLimits) -> object:
 def test_yaml_beyond_a_limit_is_refused(text: str, tight: YamlLimits) -> None:
     with pytest.raises(InvalidYamlError):
         load_all(text, limits=tight)
-    assert load_all(text, limits=YamlLimits(nodes=10_000_000))
+    assert load_all(text, limits=YamlLimits(aliased=10_000_000))
 
 
 NESTED = "${A:=" * 20 + "x" + "}" * 20

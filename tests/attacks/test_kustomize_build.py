@@ -327,7 +327,8 @@ def test_helm_programs_and_unknown_fields_are_refused(content: dict[str, Any]) -
 
 def test_a_key_that_stands_twice_is_refused_since_two_readers_may_take_either() -> None:
     refused(
-        {"app/kustomization.yaml": "resources: [cm.yaml]\nresources: [/etc/x.yaml]\n", "app/cm.yaml": CONFIG}, "twice"
+        {"app/kustomization.yaml": "resources: [cm.yaml]\nresources: [/etc/x.yaml]\n", "app/cm.yaml": CONFIG},
+        "duplicate key",
     )
 
 

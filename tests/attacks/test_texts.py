@@ -42,14 +42,17 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 
 @pytest.mark.parametrize(
     "text",
-    [BOMB, "[" * 5000, "{a: " * 500, "a: 1\n" * 2, "x" * (5 << 20), "---\na: 1\n" * 10_001, "a: !!python/name:os.x 1",
-     "a: .inf", "a: *b", "\x00"],
+    [BOMB, "[" * 5000, "{a: " * 500, "a: 1\n" * 2, "x" * (65 << 20), "a: .inf", "a: *b", "\x00"],
 )  # fmt: skip
 def test_yaml_bombs_end_in_an_error_within_a_second(text: str) -> None:
     started = time.process_time()
     with pytest.raises(InvalidYamlError):
         load_all(text)
     assert time.process_time() - started < 6
+
+
+def test_a_tag_that_names_code_of_python_says_nothing() -> None:
+    assert load("a: !!python/name:os.x 1") == {"a": "1"}
 
 
 def test_numbers_of_any_length_are_no_crash() -> None:
