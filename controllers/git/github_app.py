@@ -70,8 +70,10 @@ class GithubApps:
         app = _parsed(data)
         return GitAuth(username="x-access-token", ca=app.ca, lasting=app.digest)
 
-    async def auth(self, data: Mapping[str, bytes], url: str) -> GitAuth:
-        """The login for `url`. Raises Refused for a Secret that is not well formed, AuthFailed, Unreachable."""
+    async def auth(self, data: Mapping[str, bytes], url: str, *, proxy: Sensitive | None = None) -> GitAuth:
+        """The login for `url`; `proxy` is the URL of the proxy to ask GitHub through. Raises RefusedError for a Secret
+        that is not well formed, AuthFailed, Unreachable.
+        """
         if urlsplit(url).scheme != "https":
             raise RefusedError("spec.url: a GitHub App authenticates over https; expected an https URL")
         app = _parsed(data)
@@ -79,19 +81,19 @@ class GithubApps:
         async with lock:
             token, until = self._tokens.get(app.digest, (None, 0.0))
             if token is None or until - _EARLY <= self._clock():
-                token, until = await self._ask(app)
+                token, until = await self._ask(app, proxy)
                 self._tokens[app.digest] = token, until
                 while len(self._tokens) > _KEPT:
                     self._locks.pop(self._tokens.popitem(last=False)[0], None)
         return replace(self.identity(data), password=token)
 
-    async def _ask(self, app: _App) -> tuple[Sensitive, float]:
+    async def _ask(self, app: _App, proxy: Sensitive | None) -> tuple[Sensitive, float]:
         headers = {
             "Authorization": f"Bearer {_assertion(app, self._clock())}", "Accept": "application/vnd.github+json",
             "Accept-Encoding": "identity",
         }  # fmt: skip
         try:
-            transport = self._egress.transport(verify=_context(app.ca))
+            transport = self._egress.transport(verify=_context(app.ca), proxy=proxy)
             async with httpx.AsyncClient(
                 transport=transport, timeout=_TIMEOUT, headers=headers, follow_redirects=False
             ) as client:

@@ -26,22 +26,22 @@ from controllers.git.sign import signer
 from controllers.image_automation.commit.job import Job, Outcome
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
-from controllers.runtime.egress import Egress
 from controllers.runtime.finalizers import release
 from controllers.runtime.kube import KubeClient, NotFound
+from controllers.runtime.policies import Policies
 from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT, Store
-from controllers.sources.remotes import Remotes
+from controllers.sources.remotes import GitRemotes
 
 from .commit.batches import Batches
 from .commit.message import InvalidMessageError, RemovedTemplateFieldError, push_summary
 from .commit.push_config import InvalidPushConfigError, PolicyView, PushConfig, push_config, select_policies
+from .commit.remotes import reader_and_writer
 from .commit.visit import update_branch
 from .policy.annotations import HELD, MAX_HELD, held_of, picked_of
 from .policy_reconcile import ref_fields, ref_of, refs_of
 from .tags.reference import Ref
-from .tags.registries import Policies
 
 _SHOWN = 5
 
@@ -62,8 +62,8 @@ class AutomationReconciler:
         kube: KubeClient,
         mirrors: Mirrors,
         *,
+        remotes: GitRemotes,
         pools: Pools,
-        egress: Egress,
         policies: Policies,
         image_policies: Callable[[], Store],
         draft: Callable[[Key], Draft],
@@ -73,7 +73,7 @@ class AutomationReconciler:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._kube, self._mirrors, self._pools = kube, mirrors, pools
-        self._remotes = Remotes(kube, egress)
+        self._remotes = remotes
         self._policies, self._image_policies, self._draft = policies, image_policies, draft
         self._cross_namespace, self._clock = cross_namespace, clock
         self._batches: Batches[Place] = Batches(self._visit, window=window, cap=cap)
@@ -145,8 +145,7 @@ class AutomationReconciler:
         if all(one.is_held for one in selected):
             return Outcome(), selected
         _commit(spec)  # one job that cannot be made must not stop those of others
-        remote = await self._remotes.reader(source_key, source, config.timeout)
-        writer = await self._remotes.writer(manifest, remote)
+        remote, writer = await reader_and_writer(self._remotes, manifest, source_key, source)
         sign = await self._signer(key.namespace, spec)
 
         def job() -> Job:
@@ -162,6 +161,7 @@ class AutomationReconciler:
             source.url,
             remote.auth.fingerprint,
             writer.auth.fingerprint,
+            remote.proxy,
             ref,
             config.branch,
             config.refspec,

@@ -14,8 +14,10 @@ from controllers.aws.identity import OWN, Identities
 from controllers.aws.settings import AwsSettings
 from controllers.aws.sqs import Consumer
 from controllers.git import Git, Mirrors
+from controllers.git.github_app import GithubApps
 from controllers.runtime.controller import Controller
 from controllers.runtime.manager import Manager
+from controllers.sources.remotes import GitRemotes
 
 from .automation_reconcile import AutomationReconciler
 from .events import EventHandler, repository_names
@@ -64,7 +66,7 @@ def _register(manager: Manager, knobs: ImageAutomationSettings, git: Git | None)
         manager.kube,
         Mirrors(directory, git=git, max_bytes=knobs.mirror_bytes << 20),
         pools=manager.pools,
-        egress=manager.egress,
+        remotes=GitRemotes(manager.kube, egress=manager.egress, apps=GithubApps(manager.egress)),
         policies=manager.policies,
         image_policies=lambda: policies.store,
         draft=lambda key: automations.draft(key),

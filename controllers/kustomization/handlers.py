@@ -22,8 +22,10 @@ from controllers.runtime.kube import WatchEvent
 from controllers.runtime.manager import Manager
 from controllers.sops.service import SopsService
 from controllers.sops.settings import SopsSettings
+from controllers.sources.access import GitAccess
 from controllers.sources.contents import includes_of
 from controllers.sources.reconcile import GitReconciler
+from controllers.sources.remotes import GitRemotes
 from controllers.sources.repositories import GitSources, artifact_of
 
 from .build.inputs import Decryption
@@ -53,13 +55,11 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
     git_reconciler = GitReconciler(
         manager.kube,
         sources,
+        GitAccess(GitRemotes(manager.kube, egress=manager.egress, apps=GithubApps(manager.egress)), manager.policies),
         pools=manager.pools,
-        policies=manager.policies,
         draft=lambda key: repositories.draft(key),
-        egress=manager.egress,
         find=lambda key: store.get(key),
         submodule_hosts=settings.submodule_hosts.replace(",", " ").split(),
-        apps=GithubApps(manager.egress),
     )
     objects = OwnedObjects(
         manager,

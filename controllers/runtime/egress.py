@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from typing import Any
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
+from .sensitive import Sensitive
 from .settings import EgressSettings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -87,6 +89,12 @@ async def resolve(host: str, port: int, settings: EgressSettings) -> list[str]:
     return addresses
 
 
+def is_address(url: str) -> bool:
+    """Is a URL's host an address and no name? Also the spellings that only a resolver understands (`2852039166`)."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return ":" in host or re.fullmatch(r"0x[0-9a-f]*|[0-9]+", host.rpartition(".")[2].lower()) is not None
+
+
 async def check_url(
     url: str, settings: EgressSettings | None = None, *, schemes: tuple[str, ...] = ("https", "ssh")
 ) -> None:
@@ -118,20 +126,44 @@ class Egress:
         parts = urlsplit(url)
         return tuple(await resolve(parts.hostname or "", parts.port or 0, self.settings))
 
-    def transport(self, *, verify: Any = True, limit: int = 20) -> httpx.AsyncBaseTransport:
+    def transport(
+        self, *, verify: Any = True, limit: int = 20, proxy: Sensitive | None = None
+    ) -> httpx.AsyncBaseTransport:
         """For `httpx.AsyncClient(transport=…)`; `verify` is an SSLContext or as httpx takes it. Raises
         EgressDeniedError.
+
+        `proxy` is a URL, with its login where it needs one. It is what we connect to, so its addresses are checked; it
+        resolves names itself, so of the hosts behind it only those given as an address are checked.
         """
         transport = httpx.AsyncHTTPTransport(verify=verify, trust_env=False)
         context = httpx.create_ssl_context(verify=verify, trust_env=False)
-        transport._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context,
-            max_connections=limit,
-            max_keepalive_connections=limit,
-            keepalive_expiry=30,
-            network_backend=_CheckedBackend(self.settings),
+        options: dict[str, Any] = {
+            "ssl_context": context, "max_connections": limit, "max_keepalive_connections": limit,
+            "keepalive_expiry": 30, "network_backend": _CheckedBackend(self.settings),
+        }  # fmt: skip
+        if proxy is None:
+            transport._pool = httpcore.AsyncConnectionPool(**options)
+            return transport
+        server = httpx.Proxy(proxy.reveal_text())
+        transport._pool = httpcore.AsyncHTTPProxy(
+            proxy_url=str(server.url), proxy_auth=server.raw_auth, proxy_headers=server.headers.raw, **options
         )
-        return transport
+        return _AddressesChecked(transport, self.settings)
+
+
+class _AddressesChecked(httpx.AsyncBaseTransport):
+    """In front of a proxy: a host given as an address is checked here, for nothing resolves it later."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, settings: EgressSettings) -> None:
+        self._inner, self._settings = inner, settings
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if is_address(str(request.url)):
+            await resolve(request.url.host, request.url.port or 0, self._settings)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):

@@ -82,4 +82,6 @@ class PolicyBook:
 
 
 class Policies(Protocol):
+    """What callers need of the PolicyBook."""
+
     def allowed(self, namespace: str, request: Request) -> Decision: ...

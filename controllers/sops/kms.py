@@ -16,10 +16,10 @@ import concurrent.futures
 import re
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from controllers.api.core import SERVICE_ACCOUNTS
-from controllers.api.tenancy import Decision, Request, UseRole
+from controllers.api.tenancy import UseRole
 from controllers.aws.errors import AwsError
 from controllers.aws.identity import (
     ROLE_ANNOTATION,
@@ -31,6 +31,7 @@ from controllers.aws.identity import (
 )
 from controllers.aws.kms import Kms
 from controllers.runtime.kube import ApiError, KubeClient, NotFound
+from controllers.runtime.policies import Policies
 from controllers.runtime.sensitive import Sensitive
 
 from .decrypt import KeyUnavailableError
@@ -47,12 +48,6 @@ def region_of(arn: str) -> str:
     if match is None:
         raise KeyUnavailableError("expected the ARN of a KMS key or alias: arn:aws:kms:REGION:ACCOUNT:key/…")
     return match[1]
-
-
-class Policies(Protocol):
-    """What of the PolicyBook is needed here."""
-
-    def allowed(self, namespace: str, request: Request) -> Decision: ...
 
 
 @dataclass(frozen=True, slots=True)

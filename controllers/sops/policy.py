@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controllers.api.tenancy import AskKeyService, DecryptWith, Request, UseRole
+from controllers.runtime.policies import Policies
 
 from .decrypt import KeyPolicy
-from .kms import Policies
 from .metadata import MasterKey
 
 

@@ -32,8 +32,8 @@ RECENT = 10.0
 UNAVAILABLE = "IncludeUnavailable"
 
 
-class Remotes(Protocol):
-    """Where a repository is and how to log in, asked of egress and policy. Raises GitError, NotReady."""
+class Access(Protocol):
+    """Where a repository is and how to log in, as egress and policy allow. Raises GitError, NotReady, Stalled."""
 
     async def identity(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote: ...
     async def remote(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote: ...
@@ -44,11 +44,11 @@ class Remotes(Protocol):
 
 class Contents:
     def __init__(
-        self, sources: GitSources, remotes: Remotes, *, pools: Pools, find: Callable[[Key], Manifest | None],
+        self, sources: GitSources, access: Access, *, pools: Pools, find: Callable[[Key], Manifest | None],
         hosts: Sequence[str] = (),
     ) -> None:  # fmt: skip
         """`find` gives a GitRepository as it is known; `hosts` may hold submodules beside a repository's own."""
-        self._sources, self._remotes, self._pools, self._find = sources, remotes, pools, find
+        self._sources, self._access, self._pools, self._find = sources, access, pools, find
         self._hosts = frozenset(each.lower() for each in hosts)
         self._trees: OrderedDict[tuple[object, ...], Tree] = OrderedDict()
         self._busy: dict[tuple[object, ...], asyncio.Lock] = {}
@@ -81,9 +81,9 @@ class Contents:
         meta, now = manifest["metadata"], monotonic()
         key = key_of(manifest), meta.get("uid"), meta.get("resourceVersion")
         if (found := self._asked.get(key)) is not None and now - found[0] < RECENT:
-            self._remotes.only(_namespace(manifest), found[1].url, ref_of(manifest, revision, recorded=False))
+            self._access.only(_namespace(manifest), found[1].url, ref_of(manifest, revision, recorded=False))
             return found[1]
-        who = await self._remotes.identity(manifest, spec)
+        who = await self._access.identity(manifest, spec)
         self._asked = {each: kept for each, kept in self._asked.items() if now - kept[0] < RECENT}
         if meta.get("resourceVersion"):  # without one, an edited object could not be told from what it was
             self._asked[key] = now, who
@@ -112,7 +112,7 @@ class Contents:
         self, manifest: Manifest, spec: GitRepositorySpec, revision: str, ref: str,
         included: Sequence[Mapping[str, Any]],
     ) -> Tree:  # fmt: skip
-        remote = await self._remotes.remote(manifest, spec)
+        remote = await self._access.remote(manifest, spec)
         listing = await self._listing(manifest, spec, remote, revision, ref, included, ())
         return await self._pools.run("git", tree_of, listing, spec.ignore)
 
@@ -140,7 +140,7 @@ class Contents:
         if len(spec.include) > MAX_INCLUDES:
             raise Stalled(UNAVAILABLE, f"spec.include: found {len(spec.include)}, expected at most {MAX_INCLUDES}")
         named = ref_of(manifest, revision, recorded=False)
-        if self._remotes.only(key.namespace, remote.url, named):
+        if self._access.only(key.namespace, remote.url, named):
             await self._pools.run("git", self._sources.vouch, remote, revision, named)
         listing = await self._pools.run("git", self._sources.listing, remote, revision, ref)
         if spec.recurse_submodules:
@@ -165,7 +165,7 @@ class Contents:
         if other is None:
             raise NotReady(UNAVAILABLE, f"could not get resource for include '{include.repository.name}'")
         spec = parse(GitRepositorySpec, other)
-        remote = await self._remotes.remote(other, spec)
+        remote = await self._access.remote(other, spec)
         nested = included_of(other)
         if len(nested) != len(spec.include):
             raise NotReady(UNAVAILABLE, f"include '{include.repository.name}' is not reconciled yet")
@@ -185,7 +185,7 @@ class Contents:
             raise Stalled("GitOperationFailed", f"more than {text}")
         for path, commit in sorted(listing.links.items()):
             url = submodules.check(path, urls[path], remote.url, self._hosts)
-            other = await self._remotes.submodule(namespace, remote, url)
+            other = await self._access.submodule(namespace, remote, url)
             text = f"{'sha1' if len(commit) == 40 else 'sha256'}:{commit}"
             inner = await self._pools.run("git", self._sources.listing, other, text, "HEAD")
             inner = await self._with_submodules(namespace, other, inner, depth + 1)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from controllers.git.errors import RefusedError, TooLarge
-from controllers.lang.gitignore import TooManyPatternsError, selected
+from controllers.lang.gitignore import TooManyPatternsError, parse_file, selected
 
 from .tree import Node, Tree
 
@@ -32,6 +32,14 @@ class Listing:
     """`.gitmodules`."""
     known: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Contents that were read with the listing."""
+
+
+def check_ignore(text: str | None) -> None:
+    """Raises RefusedError for a `spec.ignore` that cannot be matched in reasonable time."""
+    try:
+        parse_file(text or "")
+    except TooManyPatternsError as error:
+        raise RefusedError(f"spec.ignore: {error}") from None
 
 
 def below(listing: Listing, sparse: tuple[str, ...]) -> Listing:

@@ -9,38 +9,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from controllers.api.base import parse
-from controllers.api.core import SECRETS, secret_data
 from controllers.api.duration import parse_duration
 from controllers.api.meta import annotations_of
 from controllers.api.resource import Key, Manifest
 from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
-from controllers.api.tenancy import ReadGit
-from controllers.git.auth import ANONYMOUS, GitAuth
 from controllers.git.errors import GitError, RefusedError
-from controllers.git.github_app import GithubApps, is_app
 from controllers.git.objects import CommitInfo
-from controllers.git.process import Remote, check_url
-from controllers.git.refs import Found, RefTarget, target
+from controllers.git.process import Remote
+from controllers.git.refs import Found, target
 from controllers.git.verify import UnverifiedError, Verifier
 from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
-from controllers.runtime.egress import EgressDeniedError
 from controllers.runtime.finalizers import drop_finalizer
-from controllers.runtime.kube import ApiError, KubeClient, NotFound
-from controllers.runtime.policies import Policies
+from controllers.runtime.kube import KubeClient
 from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT
 
 from . import observed as git_spec
-from . import submodules
+from .access import GitAccess
 from .contents import UNAVAILABLE, Contents
-from .repositories import GitSources, artifact_of, is_address, proxy_of, remote_of
+from .repositories import GitSources, artifact_of
 from .revision import short_message
 from .verification import InvalidModeError, InvalidTagError, check_mode
 
@@ -55,10 +48,6 @@ _CONDITIONS = {
 """Condition that says what failed, by reason; FetchFailed for all others."""
 
 
-class Egress(Protocol):
-    async def addresses(self, url: str, *, schemes: tuple[str, ...] = ...) -> tuple[str, ...]: ...
-
-
 class GitReconciler:
     """Reconciles GitRepositories; `draft` gives the draft of a running key."""
 
@@ -66,21 +55,18 @@ class GitReconciler:
         self,
         kube: KubeClient,
         sources: GitSources,
+        access: GitAccess,
         *,
         pools: Pools,
-        policies: Policies,
         draft: Callable[[Key], Draft],
-        egress: Egress | None = None,
         find: Callable[[Key], Manifest | None] = lambda key: None,
         submodule_hosts: Sequence[str] = (),
-        apps: GithubApps | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`find` gives other GitRepositories, `submodule_hosts` may hold submodules beside a repository's own host."""
-        self._kube, self._sources, self._pools, self._policies = kube, sources, pools, policies
-        self._draft, self._egress, self._clock = draft, egress, clock
-        self._apps = apps or GithubApps()
-        self.contents = Contents(sources, self, pools=pools, find=find, hosts=submodule_hosts)
+        self._kube, self._sources, self._access, self._pools = kube, sources, access, pools
+        self._draft, self._clock = draft, clock
+        self.contents = Contents(sources, access, pools=pools, find=find, hosts=submodule_hosts)
 
     async def reconcile(self, key: Key) -> Result:
         draft = self._draft(key)
@@ -107,79 +93,9 @@ class GitReconciler:
             raise Stalled(error.reason, error.message) from None
         return Result(parse_duration(spec.interval))
 
-    async def remote(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote:
-        """Where a repository is and how to log in: allowed by policy and egress, its Secrets read.
-
-        Every way to a host goes through here, a Kustomization's too: its GitRepository may have been edited since it
-        was last reconciled. Raises Refused, NotReady, Stalled.
-        """
-        remote = await self.identity(manifest, spec)
-        if is_proxied := remote.proxy is not None:  # the proxy looks the host up; it is what we connect to
-            await self._addresses(remote.proxy.reveal_text(), "spec.proxySecretRef", ("http", "https"))
-        addresses = () if is_proxied and not is_address(spec.url) else await self._addresses(spec.url, "spec.url")
-        if spec.provider == "github":
-            secret = await self._secret(manifest, spec.secret_ref.name, "spec.secretRef") if spec.secret_ref else {}
-            remote = replace(remote, auth=await self._apps.auth(secret, spec.url))
-        return replace(remote, addresses=addresses)
-
-    async def identity(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote:
-        """The same without asking anybody but the API server: enough to know whose mirror it is, not to go out.
-
-        What was fetched before can so be read while a host, or the resolver, does not answer.
-        """
-        namespace = manifest["metadata"].get("namespace") or ""
-        self._allow(namespace, check_url(spec.url), _asked(target(spec.ref)))
-        secret = await self._secret(manifest, spec.secret_ref.name, "spec.secretRef") if spec.secret_ref else None
-        if spec.provider == "github" or (secret and is_app(secret)):
-            found = Remote(spec.url, self._app(secret, spec), timeout=parse_duration(spec.timeout))
-        else:
-            found = remote_of(spec, secret)
-        if spec.proxy_secret_ref is None:
-            return found
-        where = "spec.proxySecretRef"
-        return replace(found, proxy=proxy_of(await self._secret(manifest, spec.proxy_secret_ref.name, where), spec.url))
-
-    async def submodule(self, namespace: str, parent: Remote, url: str) -> Remote:
-        """A submodule's repository, allowed in its own right; the parent's login goes to the parent's host alone."""
-        self._allow(namespace, url, "")
-        addresses = () if parent.proxy and not is_address(url) else await self._addresses(url, "submodule")
-        auth = parent.auth if submodules.same_place(url, parent.url) else ANONYMOUS
-        return replace(parent, url=url, auth=auth, addresses=addresses)
-
-    def only(self, namespace: str, url: str, ref: str) -> bool:
-        """Does policy grant only some references of a repository? Raises NotReady where this one is not among them."""
-        if self._policies.allowed(namespace, ReadGit(url, "")):
-            return False
-        self._allow(namespace, url, ref)
-        return True
-
-    def _allow(self, namespace: str, url: str, ref: str) -> None:
-        decision = self._policies.allowed(namespace, ReadGit(url, ref))
-        if not decision:
-            raise NotReady("AccessDenied", decision.reason)
-
-    async def _addresses(self, url: str, field: str, schemes: tuple[str, ...] = ("https", "ssh")) -> tuple[str, ...]:
-        """The addresses of a URL's host that egress allows. Raises NotReady."""
-        if self._egress is None:
-            return ()
-        try:
-            return await self._egress.addresses(url, schemes=schemes)
-        except EgressDeniedError as error:  # a name that does not resolve may do so later
-            raise NotReady("URLInvalid", f"{field}: {error}") from None
-
-    def _app(self, secret: Mapping[str, bytes] | None, spec: GitRepositorySpec) -> GitAuth:
-        if spec.provider != "github":
-            raise Stalled(
-                "InvalidProviderConfiguration", "spec.secretRef holds GitHub App data, but spec.provider is not github"
-            )
-        if secret is None:
-            text = "spec.secretRef: found none, expected a Secret with GitHub App data for provider github"
-            raise Stalled("InvalidProviderConfiguration", text)
-        return self._apps.identity(secret)
-
     async def _store(self, draft: Draft, manifest: Manifest, spec: GitRepositorySpec) -> None:
         wanted = target(spec.ref)
-        remote = await self.remote(manifest, spec)
+        remote = await self._access.remote(manifest, spec)
         included = self.contents.included(manifest, spec)
         artifact = artifact_of(manifest)
         if spec.verify is not None:
@@ -214,8 +130,9 @@ class GitReconciler:
             draft.status.pop("sourceVerificationMode", None)
             return
         try:
-            data = await self._secret(manifest, spec.verify.secret_ref.name, "spec.verify.secretRef")
-            verifier = Verifier(data)
+            namespace = manifest["metadata"].get("namespace") or ""
+            secret = await self._access.remotes.secret(namespace, spec.verify.secret_ref.name, "spec.verify.secretRef")
+            verifier = Verifier(secret.data)
         except NotReady as error:
             raise NotReady("VerificationError", error.message) from None
         except RefusedError as error:
@@ -266,30 +183,7 @@ class GitReconciler:
             else:
                 draft.status.pop(name, None)
 
-    async def _secret(self, manifest: Manifest, name: str, field: str) -> Mapping[str, bytes]:
-        namespace = manifest["metadata"].get("namespace") or ""
-        where = f"{field}: Secret {namespace}/{name}"
-        try:
-            return secret_data(await self._kube.get(SECRETS, name, namespace))
-        except NotFound:
-            raise NotReady("AuthenticationFailed", f"{where} not found") from None
-        except ApiError as error:
-            raise NotReady("AuthenticationFailed", f"{where}: {error.message}") from None
-        except ValueError as error:
-            raise NotReady("AuthenticationFailed", f"{where}: {error}") from None
-
     async def _release(self, draft: Draft, manifest: Manifest) -> None:
         """A GitRepository owns nothing outside its mirror: a finalizer that upstream left is taken off."""
         draft.skip_status = True
         await drop_finalizer(self._kube, GIT_REPOSITORIES, manifest)
-
-
-def _asked(wanted: RefTarget) -> str:
-    """What a TenantPolicy is asked for: a branch by its name, all else by its full reference or tag."""
-    match wanted.kind:
-        case "commit":
-            return wanted.branch
-        case "branch" | "name":
-            return wanted.value
-        case _:
-            return f"refs/tags/{wanted.value}"

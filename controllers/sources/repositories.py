@@ -6,27 +6,21 @@ Everything that touches git blocks and runs on the pool "git".
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from threading import Lock
-from urllib.parse import quote, urlsplit
 
-from controllers.api.duration import parse_duration
 from controllers.api.kustomize import NAMES
 from controllers.api.resource import Manifest
-from controllers.api.source import GitRepositorySpec
-from controllers.git.auth import ANONYMOUS, GitAuth
-from controllers.git.errors import NotFound, RefusedError, TooLarge
+from controllers.git.errors import NotFound, TooLarge
 from controllers.git.mirrors import Mirrors
 from controllers.git.objects import GITLINK, MAX_TOTAL, CommitInfo, TreeEntry
 from controllers.git.process import Remote
 from controllers.git.refs import HEADS, Found, RefTarget
 from controllers.git.verify import Verifier
-from controllers.lang.gitignore import FILE, TooManyPatternsError, parse_file
-from controllers.runtime.sensitive import Sensitive
+from controllers.lang.gitignore import FILE
 
 from . import revision, submodules
 from .listing import Listing
@@ -198,43 +192,6 @@ def _node(entry: TreeEntry) -> Node:
 
 def _is_special(entry: TreeEntry) -> bool:
     return entry.is_file and (posixpath.basename(entry.path) == FILE or entry.path == submodules.FILE)
-
-
-def remote_of(spec: GitRepositorySpec, secret: Mapping[str, bytes] | None) -> Remote:
-    """Where a GitRepository is and how to log in; its own patterns are looked at too. Raises Refused."""
-    try:
-        parse_file(spec.ignore or "")
-    except TooManyPatternsError as error:
-        raise RefusedError(f"spec.ignore: {error}") from None
-    auth = GitAuth.from_secret(secret, spec.url) if secret is not None else ANONYMOUS
-    return Remote(spec.url, auth, timeout=parse_duration(spec.timeout))
-
-
-def is_address(url: str) -> bool:
-    """Is a URL's host an address and no name? Also the spellings that only a resolver understands (`2852039166`)."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    return ":" in host or re.fullmatch(r"0x[0-9a-f]*|[0-9]+", host.rpartition(".")[2].lower()) is not None
-
-
-def proxy_of(secret: Mapping[str, bytes], url: str) -> Sensitive:
-    """The proxy's URL, with its login, out of a Secret: `address`, `username`, `password`. Raises Refused."""
-    where = "spec.proxySecretRef: Secret key"
-    if urlsplit(url).scheme != "https":
-        raise RefusedError("spec.proxySecretRef: a proxy is served for https, expected an https URL in spec.url")
-    address = secret.get("address", b"").decode("utf-8", "replace").strip()
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        parts, host, port = urlsplit(""), "", None
-    plain = not (parts.username or parts.password or parts.query or parts.fragment) and parts.path in ("", "/")
-    if parts.scheme not in ("http", "https") or not host or not plain or not address.isascii() or " " in address:
-        raise RefusedError(f"{where} address: expected http://HOST:PORT or https://HOST:PORT")
-    login = ""
-    if secret.get("username") or secret.get("password"):
-        login = ":".join(quote(secret.get(name, b""), safe="") for name in ("username", "password")) + "@"
-    name = f"[{host}]" if ":" in host else host
-    return Sensitive(f"{parts.scheme}://{login}{name}{f':{port}' if port else ''}".encode())
 
 
 def artifact_of(manifest: Manifest | None) -> Mapping[str, str]:

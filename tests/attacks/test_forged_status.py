@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from controllers.api.base import parse
+from controllers.api.resource import Manifest
 from controllers.api.source import GitRepositorySpec
 from controllers.api.tenancy import Decision, allowed, policy_of
 from controllers.git import GitError, Remote
 from controllers.runtime.result import NotReady
-from controllers.sources.reconcile import GitReconciler
+from controllers.sources.access import GitAccess
+from controllers.sources.contents import Contents
+from controllers.sources.remotes import GitRemotes
 from controllers.sources.repositories import GitSources
 from tests.attacks import attack
 from tests.integration.git.conftest import Host, call, host
@@ -51,17 +54,12 @@ async def test_a_forged_status_is_not_believed_where_a_policy_limits(host: Host,
 
     async def built(policies: Any, commit: str) -> bool:
         sources = GitSources(host.mirrors)
-        git = GitReconciler(None, sources, pools=Threads(), policies=policies, draft=lambda key: None)  # type: ignore[arg-type]
-
-        async def remote(*_: object) -> Remote:
-            return login
-
-        git.identity = git.remote = remote  # type: ignore[method-assign]
+        contents = Contents(sources, KnownLogin(login, policies), pools=Threads(), find=lambda key: None)  # type: ignore[arg-type]
         artifact = {"revision": f"{name}@sha1:{commit}", "metadata": {"ref": "refs/heads/pull"}}
         spec = {"url": login.url, "interval": "1m", "ref": ref}
         manifest = {"kind": "GitRepository", "metadata": {"name": "f", "namespace": "n"}, "spec": spec,
                     "status": {"artifact": artifact}}  # fmt: skip
-        tree = await git.contents.tree(manifest, parse(GitRepositorySpec, manifest), artifact["revision"])
+        tree = await contents.tree(manifest, parse(GitRepositorySpec, manifest), artifact["revision"])
         return "evil" in tree.nodes
 
     with pytest.raises(GitError, match=r"not part of refs/heads/main|not what refs/tags/v1 means"):
@@ -70,6 +68,19 @@ async def test_a_forged_status_is_not_believed_where_a_policy_limits(host: Host,
         await built(Granting("other"), main)
     assert not await built(Granting("main", "refs/tags/v1"), main)
     assert await built(Granting("**"), stray)
+
+
+class KnownLogin(GitAccess):
+    """A namespace whose login is known, without an API server to read its Secret from."""
+
+    def __init__(self, login: Remote, policies: Any) -> None:
+        super().__init__(GitRemotes(None), policies)  # type: ignore[arg-type]
+        self._login = login
+
+    async def identity(self, manifest: Manifest, spec: GitRepositorySpec) -> Remote:
+        return self._login
+
+    remote = identity
 
 
 class Threads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,9 +26,10 @@ from controllers.runtime.result import NotReady, Stalled
 from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.settings import EgressSettings
 from controllers.sources import listing, submodules, verification
+from controllers.sources.access import GitAccess
 from controllers.sources.contents import Contents
 from controllers.sources.listing import Listing
-from controllers.sources.reconcile import GitReconciler
+from controllers.sources.remotes import GitRemotes
 from controllers.sources.tree import Node
 from controllers.sources.verification import InvalidTagError, verified
 from tests.attacks import attack
@@ -114,14 +116,23 @@ class Pools:
         return function(*arguments)
 
 
+class Secrets:
+    """An API server with one Secret, whatever it is asked for."""
+
+    def __init__(self, data: Mapping[str, str]) -> None:
+        self._data = {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}
+
+    async def get(self, *_: object) -> Any:
+        return {"data": self._data}
+
+
 class Allowed:
     def allowed(self, namespace: str, request: Any) -> bool:
         return True
 
 
-def reconciler(egress: Egress | None = None, apps: GithubApps | None = None) -> GitReconciler:
-    return GitReconciler(None, None, pools=Pools(), policies=Allowed(), draft=lambda key: None,  # type: ignore[arg-type]
-                         egress=egress, apps=apps)  # fmt: skip
+def access(egress: Egress | None = None, policies: Any = None, kube: Any = None) -> GitAccess:
+    return GitAccess(GitRemotes(kube, egress=egress), policies or Allowed())
 
 
 @attack(
@@ -135,9 +146,9 @@ async def test_a_login_does_not_go_to_a_submodules_host(monkeypatch: pytest.Monk
     parent = Remote(PARENT, login)
     for url, shown in (("https://git.example/x", login), ("https://git.example:8443/x", ANONYMOUS),
                        ("https://other.example/x", ANONYMOUS), ("ssh://git.example/x", ANONYMOUS)):  # fmt: skip
-        assert (await reconciler().submodule("team-a", parent, url)).auth == shown
+        assert (await access().submodule("team-a", parent, url)).auth == shown
     monkeypatch.setattr(submodules, "same_place", lambda one, other: True)
-    assert (await reconciler().submodule("team-a", parent, "https://other.example/x")).auth == login
+    assert (await access().submodule("team-a", parent, "https://other.example/x")).auth == login
 
 
 @attack(
@@ -149,21 +160,21 @@ async def test_a_login_does_not_go_to_a_submodules_host(monkeypatch: pytest.Monk
 async def test_each_submodule_is_asked_of_egress() -> None:
     parent = Remote(PARENT)
     with pytest.raises(NotReady, match="loopback"):
-        await reconciler(Egress()).submodule("team-a", parent, "https://127.0.0.1/x")
-    free = reconciler(Egress(EgressSettings(allow_loopback=True)))
+        await access(Egress()).submodule("team-a", parent, "https://127.0.0.1/x")
+    free = access(Egress(EgressSettings(allow_loopback=True)))
     assert (await free.submodule("team-a", parent, "https://127.0.0.1/x")).addresses == ("127.0.0.1",)
 
 
 @attack(
     AREA,
     "spec.url edited after the artifact is there, so that a build goes to a host that was never checked",
-    guard="git_reconcile.py: every way to a host goes through remote()",
+    guard="sources/access.py: every way to a host goes through remote()",
     without="without egress the host is asked",
 )
 @attack(
     AREA,
     "spec.url edited after the artifact is there, to a repository that the policy refuses",
-    guard="git_reconcile.py: every way to a host goes through remote()",
+    guard="sources/access.py: every way to a host goes through remote()",
     without="without a policy the host is asked",
 )
 async def test_a_build_asks_policy_and_egress_anew() -> None:
@@ -172,9 +183,9 @@ async def test_a_build_asks_policy_and_egress_anew() -> None:
 
     async def asked(egress: Egress | None, policies: Any) -> bool:
         sources = Endless()
-        git = GitReconciler(None, sources, pools=Pools(), policies=policies, draft=lambda key: None, egress=egress)  # type: ignore[arg-type]
+        contents = Contents(sources, access(egress, policies), pools=Pools(), find=lambda key: None)  # type: ignore[arg-type]
         with contextlib.suppress(NotReady):
-            await git.contents.tree(manifest, parse(GitRepositorySpec, manifest), f"main@sha1:{'0' * 40}")
+            await contents.tree(manifest, parse(GitRepositorySpec, manifest), f"main@sha1:{'0' * 40}")
         return sources.asked > 0
 
     assert not await asked(Egress(), Allowed())
@@ -196,19 +207,16 @@ class Refusing:
 @attack(
     AREA,
     "Metadata address by way of an allowed proxy",
-    guard="sources.py: an address in spec.url is judged, proxy or not",
+    guard="sources/remotes.py: an address in spec.url is judged, proxy or not",
     without="by a name it is the proxy's to judge",
 )
-async def test_a_proxy_is_judged_and_hides_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_is_judged_and_hides_no_address() -> None:
     async def remote(url: str, proxy: str, *, loopback: bool) -> Remote:
-        git = reconciler(Egress(EgressSettings(allow_loopback=loopback)))
+        data = {"address": proxy, "username": "u", "password": "p@ss"}
+        git = access(Egress(EgressSettings(allow_loopback=loopback)), kube=Secrets(data))
         manifest = {"kind": "GitRepository", "metadata": {"name": "f", "namespace": "n"},
                     "spec": {"url": url, "interval": "1m", "proxySecretRef": {"name": "p"}}}  # fmt: skip
 
-        async def secret(*_: object) -> dict[str, bytes]:
-            return {"address": proxy.encode(), "username": b"u", "password": b"p@ss"}
-
-        monkeypatch.setattr(git, "_secret", secret)
         return await git.remote(manifest, parse(GitRepositorySpec, manifest))
 
     named = "https://git.example/x"
@@ -245,7 +253,7 @@ class Endless:
 async def test_submodules_without_end_end(monkeypatch: pytest.MonkeyPatch) -> None:
     async def asked() -> int:
         sources = Endless()
-        contents = Contents(sources, reconciler(), pools=Pools(), find=lambda key: None)  # type: ignore[arg-type]
+        contents = Contents(sources, access(), pools=Pools(), find=lambda key: None)  # type: ignore[arg-type]
         spec = {"url": PARENT, "interval": "1m", "recurseSubmodules": True}
         manifest = {"kind": "GitRepository", "metadata": {"name": "f", "namespace": "n"}, "spec": spec}
         with pytest.raises(Stalled, match="within one another"):
@@ -339,7 +347,7 @@ async def test_an_apps_host_is_judged_and_not_followed(monkeypatch: pytest.Monke
         return httpx.Response(302, headers={"Location": "https://thief.example/x"})
 
     egress = Egress()
-    monkeypatch.setattr(egress, "transport", lambda verify=True: httpx.MockTransport(answer))
+    monkeypatch.setattr(egress, "transport", lambda verify=True, proxy=None: httpx.MockTransport(answer))
     with pytest.raises(Exception, match="GitHub returned HTTP 302"):
         await GithubApps(egress).auth(app_secret(), PARENT)
     assert asked == ["api.github.com"]

@@ -11,7 +11,6 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import re2
 
@@ -22,7 +21,7 @@ from controllers.api.external_secrets import CLUSTER_SECRET_STORES, SECRET_STORE
 from controllers.api.meta import SecretKeySelector, selects
 from controllers.api.resource import Key, Manifest
 from controllers.api.secret_stores import AWSProvider, SecretStoreSpec
-from controllers.api.tenancy import Decision, ReadKey, Request, UseRole
+from controllers.api.tenancy import ReadKey, Request, UseRole
 from controllers.aws.edge import Retry
 from controllers.aws.identity import (
     ROLE_ANNOTATION,
@@ -36,6 +35,7 @@ from controllers.external_secrets.values.entries import StoreRef, StoreView
 from controllers.external_secrets.values.errors import EntryError
 from controllers.external_secrets.values.remote_key import RemoteKey
 from controllers.runtime.conditions import find as find_condition
+from controllers.runtime.policies import Policies
 from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.store import Store
 
@@ -113,12 +113,6 @@ def retry_of(spec: SecretStoreSpec) -> Retry | None:
 def is_ours(manifest: Manifest) -> bool:
     """spec.controller names us, or nobody."""
     return (manifest.get("spec") or {}).get("controller") in (None, "", CONTROLLER)
-
-
-class Policies(Protocol):
-    """What of the PolicyBook is needed here."""
-
-    def allowed(self, namespace: str, request: Request) -> Decision: ...
 
 
 class StoreResolver:

@@ -15,7 +15,7 @@ from typing import Protocol
 from controllers.api.core import SECRETS, SERVICE_ACCOUNTS, secret_data
 from controllers.api.duration import parse_duration
 from controllers.api.image import ImageRepositorySpec
-from controllers.api.tenancy import Decision, DecryptWith, PullImage, Request, UseRole
+from controllers.api.tenancy import DecryptWith, PullImage, UseRole
 from controllers.aws.ecr import Ecr, EcrLogins, EcrRegistry, parse_host, tags_of
 from controllers.aws.errors import AccessDenied, AwsError, CredentialsRefused
 from controllers.aws.errors import NotFound as AwsNotFound
@@ -25,15 +25,12 @@ from controllers.oci import Login, Registry, RegistryError, Tls, login_from_conf
 from controllers.oci import NotFound as NoSuchImage
 from controllers.runtime.egress import Egress
 from controllers.runtime.kube import KubeClient, NotFound
+from controllers.runtime.policies import Policies
 from controllers.runtime.result import NotReady, ReconcileError, Stalled
 
 from .reference import InvalidReferenceError, Repository, parse_repository
 
 DOCKER_CONFIG = ".dockerconfigjson"
-
-
-class Policies(Protocol):
-    def allowed(self, namespace: str, request: Request) -> Decision: ...
 
 
 class TagSource(Protocol):

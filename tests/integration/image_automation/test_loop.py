@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from controllers.api.image import IMAGE_UPDATE_AUTOMATIONS
-from controllers.sources.remotes import PUSH_SECRET
+from controllers.image_automation.commit.remotes import PUSH_SECRET
 from controllers.standin.cloud.git_server import GitUser
 
 from .conftest import FILE, NS, Bench

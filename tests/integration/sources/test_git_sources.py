@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import subprocess
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from controllers.api.resource import Manifest
 from controllers.api.source import GIT_REPOSITORIES
 from controllers.runtime.conditions import find
-from controllers.standin.cloud.git_server import GitUser
 from tests.attacks.gitting import plain
 from tests.integration.kustomization.conftest import World, configmap, running, world
+from tests.integration.sources.hosts import ConnectProxy, Github
 
 __all__ = ["world"]
 
@@ -184,123 +178,78 @@ async def test_submodules_and_included_repositories_are_part_of_a_source(world: 
         assert "submodule 'app/lib': host evil.invalid is not allowed" in said(refused)[2]
 
 
-class Github:
-    """GitHub's two endpoints for Apps, over https; tokens are good for the Git host too."""
-
-    def __init__(self, world: World, key: rsa.RSAPrivateKey) -> None:
-        self.world, self.key, self.asked, self.url = world, key.public_key(), list[str](), ""
-
-    async def start(self) -> web.AppRunner:
-        app = web.Application()
-        app.router.add_post("/api/v3/app/installations/{id}/access_tokens", self.token)
-        app.router.add_get("/api/v3/orgs/{owner}/installation", self.installation)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self.world.git.authority.server_context()).start()
-        self.url = f"https://127.0.0.1:{runner.addresses[0][1]}/api/v3/"
-        return runner
-
-    def check(self, request: web.Request) -> dict[str, Any]:
-        """The claims of a request's JWT. Raises InvalidSignature."""
-        head, body, signature = request.headers["Authorization"].removeprefix("Bearer ").split(".")
-        raw = base64.urlsafe_b64decode(signature + "==")
-        self.key.verify(raw, f"{head}.{body}".encode(), padding.PKCS1v15(), hashes.SHA256())
-        claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=="))
-        return claims
-
-    async def installation(self, request: web.Request) -> web.Response:
-        self.check(request)
-        return web.json_response({"id": 77} if request.match_info["owner"] == "acme" else {}, status=200)
-
-    async def token(self, request: web.Request) -> web.Response:
-        claims = self.check(request)
-        assert claims["iss"] == "12345" and claims["exp"] - claims["iat"] <= 600
-        if request.match_info["id"] != "77":
-            return web.json_response({"message": "hidden-value of the host"}, status=404)
-        self.asked.append(request.match_info["id"])
-        token = f"ghs_{len(self.asked)}"
-        self.world.git.set_users([GitUser("x-access-token", token, read=("*",))])
-        until = datetime.now(UTC) + timedelta(hours=1)
-        return web.json_response({"token": token, "expires_at": until.isoformat()}, status=201)
-
-
-async def test_a_github_app_logs_in_with_a_token_that_it_keeps(world: World) -> None:
+async def test_a_github_app_logs_in_with_a_token_that_it_keeps_with_or_without_provider(world: World) -> None:
     await world.tenant("team-a")
     await world.git.create_repo("fleet", {"app/cm.yaml": configmap("app", "team-a", x="1")})
-    key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    github = Github(world, key)
-    runner = await github.start()
-    try:
-        data = {"githubAppID": "12345", "githubAppInstallationOwner": "acme", "githubAppPrivateKey": pem,
-                "githubAppBaseURL": github.url, "ca.crt": world.git.ca_pem}  # fmt: skip
+    async with Github(world.git).running() as github:
+        data = github.secret()
         await world.secret("app", "team-a", **data)
         wrong = {**data, "githubAppInstallationID": "5"}
         del wrong["githubAppInstallationOwner"]
         await world.secret("wrong", "team-a", **wrong)
+        await world.secret("basic", "team-a", username="u", password="p")
         spec = {"url": world.git.https_url("fleet"), "interval": "1m", "ref": {"branch": "main"}}
         for name, more in (("fleet", {"provider": "github", "secretRef": {"name": "app"}}),
                            ("second", {"provider": "github", "secretRef": {"name": "app"}}),
+                           ("generic", {"secretRef": {"name": "app"}}),
                            ("wrong", {"provider": "github", "secretRef": {"name": "wrong"}}),
-                           ("generic", {"secretRef": {"name": "app"}}), ("none", {"provider": "github"})):  # fmt: skip
+                           ("basic", {"provider": "github", "secretRef": {"name": "basic"}}),
+                           ("none", {"provider": "github"})):  # fmt: skip
             await world.make(GIT_REPOSITORIES, name, "team-a", spec={**spec, **more})
         await world.kustomization("app", "team-a", "app")
         async with running(world.manager()):
             await world.condition("app", "team-a", "True")
-            for name in ("fleet", "second"):
+            for name in ("fleet", "second", "generic"):
                 await world.condition(name, "team-a", "True", resource=GIT_REPOSITORIES)
             assert github.asked == ["77"], "one token for all that log in with the same App"
             refused = await world.condition(
                 "wrong", "team-a", "False", "AuthenticationFailed", resource=GIT_REPOSITORIES
             )
             assert "GitHub returned HTTP 404" in said(refused)[2] and "hidden-value" not in str(refused["status"])
-            for name in ("generic", "none"):
-                await world.condition(
+            for name, found in (("basic", "Secret team-a/basic: found keys password, username"), ("none", "no Secret")):
+                lost = await world.condition(
                     name, "team-a", "False", "InvalidProviderConfiguration", resource=GIT_REPOSITORIES
                 )
-    finally:
-        await runner.cleanup()
-
-
-async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: list[str]) -> None:
-    """An HTTP proxy that knows CONNECT, and one user."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    seen.append(head.split(" ")[1])
-    if f"Basic {base64.b64encode(b'u:p@ss').decode()}" not in head:
-        writer.write(
-            b"HTTP/1.1 407 no\r\nContent-Length: 0\r\nConnection: close\r\nProxy-Authenticate: Basic realm=x\r\n\r\n"
-        )
-        writer.close()
-        return
-    host, _, port = seen[-1].rpartition(":")
-    there, back = await asyncio.open_connection(host, int(port))
-    writer.write(b"HTTP/1.1 200 ok\r\n\r\n")
-
-    async def move(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while chunk := await source.read(65536):
-            sink.write(chunk)
-        sink.close()
-
-    await asyncio.gather(move(reader, back), move(there, writer), return_exceptions=True)
+                assert found in said(lost)[2] and "expected GitHub App data" in said(lost)[2]
 
 
 async def test_a_repository_is_reached_through_a_proxy(world: World) -> None:
     await world.tenant("team-a")
     await world.git.create_repo("fleet", {"app/cm.yaml": configmap("app", "team-a", x="1")})
-    seen: list[str] = []
-    server = await asyncio.start_server(lambda reader, writer: tunnel(reader, writer, seen), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    for name, password in (("good", "p@ss"), ("bad", "wrong")):
-        await world.secret(name, "team-a", address=f"http://127.0.0.1:{port}", username="u", password=password)
-    await world.repository("team-a", proxySecretRef={"name": "good"})
-    await world.kustomization("app", "team-a", "app")
-    async with running(world.manager()):
-        await world.condition("app", "team-a", "True")
-        assert seen and set(seen) == {world.git.url.removeprefix("https://")}
-        await world.kube.patch(GIT_REPOSITORIES, "fleet", "team-a", body={"spec": {"proxySecretRef": {"name": "bad"}}})
-        lost = await world.condition("fleet", "team-a", "False", resource=GIT_REPOSITORIES)
-        assert "p@ss" not in str(lost["status"]) and "wrong" not in str(lost["status"])
-    server.close()
+    async with ConnectProxy().running() as proxy:
+        await world.secret("good", "team-a", **proxy.secret())
+        await world.secret("bad", "team-a", **proxy.secret("wrong"))
+        await world.repository("team-a", proxySecretRef={"name": "good"})
+        await world.kustomization("app", "team-a", "app")
+        async with running(world.manager()):
+            await world.condition("app", "team-a", "True")
+            assert proxy.tunnels and set(proxy.tunnels) == {world.git.url.removeprefix("https://")}
+            bad = {"spec": {"proxySecretRef": {"name": "bad"}}}
+            await world.kube.patch(GIT_REPOSITORIES, "fleet", "team-a", body=bad)
+            lost = await world.condition("fleet", "team-a", "False", resource=GIT_REPOSITORIES)
+            assert "p@ss" not in str(lost["status"]) and "wrong" not in str(lost["status"])
+
+
+async def test_a_github_app_asks_for_its_token_through_the_proxy(world: World) -> None:
+    await world.tenant("team-a")
+    await world.git.create_repo("fleet", {"app/cm.yaml": configmap("app", "team-a", x="1")})
+    git_port = int(world.git.url.rpartition(":")[2])
+    async with Github(world.git).running() as github:
+        behind = {"localhost:1": git_port, "localhost:2": github.port}  # ports at which nothing listens
+        async with ConnectProxy(behind).running() as proxy:
+            await world.secret("proxy", "team-a", **proxy.secret())
+            await world.secret("app", "team-a", **github.secret("https://localhost:2"))
+            spec = {"url": "https://localhost:1/fleet.git", "interval": "1m", "ref": {"branch": "main"},
+                    "secretRef": {"name": "app"}}  # fmt: skip
+            await world.make(GIT_REPOSITORIES, "direct", "team-a", spec=spec)
+            async with running(world.manager()):
+                lost = await world.condition("direct", "team-a", "False", resource=GIT_REPOSITORIES)
+                assert "GitHub is unreachable" in said(lost)[2] and not proxy.asked
+                await world.make(
+                    GIT_REPOSITORIES, "fleet", "team-a", spec={**spec, "proxySecretRef": {"name": "proxy"}}
+                )
+                await world.condition("fleet", "team-a", "True", resource=GIT_REPOSITORIES)
+                assert set(proxy.tunnels) == set(behind) and github.asked == ["77"]
 
 
 @pytest.mark.parametrize("kind", ["branch", "tag"])

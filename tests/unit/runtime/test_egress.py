@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from controllers.runtime.egress import Egress, EgressDeniedError, check_address, check_url
+from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.settings import EgressSettings
 
 STRICT, LOCAL = EgressSettings(), EgressSettings(allow_loopback=True)
@@ -104,3 +105,16 @@ async def test_the_transport_refuses_at_the_socket_and_at_each_redirect(hop: str
         assert answer.text.startswith("localhost:")  # the name is still the Host header
         with pytest.raises(EgressDeniedError, match="metadata"):
             await client.get(f"{hop}/redirect")
+
+
+async def test_a_proxy_is_checked_at_the_socket_and_leads_to_no_address_that_is_refused(hop: str) -> None:
+    proxy = Sensitive(hop)
+    async with httpx.AsyncClient(transport=Egress(STRICT).transport(proxy=proxy)) as client:
+        with pytest.raises(EgressDeniedError, match="localhost resolves to a loopback address"):
+            await client.get("http://api.example/hello")
+    async with httpx.AsyncClient(transport=Egress(LOCAL).transport(proxy=proxy)) as client:
+        answer = await client.get("http://api.example/hello")  # a name only the proxy knows
+        assert answer.text == "api.example"
+        for host in ("169.254.169.254", "2852039166", "[fd00:ec2::254]"):
+            with pytest.raises(EgressDeniedError, match="metadata"):
+                await client.get(f"http://{host}/latest/meta-data/")

@@ -7,7 +7,7 @@ import pytest
 from controllers.git.refs import RefTarget
 from controllers.sources import observed as git_spec
 from controllers.sources import revision
-from controllers.sources.reconcile import _asked
+from controllers.sources.access import requested_ref
 
 HASH = "5394cb7f48332b2de7c17dd8b8384bbc84b7e738"
 
@@ -46,6 +46,6 @@ def test_precedence_of_references() -> None:
 
 
 def test_a_policy_is_asked_for_what_is_followed() -> None:
-    assert _asked(RefTarget("branch", "main")) == "main"
-    assert _asked(RefTarget("tag", "v1")) == "refs/tags/v1"
-    assert _asked(RefTarget("commit", HASH)) == ""
+    assert requested_ref(RefTarget("branch", "main")) == "main"
+    assert requested_ref(RefTarget("tag", "v1")) == "refs/tags/v1"
+    assert requested_ref(RefTarget("commit", HASH)) == ""

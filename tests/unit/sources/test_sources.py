@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from controllers.git.errors import RefusedError
+from controllers.runtime.egress import is_address
 from controllers.sources import submodules
 from controllers.sources.contents import includes_of, ref_of
 from controllers.sources.listing import Listing, below, mounted, tree_of
-from controllers.sources.repositories import is_address, proxy_of
+from controllers.sources.remotes import proxy_of
 from controllers.sources.tree import Node
 
 MODULES = b"""
