@@ -17,14 +17,7 @@ _EXTERNAL_SECRET = (
 )
 
 UNSUPPORTED: dict[str, tuple[str, ...]] = {
-    "SecretStore": (
-        "spec.provider.!aws",
-        "spec.provider.aws.service=CertificateManager",
-    ),
-    "ClusterSecretStore": (
-        "spec.provider.!aws",
-        "spec.provider.aws.service=CertificateManager",
-    ),
+    # which providers of a store are served, external_secrets.providers.registry answers
     "ExternalSecret": tuple(f"spec.{path}" for path in _EXTERNAL_SECRET),
     "PushSecret": ("spec",),
     "ClusterPushSecret": ("spec",),

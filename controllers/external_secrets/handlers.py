@@ -33,7 +33,6 @@ from controllers.templating import Chance, with_chance
 from .cluster_reconcile import ClusterReconciler
 from .events.consumer import EventHandler
 from .events.sweeper import Sweeper
-from .fetch.aws import AwsReader
 from .fetch.coalescer import Coalescer
 from .fetch.limit import AdmissionLimit
 from .fetch.object_cache import ObjectCache
@@ -41,6 +40,8 @@ from .fetch.stores import StoreResolver
 from .generators.generators import SERVED as SERVED_GENERATORS
 from .generators.generators import Generators
 from .metrics import Meters
+from .providers.provider import Clients
+from .providers.registry import Readers
 from .push_secrets import UnservedReconciler
 from .reconcile import ExternalSecretReconciler, changed_since
 from .refresh import Refresher, template_sources
@@ -67,7 +68,8 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     settings = manager.settings.group(AwsSettings)
     identities = Identities(manager.pools, manager.kube, settings=settings, observe=meters.called)
     meters.paces(identities.paces)
-    reader = AwsReader(identities)
+    clients = Clients(identities)
+    reader = Readers(clients)
     coalescer = Coalescer(reader, window=knobs.window, gate=reader.gate, observe=meters.batch)
     reconcilers: dict[str, Reconcile] = {}
     controllers = _controllers(manager, knobs, reconcilers)
@@ -94,7 +96,7 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     reconcilers["ExternalSecret"] = reconciler
     for kind in ("SecretStore", "ClusterSecretStore"):
         find = partial(controllers.__getitem__, kind)
-        reconcilers[kind] = StoreReconciler(manager.kube, resolver, identities, wakes.users, controller=find)
+        reconcilers[kind] = StoreReconciler(manager.kube, resolver, clients, wakes.users, controller=find)
     _register_others(manager, controllers, reconcilers)
     interests, floor = reconciler.all_interests, knobs.sweep_floor
     sweeper = Sweeper(manager.kube, controller.store, stores, resolver, reader, interests, meters, floor=floor)

@@ -27,10 +27,11 @@ from controllers.runtime.result import NotReady, Result, Stalled
 from .events.match import Subscription, announced, announced_at, look_again
 from .fetch.demand import AHEAD
 from .fetch.limit import Backpressure
-from .fetch.stores import StoreError, is_ours
+from .fetch.stores import is_ours
 from .generators import renewal as generated
 from .generators.renewal import GeneratedRecord
 from .metrics import Meters
+from .providers.provider import StoreError
 from .refresh import Refresh, Refresher
 from .target import desired as targeting
 from .target.desired import DesiredSecret

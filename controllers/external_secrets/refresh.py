@@ -16,14 +16,15 @@ from controllers.api.resource import Key, Manifest, Resource
 from controllers.runtime.pools import Pools
 
 from .events.match import Subscription
-from .fetch.aws import Finder
 from .fetch.coalescer import Coalescer
 from .fetch.limit import AdmissionLimit
 from .fetch.object_cache import ObjectCache
-from .fetch.stores import OpenStore, StoreError, StoreResolver, served_provider
+from .fetch.stores import OpenStore, StoreResolver
 from .generators import renewal as generated
 from .generators.generators import Generators
 from .generators.renewal import GeneratedRecord
+from .providers.provider import StoreError
+from .providers.registry import Readers
 from .target.desired import target_valid
 from .target.observed import target_key
 from .target.template import Engine, Rendered, TemplateSource, render
@@ -63,7 +64,7 @@ class Refresher:
         pools: Pools,
         resolver: StoreResolver,
         coalescer: Coalescer,
-        finder: Finder,
+        finder: Readers,
         engine: Engine,
         generators: Generators,
         *,
@@ -79,12 +80,10 @@ class Refresher:
         """What an ExternalSecret reads, as far as its stores are known; without any call."""
         namespace = external_secret["metadata"]["namespace"]
         views: dict[StoreRef, StoreView] = {}
-        regions: dict[StoreRef, str] = {}
         try:
             spec = parse(ExternalSecretSpec, external_secret)
             for ref in store_refs(spec):
                 views[ref] = self.resolver.view(namespace, ref)
-                regions[ref] = served_provider(self.resolver.manifest(namespace, ref)).region
             entries = plan(spec, views)
         except (InvalidSpecError, StoreError, SpecError):
             return ()
@@ -92,8 +91,8 @@ class Refresher:
         for ref, view in views.items():
             mine = [entry for entry in entries if entry.store == ref]
             keys = tuple(entry.remote for entry in mine if entry.remote is not None)
-            finds = tuple((view.service, entry.find, view.prefix) for entry in mine if entry.find is not None)
-            out.append(Subscription(regions[ref], keys, finds, ref))
+            finds = tuple((view.service.name, entry.find, view.prefix) for entry in mine if entry.find is not None)
+            out.append(Subscription(view.region, keys, finds, ref))
         return tuple(out)
 
     async def read(self, external_secret: Manifest, *, since: float, known: Mapping[str, GeneratedRecord]) -> Refresh:
@@ -198,7 +197,7 @@ class Refresher:
     def _may_read(self, namespace: str, store: OpenStore, name: str) -> bool:
         """A find yields what the namespace may read; the rest is as if it were not there."""
         try:
-            self.resolver.allow_key(namespace, RemoteKey(store.view.service, name))
+            self.resolver.allow_key(namespace, RemoteKey(store.source.service, name))
         except EntryError:
             return False
         return True

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from controllers.api.base import InvalidSpecError, parse
 from controllers.api.resource import Key, Manifest
 from controllers.api.secret_stores import SecretStoreSpec
-from controllers.aws.errors import AwsError, Throttled, Unreachable
-from controllers.aws.identity import OWN, Identities
 from controllers.runtime.conditions import find as find_condition
 from controllers.runtime.controller import Controller
 from controllers.runtime.finalizers import release
@@ -20,7 +18,9 @@ from controllers.runtime.kube import KubeClient
 from controllers.runtime.result import NotReady, Result
 
 from .events import version_diff as sweep
-from .fetch.stores import StoreError, StoreResolver, is_ours, retry_of, served_provider
+from .fetch.stores import StoreResolver, is_ours, retry_of
+from .providers.provider import Clients, StoreError, Validation
+from .providers.registry import store_provider
 from .values import schedule
 from .values.entries import StoreRef
 
@@ -35,14 +35,14 @@ class StoreReconciler:
         self,
         kube: KubeClient,
         resolver: StoreResolver,
-        identities: Identities,
+        clients: Clients,
         wake: Callable[[StoreRef, str], None],
         *,
         controller: Callable[[], Controller],
     ) -> None:
         """`wake(store, namespace)`: look again at the ExternalSecrets of a store (namespace "" for a cluster store)."""
         self._kube = kube
-        self._resolver, self._identities, self._wake, self._controller = resolver, identities, wake, controller
+        self._resolver, self._clients, self._wake, self._controller = resolver, clients, wake, controller
         self._said: dict[Key, tuple[bool, object]] = {}
 
     async def __call__(self, key: Key) -> Result:
@@ -60,12 +60,12 @@ class StoreReconciler:
             draft.skip_status = True
             return Result()
         try:
-            await self._validate(ref, manifest)
+            validation = await self._validate(ref, manifest)
         except NotReady:
             self._tell(key, ref, manifest, ready=False)
             raise
         draft.status["capabilities"] = "ReadOnly"
-        draft.ready("Valid", ready_message(manifest))
+        draft.ready(validation.reason, f"{validation.message}{not_swept(manifest)}")
         self._tell(key, ref, manifest, ready=True)
         return Result(_interval(manifest))
 
@@ -80,39 +80,33 @@ class StoreReconciler:
         if before != said:
             self._wake(ref, key.namespace)
 
-    async def _validate(self, ref: StoreRef, manifest: Manifest) -> None:
+    async def _validate(self, ref: StoreRef, manifest: Manifest) -> Validation:
         """Raises NotReady with upstream's reasons."""
         try:
-            provider = served_provider(manifest)
-            retry_of(parse(SecretStoreSpec, manifest))
-            if ref.kind == "ClusterSecretStore":
-                return  # whose credentials these are depends on the namespace that asks
-            namespace = manifest["metadata"]["namespace"]
-            identity = await self._resolver.identity(namespace, ref, provider)
-            if identity != OWN:
-                await self._identities.session(identity, provider.region)
+            provider, spec = store_provider(manifest)
+            retry_of(spec)
+            namespace = manifest["metadata"].get("namespace") or ""
+            return await provider.validate(self._resolver, self._clients, namespace, ref, spec.provider)
         except StoreError as problem:
-            reason = problem.reason if problem.reason.startswith("Invalid") else "InvalidProviderConfig"
-            raise NotReady(reason, problem.message, retry_after=_RETRY) from None
+            known = problem.reason.startswith("Invalid") or problem.reason == "ValidationFailed"
+            reason = problem.reason if known else "InvalidProviderConfig"
+            pause = None if reason == "ValidationFailed" else _RETRY
+            raise NotReady(reason, problem.message, retry_after=pause) from None
         except InvalidSpecError as error:
             raise NotReady("InvalidStoreConfiguration", str(error), retry_after=_RETRY) from None
         except ValueError as error:
             message = f"spec.retrySettings.retryInterval: {error}"
             raise NotReady("InvalidStoreConfiguration", message, retry_after=_RETRY) from None
-        except (Throttled, Unreachable) as error:
-            raise NotReady("ValidationFailed", error.message) from None
-        except AwsError as error:
-            raise NotReady("InvalidProviderConfig", error.message, retry_after=_RETRY) from None
 
 
-def ready_message(manifest: Manifest) -> str:
-    """That the store is valid, and that it is not swept where its annotation asks for a sweep and cannot be read."""
+def not_swept(manifest: Manifest) -> str:
+    """Why a store is not swept although its annotation asks for it; "" where it is, or need not be."""
     annotation = str((manifest["metadata"].get("annotations") or {}).get(sweep.ANNOTATION, ""))
     try:
         sweep.interval_of(annotation, floor=0.0)
     except ValueError as error:
-        return f"store validated; not swept: annotation {sweep.ANNOTATION}: {error}"
-    return "store validated"
+        return f"; not swept: annotation {sweep.ANNOTATION}: {error}"
+    return ""
 
 
 def _interval(manifest: Manifest) -> float:

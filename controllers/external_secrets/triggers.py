@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
 from controllers.api.resource import Key, Manifest, Resource, key_of
 from controllers.runtime.conditions import is_true
 from controllers.runtime.controller import Controller
 from controllers.runtime.store import Store
 
 from .generators.generators import generator_name
+from .providers.registry import PROVIDERS
 from .refresh import template_sources
 from .target.hashing import field_manager
 from .target.observed import target_key
@@ -36,7 +36,7 @@ class Triggers:
         store.index("source", _sources_of)
         store.index("generator", _generators_of)
         for each in self._stores:
-            each.store.index("auth", _auth_of)
+            each.store.index("credentials", _credentials_of)
 
     def owner(self, target: Key) -> None:
         """A target Secret came, went or became another."""
@@ -57,7 +57,7 @@ class Triggers:
         for secret in self._secrets.store.by_index("source", name):
             tell(key_of(secret), moment)
         for controller in self._stores:
-            for store in controller.store.by_index("auth", name):
+            for store in controller.store.by_index("credentials", name):
                 controller.queue.changed(key_of(store))
 
     def policies(self) -> None:
@@ -109,11 +109,8 @@ def _generators_of(manifest: Manifest) -> list[str]:
     return [generator_name(manifest["metadata"]["namespace"], ref.kind, ref.name) for ref in refs]
 
 
-def _auth_of(store: Manifest) -> list[str]:
-    """The service account and Secrets that a store's credentials come from, where it says in which namespace."""
-    aws = ((store.get("spec") or {}).get("provider") or {}).get("aws") or {}
-    auth, home = aws.get("auth") or {}, store["metadata"].get("namespace", "")
-    account = (auth.get("jwt") or {}).get("serviceAccountRef") or {}
-    refs = [(SERVICE_ACCOUNTS, account), *((SECRETS, ref) for ref in (auth.get("secretRef") or {}).values())]
-    found = [(resource, home or ref.get("namespace") or "", ref.get("name") or "") for resource, ref in refs if ref]
-    return [_name(resource, Key(namespace, name)) for resource, namespace, name in found if namespace and name]
+def _credentials_of(store: Manifest) -> list[str]:
+    """The objects that a store's credentials come from, where it names their namespace."""
+    named = (store.get("spec") or {}).get("provider") or {}
+    found = [each for provider in PROVIDERS if provider.field in named for each in provider.depends_on(store)]
+    return list(dict.fromkeys(_name(*each) for each in found))

@@ -18,8 +18,10 @@ from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
 from controllers.api.external_secrets import Template as TargetTemplate
 from controllers.api.resource import Manifest
 from controllers.api.secret_stores import AWSProvider
-from controllers.external_secrets.fetch import stores
-from controllers.external_secrets.fetch.stores import StoreError, served_provider, session_tags
+from controllers.external_secrets.providers.aws import store as stores
+from controllers.external_secrets.providers.aws.store import session_tags
+from controllers.external_secrets.providers.provider import StoreError
+from controllers.external_secrets.providers.registry import store_provider, store_view
 from controllers.external_secrets.target import template as templates
 from controllers.external_secrets.target.template import Engine, Rendered, TemplateSource, render
 from controllers.external_secrets.values.entries import StoreRef
@@ -179,12 +181,12 @@ async def test_a_tenant_gets_nothing_of_another_and_would_without_the_guard(benc
 def test_a_region_is_no_address(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = store("aws", {"aws": {"service": "SecretsManager", "region": region}})
     with pytest.raises(StoreError, match="expected one as eu-west-1"):
-        served_provider(manifest)
+        store_provider(manifest)
     if "@" in region:
         monkeypatch.setattr(stores, "check_region", lambda region, where: None)
         monkeypatch.setattr(botocore.session, "validate_region_name", lambda region: None)
         monkeypatch.setattr("botocore.utils.validate_region_name", lambda region: None)
-        let_through = served_provider(manifest).region
+        let_through = store_view(StoreRef("SecretStore", "aws"), *store_provider(manifest)).region
         keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
         client = botocore.session.Session().create_client("secretsmanager", region_name=let_through, **keys)
         assert urlsplit(client.meta.endpoint_url).hostname == "169.254.169.254"

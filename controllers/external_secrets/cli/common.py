@@ -16,7 +16,8 @@ import yaml
 
 from controllers.api.base import InvalidSpecError
 from controllers.api.resource import Key, Manifest
-from controllers.external_secrets.fetch.stores import StoreError, served_provider
+from controllers.external_secrets.providers.provider import StoreError
+from controllers.external_secrets.providers.registry import store_provider, store_view
 from controllers.external_secrets.values.entries import StoreRef, StoreView
 from controllers.external_secrets.values.errors import SpecError, TargetTemplateError
 from controllers.runtime.cli.command import CommandError
@@ -167,11 +168,9 @@ def views(
                 "its manifest is needed for service and prefix"
             )
         try:
-            provider = served_provider(manifest)
+            out[ref] = store_view(ref, *store_provider(manifest))
         except (StoreError, InvalidSpecError) as problem:
             raise CommandError(f"{ref.kind} {ref.name}: {problem}") from None
-        service = "ParameterStore" if provider.service == "ParameterStore" else "SecretsManager"
-        out[ref] = StoreView(ref, service, provider.prefix)  # type: ignore[arg-type]
     return out
 
 

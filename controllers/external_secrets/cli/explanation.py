@@ -16,7 +16,7 @@ from typing import Any
 from controllers.api.base import parse
 from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
-from controllers.external_secrets.events.match import forms
+from controllers.external_secrets.providers.registry import provider_named
 from controllers.external_secrets.refresh import OPTIONAL
 from controllers.external_secrets.target.desired import PROVENANCE
 from controllers.external_secrets.target.hashing import field_manager, synced_resource_version
@@ -197,7 +197,8 @@ def _came_of(entry: Entry, key: str, source: Mapping[str, Any], single: set[str]
         return False
     arn = str(source.get("arn") or "")
     if entry.remote is not None:
-        return bool(forms(arn) & forms(entry.remote.name)) if arn else False
+        provider = provider_named(entry.remote.service)
+        return bool(provider.spellings(arn) & provider.spellings(entry.remote.name)) if arn else False
     return bool(arn) if entry.find is not None else not arn
 
 

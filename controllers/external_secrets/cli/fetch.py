@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from controllers.api.base import parse
 from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
-from controllers.aws.identity import OWN, Identities
+from controllers.aws.identity import Identities
 from controllers.aws.settings import AwsSettings
-from controllers.external_secrets.fetch.aws import AwsReader
 from controllers.external_secrets.fetch.coalescer import Coalescer
-from controllers.external_secrets.fetch.keys import ValueSource
-from controllers.external_secrets.fetch.stores import served_provider
+from controllers.external_secrets.providers.provider import Clients
+from controllers.external_secrets.providers.registry import Readers, store_provider
+from controllers.external_secrets.providers.source import ValueSource
 from controllers.external_secrets.refresh import forgive
 from controllers.external_secrets.values.entries import (
     Entry,
@@ -47,12 +47,9 @@ async def fetched(
     settings = Settings.from_args([])
     pools = Pools(settings.pool)
     try:
-        reader = AwsReader(Identities(pools, kube, settings=settings.group(AwsSettings)))
+        reader = Readers(Clients(Identities(pools, kube, settings=settings.group(AwsSettings))))
         coalescer = Coalescer(reader, gate=reader.gate)
-        sources = {
-            ref: ValueSource(OWN, served_provider(stores.get(ref) or {}).region, view.service)
-            for ref, view in views.items()
-        }
+        sources = {ref: _source(view, stores.get(ref) or {}) for ref, view in views.items()}
         entries = plan(parse(ExternalSecretSpec, manifest), views)
         outcomes = await asyncio.gather(*(_outcome(reader, coalescer, sources, views, entry) for entry in entries))
     finally:
@@ -62,8 +59,13 @@ async def fetched(
     return resolved
 
 
+def _source(view: StoreView, store: Manifest) -> ValueSource:
+    provider, spec = store_provider(store)
+    return ValueSource(provider.caller_identity(spec.provider), view.region, provider.name)
+
+
 async def _outcome(
-    reader: AwsReader,
+    reader: Readers,
     coalescer: Coalescer,
     sources: Mapping[StoreRef, ValueSource],
     views: Mapping[StoreRef, StoreView],

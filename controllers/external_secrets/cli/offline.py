@@ -24,6 +24,7 @@ from controllers.external_secrets.target.template import Engine, Rendered, Templ
 from controllers.external_secrets.values.entries import (
     Entry,
     Fetched,
+    LocalValues,
     Outcome,
     Resolved,
     StoreRef,
@@ -51,6 +52,8 @@ class Values:
 
     def outcome(self, entry: Entry, view: StoreView | None) -> Outcome | dict[str, Fetched]:
         """What a fetch would have brought for one entry."""
+        if view is not None and view.local is not None:
+            return _of_store(view.local, entry)
         if entry.remote is not None:
             key = entry.remote
             if key.tags:
@@ -73,6 +76,18 @@ class Values:
         return {
             name: Fetched(value, name=name) for name, value in plain.items() if matches(name, self.tags.get(name, {}))
         }
+
+
+def _of_store(local: LocalValues, entry: Entry) -> Outcome | dict[str, Fetched]:
+    """A value that the store's manifest holds."""
+    if entry.remote is not None:
+        return local.get(entry.remote)
+    if entry.find is None:
+        return EntryError("UnsupportedField", "generators make values and cannot be rendered offline")
+    try:
+        return dict(local.find(entry.find))
+    except EntryError as error:
+        return error
 
 
 def _of_tags(tags: Mapping[str, str]) -> Fetched:

@@ -13,13 +13,14 @@ from controllers.api.duration import format_duration
 from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
 from controllers.external_secrets.events import version_diff as sweep
-from controllers.external_secrets.fetch.stores import served_provider
+from controllers.external_secrets.providers.reads import PlannedRead, PlannedSource
+from controllers.external_secrets.providers.registry import store_provider
 from controllers.external_secrets.values.entries import StoreRef, plan, store_refs
 from controllers.external_secrets.values.validate import validate
 from controllers.runtime.cli.command import OK, CommandError, guarded, output_flag, show, table
 
 from .common import EXPECTED, Files, namespace_flag, read_files, title, views
-from .forecast import Forecast, Read, Spot, forecast, reads_of, roles_of, sweep_line, who_reads
+from .forecast import Forecast, forecast, reads_of, roles_of, sweep_line
 from .iam import policies
 
 
@@ -72,14 +73,14 @@ def plan_of(files: Files, *, account: str = "", kms_keys: list[str] | None = Non
     if not secrets:
         raise CommandError("found no ExternalSecret in the files")
     accounts = roles_of(files.of_kind("ServiceAccount"))
-    reads: list[Read] = []
-    swept: dict[Spot, float] = {}
+    reads: list[PlannedRead] = []
+    swept: dict[PlannedSource, float] = {}
     for manifest in secrets:
         reads += _reads(files, manifest, accounts, swept, notes)
     lines = forecast(reads, matches=matches)
-    for spot, interval in sorted(swept.items()):
-        keys = {read.key for read in reads if read.spot == spot and read.key is not None}
-        lines.append(sweep_line(spot, interval, len(keys)))
+    for source, interval in sorted(swept.items()):
+        keys = {read.key for read in reads if read.source == source and read.key is not None}
+        lines.append(sweep_line(source, interval, len(keys)))
     if any(read.find is not None for read in reads):
         notes.append(f"each find is assumed to match {matches} secrets (--matches)")
     granted = policies(reads, account=account, kms_keys=kms_keys or [], swept=swept)
@@ -105,32 +106,33 @@ def _of_clusters(files: Files, notes: list[str]) -> list[Manifest]:
 
 
 def _reads(
-    files: Files, manifest: Manifest, accounts: Mapping[Any, str], swept: dict[Spot, float], notes: list[str]
-) -> list[Read]:
+    files: Files, manifest: Manifest, accounts: Mapping[Any, str], swept: dict[PlannedSource, float], notes: list[str]
+) -> list[PlannedRead]:
     spec = parse(ExternalSecretSpec, manifest)
     namespace, owner = manifest["metadata"]["namespace"], title(manifest)
     validate(spec)
     refs = store_refs(spec)
     known = views(namespace, refs, lambda ref: files.store(namespace, ref))
-    spots: dict[StoreRef, tuple[Spot, str]] = {}
+    sources: dict[StoreRef, tuple[PlannedSource, str]] = {}
     for ref in refs:
         store = files.store(namespace, ref) or {}
-        provider = served_provider(store)
-        spot = Spot(who_reads(namespace, ref, provider, accounts), provider.region, known[ref].service)
-        spots[ref] = spot, provider.prefix
+        provider, settings = store_provider(store)
+        reader = provider.reading_identity(namespace, ref, settings.provider, accounts)
+        source = PlannedSource(reader, known[ref].region, provider.name)
+        sources[ref] = source, known[ref].prefix
         text = (store["metadata"].get("annotations") or {}).get(sweep.ANNOTATION, "")
         try:
             interval = sweep.interval_of(text, floor=60.0)
         except ValueError as error:
             raise CommandError(f"{ref.kind} {ref.name}: annotation {sweep.ANNOTATION}: {error}") from None
-        if interval:
-            swept[spot] = min(interval, swept.get(spot, interval))
+        if interval and provider.list_page:
+            swept[source] = min(interval, swept.get(source, interval))
     entries = plan(spec, known)
     generators = sum(1 for entry in entries if entry.remote is None and entry.find is None)
     if generators:
         notes.append(f"ExternalSecret {owner}: {generators} from generators, which are not counted")
     try:
-        return reads_of(owner, spec, entries, spots)
+        return reads_of(owner, spec, entries, sources)
     except ValueError as error:
         raise CommandError(f"ExternalSecret {owner}: spec.refreshInterval: {error}") from None
 
@@ -142,9 +144,9 @@ def as_json(made: Plan, *, paid: bool) -> dict[str, Any]:
     ours, alone = made.forecast.dollars(parameters_paid=paid)
     lines = [
         {
-            "reader": line.spot.who.shown,
-            "region": line.spot.region,
-            "service": line.spot.service,
+            "reader": line.source.reader.shown,
+            "region": line.source.region,
+            "service": line.source.service,
             "what": line.what,
             "interval": format_duration(line.interval),
             **{name: value for name, value in asdict(line).items() if name in ("owners", "keys", "finds")},
@@ -171,7 +173,7 @@ def as_text(made: Plan, *, paid: bool) -> str:
     for line in made.forecast.lines:
         every = format_duration(line.interval) if line.interval else "on change"
         keys = f"{line.keys}" + (f" +{line.finds} find" if line.finds else "")
-        where = [line.spot.who.shown, line.spot.region, line.spot.service, line.what, every]
+        where = [line.source.reader.shown, line.source.region, line.source.service, line.what, every]
         rows.append([*where, keys, f"{line.calls:,.0f}", f"{line.alone:,.0f}" if line.what == "refresh" else "-"])
     total = ["total", "", "", "", "", "", f"{made.forecast.calls:,.0f}", f"{made.forecast.alone:,.0f}"]
     ours, alone = made.forecast.dollars(parameters_paid=paid)

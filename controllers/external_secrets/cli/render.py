@@ -16,6 +16,7 @@ import yaml
 from controllers.api.base import parse
 from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
+from controllers.external_secrets.providers.registry import DEFAULT
 from controllers.external_secrets.target.desired import DATA_HASH, METADATA_HASH
 from controllers.external_secrets.target.desired import manifest as secret_manifest
 from controllers.external_secrets.target.template import Engine
@@ -56,7 +57,7 @@ def stores_or_default(files: Files, manifest: Manifest) -> dict[StoreRef, StoreV
     namespace, refs = manifest["metadata"]["namespace"], store_refs(parse(ExternalSecretSpec, manifest))
     present = [ref for ref in refs if files.store(namespace, ref) is not None]
     found = views(namespace, present, lambda ref: files.store(namespace, ref))
-    return {ref: found.get(ref) or StoreView(ref, "SecretsManager") for ref in refs}
+    return {ref: found.get(ref) or StoreView(ref, DEFAULT) for ref in refs}
 
 
 def _run(given: argparse.Namespace) -> int:

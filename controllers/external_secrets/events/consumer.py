@@ -17,10 +17,11 @@ from controllers.aws import events as aws_events
 from controllers.aws.sqs import Message, UnprocessableMessageError
 from controllers.external_secrets.fetch.coalescer import Coalescer
 from controllers.external_secrets.metrics import Meters
+from controllers.external_secrets.providers.registry import provider_named
 from controllers.external_secrets.target.desired import FORCE_SYNC
 from controllers.runtime.kube import KubeClient, NotFound
 
-from .match import Subscription, concerns, forms, interested, mark, names_of
+from .match import Subscription, concerns, interested, mark, names_of
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,8 @@ class InterestIndex:
 
 
 def _forms(wants: Iterable[Subscription]) -> set[str]:
-    return {form for interest in wants for key in interest.keys for form in forms(key.name)}
+    keys = (key for interest in wants for key in interest.keys)
+    return {form for key in keys for form in provider_named(key.service).spellings(key.name)}
 
 
 class EventHandler:

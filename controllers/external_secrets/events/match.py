@@ -6,21 +6,18 @@ all these forms. Messages come twice, late and out of order: an event only says 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 from controllers.aws.events import AwsChange
+from controllers.external_secrets.providers.registry import provider_of_events
 from controllers.external_secrets.values.entries import StoreRef
 from controllers.external_secrets.values.errors import EntryError
 from controllers.external_secrets.values.find import Matcher
-from controllers.external_secrets.values.remote_key import RemoteKey, Service, arn_parts
+from controllers.external_secrets.values.remote_key import RemoteKey
 
-_SUFFIX = re.compile(r"-[A-Za-z0-9]{6}\Z")
-_SERVICES: dict[str, Service] = {"secretsmanager": "SecretsManager", "ssm": "ParameterStore"}
 _EVENT = "event="
 LOOK_AGAIN = (2.0, 5.0, 15.0)
 """Seconds after an event at which to look again while the version it announced is not there."""
@@ -32,47 +29,43 @@ class Subscription:
 
     region: str
     keys: tuple[RemoteKey, ...] = ()
-    finds: tuple[tuple[Service, Mapping[str, Any], str], ...] = ()
+    finds: tuple[tuple[str, Mapping[str, Any], str], ...] = ()
     store: StoreRef | None = None
 
 
-@lru_cache(maxsize=65536)
-def forms(text: str) -> frozenset[str]:
-    """A name as it may be written: with and without ARN, random suffix, leading slash."""
-    parts = arn_parts(text)
-    name = parts[2] if parts else text
-    found = {text, name}
-    if parts and _SUFFIX.search(name):
-        found.add(name[:-7])
-    if name.startswith("/") and name.count("/") == 1:
-        found.add(name[1:])
-    return frozenset(found)
-
-
 def names_of(change: AwsChange) -> frozenset[str]:
-    """Each form of what changed."""
-    return forms(change.name) | (forms(change.arn) if change.arn else frozenset())
+    """Every spelling of what changed; none where no provider's changes are announced by that service."""
+    provider = provider_of_events(change.service)
+    if provider is None:
+        return frozenset()
+    return provider.spellings(change.name) | (provider.spellings(change.arn) if change.arn else frozenset())
 
 
 def concerns(change: AwsChange, key: RemoteKey, *, region: str) -> bool:
     """Is a key, read in `region`, what changed? An ARN of another account than the event's is not."""
-    if key.service != _SERVICES.get(change.service) or (change.region and region and change.region != region):
+    provider = provider_of_events(change.service)
+    if provider is None or key.service != provider.name or _elsewhere(change, region):
         return False
-    parts = arn_parts(key.name)
-    if parts and change.account and parts[1] and parts[1] != change.account:
+    owner = provider.owner(key.name)
+    if owner and change.account and owner != change.account:
         return False
-    return not names_of(change).isdisjoint(forms(key.name))
+    return not names_of(change).isdisjoint(provider.spellings(key.name))
+
+
+def _elsewhere(change: AwsChange, region: str) -> bool:
+    return bool(change.region and region and change.region != region)
 
 
 def interested(change: AwsChange, interests: Iterable[Subscription]) -> bool:
     """Does anything an ExternalSecret reads concern the change? A find is, whose name matches (tags are not known)."""
+    provider = provider_of_events(change.service)
     for interest in interests:
         if any(concerns(change, key, region=interest.region) for key in interest.keys):
             return True
-        if change.region and interest.region and change.region != interest.region:
+        if provider is None or _elsewhere(change, interest.region):
             continue
         for service, find, prefix in interest.finds:
-            if service == _SERVICES.get(change.service) and _found(change, find, prefix):
+            if service == provider.name and _found(change, find, prefix):
                 return True
     return False
 

@@ -19,9 +19,10 @@ from typing import Protocol
 
 from controllers.api.core import SECRETS
 from controllers.api.resource import Key, Manifest, key_of
-from controllers.external_secrets.fetch.keys import Listed, ValueSource
-from controllers.external_secrets.fetch.stores import StoreError, StoreResolver, is_ours
+from controllers.external_secrets.fetch.stores import StoreResolver, is_ours
 from controllers.external_secrets.metrics import Meters
+from controllers.external_secrets.providers.provider import StoreError
+from controllers.external_secrets.providers.source import ListedSecret, ValueSource
 from controllers.external_secrets.target.desired import MANAGED, PROVENANCE
 from controllers.external_secrets.target.observed import target_key
 from controllers.external_secrets.values.entries import StoreRef, spec_or_empty, store_refs
@@ -42,7 +43,7 @@ _YIELD = 200  # objects between two pauses, so that the loop is not held
 
 
 class Lister(Protocol):
-    async def versions(self, source: ValueSource, prefixes: Sequence[str]) -> list[Listed]: ...
+    async def versions(self, source: ValueSource, prefixes: Sequence[str]) -> list[ListedSecret]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from controllers.api.duration import parse_duration
-from controllers.external_secrets.fetch.keys import Listed
+from controllers.external_secrets.providers.registry import provider_named
+from controllers.external_secrets.providers.source import ListedSecret
 from controllers.external_secrets.values.errors import EntryError
 from controllers.external_secrets.values.find import Matcher
-from controllers.external_secrets.values.remote_key import RemoteKey, Service, arn_parts
+from controllers.external_secrets.values.remote_key import RemoteKey
 
-from .match import Subscription, forms
+from .match import Subscription
 
 ANNOTATION = "secrets.inhaul.dev/sweep"
 """On a store: how often to sweep, a Go duration, or "true"."""
@@ -74,7 +75,7 @@ def prefixes(interests: Iterable[Subscription]) -> tuple[str, ...]:
     names: set[str] = set()
     for interest in interests:
         for key in interest.keys:
-            names |= _plain(key.name)
+            names |= provider_named(key.service).listed_name(key.name)
         names |= {prefix + (find.get("path") or "") for _, find, prefix in interest.finds}
     if not names or "" in names:
         return ()
@@ -99,38 +100,34 @@ def _shared(names: Iterable[str]) -> str:
     return first[: next(same, min(len(first), len(last)))]
 
 
-def _plain(name: str) -> set[str]:
-    """A name as the provider lists it; of an ARN's, without the characters that may be random."""
-    parts = arn_parts(name)
-    if parts is None:
-        return {name}
-    plain = parts[2].rpartition("-")[0] or parts[2]
-    return {plain, plain[1:]} if plain.startswith("/") and plain.count("/") == 1 else {plain}
-
-
 class Listing:
     """What a sweep listed, to be asked by key."""
 
-    def __init__(self, service: Service, listed: Iterable[Listed]) -> None:
-        self.service = service
+    def __init__(self, service: str, listed: Iterable[ListedSecret]) -> None:
+        self.service, self._provider = service, provider_named(service)
         self.listed = tuple(listed)
-        self._by_form: dict[str, Listed] = {}
+        self._by_form: dict[str, ListedSecret] = {}
         for item in self.listed:
-            for form in forms(item.arn) | forms(item.name):
+            for form in self.spellings(item.arn) | self.spellings(item.name):
                 self._by_form.setdefault(form, item)
         self._by_name = {text: item for item in self.listed for text in (item.name, item.arn)}
-        self.accounts = {parts[1] for item in self.listed if (parts := arn_parts(item.arn))}
+        self.accounts = {owner for item in self.listed if (owner := self._provider.owner(item.arn))}
 
-    def get(self, key: RemoteKey) -> Listed | None:
+    def spellings(self, name: str) -> frozenset[str]:
+        return self._provider.spellings(name)
+
+    def get(self, key: RemoteKey) -> ListedSecret | None:
         exact = self._by_name.get(key.name)
         if exact is not None or not key.name.startswith("arn:"):
-            return exact or next((self._by_name[f] for f in forms(key.name) if f in self._by_name), None)
-        return next((self._by_form[form] for form in sorted(forms(key.name)) if form in self._by_form), None)
+            return exact or next(
+                (self._by_name[form] for form in self.spellings(key.name) if form in self._by_name), None
+            )
+        return next((self._by_form[form] for form in sorted(self.spellings(key.name)) if form in self._by_form), None)
 
     def would_show(self, key: RemoteKey) -> bool:
         """Would this listing show the key, if it existed? Another account's secrets are never listed."""
-        parts = arn_parts(key.name)
-        return parts is None or parts[1] in self.accounts
+        owner = self._provider.owner(key.name)
+        return not owner or owner in self.accounts
 
     def matching(self, find: Mapping[str, Any], *, prefix: str) -> dict[str, tuple[str, datetime | None]]:
         """ARN → version and date of all that a find selects; where tags are not known, of all it may select."""
@@ -174,13 +171,13 @@ def news(listing: Listing, reader: Subscriber, memory: SweepState, *, now: datet
 def _of_key(
     listing: Listing, key: RemoteKey, reader: Subscriber, memory: SweepState, now: datetime
 ) -> ChangedVersion | None:
-    if key.version.startswith("uuid/") or (key.version and key.service == "ParameterStore"):
-        return None  # a fixed version; a label, of which no listing tells
+    if provider_named(key.service).unlisted(key.version):
+        return None
     item, about = listing.get(key), f"{key.shown} tags" if key.tags else key.shown
-    known = _read(reader, key, item)
+    known = _read(listing, reader, key, item)
     if item is None:
         return ChangedVersion(about, "gone", _moment(now)) if known and listing.would_show(key) else None
-    version = item.versions.get(key.version or "AWSCURRENT", "")
+    version = item.versions.get(key.version, "")
     mark = f"{_moment(item.changed or now)} {version}".rstrip()
     if key.tags:
         return ChangedVersion(about, "changed", mark) if _later(item.changed, reader.refreshed) else None
@@ -189,12 +186,12 @@ def _of_key(
     return None if version in known or not version else ChangedVersion(about, "version", mark)
 
 
-def _read(reader: Subscriber, key: RemoteKey, item: Listed | None) -> frozenset[str]:
+def _read(listing: Listing, reader: Subscriber, key: RemoteKey, item: ListedSecret | None) -> frozenset[str]:
     """The versions of a key that the Secret was made of."""
     if item is not None:
         return reader.read.get(item.arn, frozenset())
-    wanted = forms(key.name)
-    found = (versions for arn, versions in reader.read.items() if not wanted.isdisjoint(forms(arn)))
+    spellings = listing.spellings(key.name)
+    found = (versions for arn, versions in reader.read.items() if not spellings.isdisjoint(listing.spellings(arn)))
     return frozenset().union(*found)
 
 

@@ -26,32 +26,25 @@ from typing import Any, Protocol
 
 from controllers.aws.edge import THROTTLED_TRIES
 from controllers.aws.rate_limit import Permit
+from controllers.external_secrets.providers.provider import BatchRefusedError
+from controllers.external_secrets.providers.registry import BATCH_SIZES
+from controllers.external_secrets.providers.source import SourceKey, ValueSource
 from controllers.external_secrets.values.entries import Fetched, Outcome
 from controllers.external_secrets.values.errors import EntryError
 from controllers.external_secrets.values.remote_key import RemoteKey
 from controllers.runtime.queue import URGENT
 
 from .demand import Demand
-from .keys import SourceKey, ValueSource
 from .pending import InFlightFetch, PendingKeys
 from .value_cache import CachedValue, ValueCache
 
-LIMITS: Mapping[str, int] = {"SecretsManager": 20, "ParameterStore": 10}
 _TIDY = 300.0  # seconds
 _BUSY = 3.0  # windows that a batch waits to be filled while another call of its source is under way
 _TRANSIENT = ("Throttled", "Unreachable", "Provider", "Credentials")
 
 
-class BatchRefusedError(Exception):
-    """The provider refused a batch as a whole, for a reason that one key or one permission may be to blame for."""
-
-    def __init__(self, error: EntryError) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
 class SecretReader(Protocol):
-    """The provider's side."""
+    """What the coalescer needs of the providers' readers."""
 
     async def batch(self, source: ValueSource, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
         """Current values, an outcome per key. Raises BatchRefusedError, or EntryError where no single call would
@@ -85,7 +78,7 @@ class Coalescer:
         *,
         window: float = 0.015,
         alone: float = 300.0,
-        limits: Mapping[str, int] = LIMITS,
+        limits: Mapping[str, int] = BATCH_SIZES,
         gate: Gate = open_gate,
         observe: Callable[[str, int, int], None] = lambda service, asked, ahead: None,
         holding: ValueCache | None = None,

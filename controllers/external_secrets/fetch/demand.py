@@ -11,9 +11,8 @@ from collections.abc import Callable, Hashable
 from itertools import count
 from typing import NamedTuple
 
+from controllers.external_secrets.providers.source import SourceKey, ValueSource
 from controllers.external_secrets.values.remote_key import RemoteKey
-
-from .keys import SourceKey, ValueSource
 
 AHEAD = 0.1
 """The share of its interval by which a key may be fetched before it is due."""

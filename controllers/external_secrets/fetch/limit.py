@@ -11,10 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
+from controllers.external_secrets.providers.source import ValueSource
 from controllers.runtime.queue import URGENT
 from controllers.runtime.result import NotReady
-
-from .keys import ValueSource
 
 INSIDE = 24
 """Refreshes of one source that may wait: enough for full batches, a quarter of the workers."""

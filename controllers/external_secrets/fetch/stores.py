@@ -1,59 +1,38 @@
 """SecretStore and ClusterSecretStore as a refresh sees them: may this namespace use it, and as whom does it read.
 
-A namespaced store reads ServiceAccounts and Secrets of its own namespace only; a cluster store those that it names,
-or of the namespace that uses it. Session tags say which namespace asked, so that IAM can decide by them; before IAM
-TenantPolicy decides: no outward call is made for a role or key that the namespace was not granted.
+What a store's `spec.provider` means, its provider decides. TenantPolicy is asked before any outward call: none is made
+for a role or key that the namespace was not granted.
 """
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import re2
 
 from controllers.api.base import InvalidSpecError, parse
-from controllers.api.core import SECRETS, SERVICE_ACCOUNTS
 from controllers.api.duration import parse_duration
 from controllers.api.external_secrets import CLUSTER_SECRET_STORES, SECRET_STORES
-from controllers.api.meta import SecretKeySelector, selects
-from controllers.api.resource import Key, Manifest
-from controllers.api.secret_stores import AWSProvider, SecretStoreSpec
-from controllers.api.tenancy import ReadKey, Request, UseRole
+from controllers.api.meta import selects
+from controllers.api.resource import Key, Manifest, Resource
+from controllers.api.secret_stores import SecretStoreSpec
+from controllers.api.tenancy import ReadKey, Request
 from controllers.aws.edge import Retry
-from controllers.aws.identity import (
-    ROLE_ANNOTATION,
-    STS_AUDIENCE,
-    Identity,
-    RoleStep,
-    ServiceAccountIdentity,
-    StaticKeys,
-)
+from controllers.external_secrets.providers.provider import Provider, StoreError
+from controllers.external_secrets.providers.registry import store_provider, store_view
+from controllers.external_secrets.providers.source import ValueSource
 from controllers.external_secrets.values.entries import StoreRef, StoreView
 from controllers.external_secrets.values.errors import EntryError
 from controllers.external_secrets.values.remote_key import RemoteKey
 from controllers.runtime.conditions import find as find_condition
 from controllers.runtime.policies import Policies
-from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.store import Store
 
-from .keys import ValueSource
 from .object_cache import ObjectCache
 
 CONTROLLER = "inhaul"
-REGION = re.compile(r"[a-z]{2,5}(-[a-z]+)+-[0-9]{1,2}")
-AUTOMATIC_TAGS = ("esoNamespace", "esoStoreName", "esoStoreKind")
 _ATTEMPTS, _MOST_ATTEMPTS, _LONGEST_PAUSE = 3, 20, 60.0
-
-
-class StoreError(Exception):
-    """The store cannot be used now. `reason` is for the store's own condition."""
-
-    def __init__(self, reason: str, message: str, *, lasting: bool = True) -> None:
-        super().__init__(message)
-        self.reason, self.message, self.lasting = reason, message, lasting
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,39 +41,6 @@ class OpenStore:
 
     view: StoreView
     source: ValueSource
-    provider: AWSProvider
-
-
-def served_provider(manifest: Manifest) -> AWSProvider:
-    """The store's AWS provider. Raises StoreProblem for what is not served, InvalidSpecError for what is malformed."""
-    spec = parse(SecretStoreSpec, manifest)
-    if spec.provider.aws is None:
-        name = next(iter((manifest["spec"].get("provider") or {}).keys()), "")
-        raise StoreError("InvalidProviderConfig", f"provider {name} is not served; served: aws")
-    if spec.provider.aws.service not in ("SecretsManager", "ParameterStore"):
-        message = f"service {spec.provider.aws.service} is not served; served: SecretsManager, ParameterStore"
-        raise StoreError("InvalidProviderConfig", message)
-    check_region(spec.provider.aws.region, "spec.provider.aws.region")
-    return spec.provider.aws
-
-
-def session_tags(namespace: str, ref: StoreRef, provider: AWSProvider) -> dict[str, str]:
-    """Tags of the session, by which IAM may decide. Raises StoreProblem where a store would forge who asks."""
-    given = {tag.key: tag.value for tag in provider.session_tags}
-    if provider.session_tags_policy == "Custom":
-        given |= dict(provider.custom_session_tags)
-    automatic = {"esoNamespace": namespace, "esoStoreName": ref.name, "esoStoreKind": ref.kind}
-    for key in AUTOMATIC_TAGS:
-        if key in given and given[key] != automatic[key]:
-            message = f"{ref.kind} {ref.name}: session tag {key} says who asks and cannot be set to another value"
-            raise StoreError("InvalidStoreConfiguration", message)
-    return given if provider.session_tags_policy == "None" else {**automatic, **given}
-
-
-def check_region(region: str, where: str) -> None:
-    """A region is part of the address that is called. Raises StoreProblem for what is none."""
-    if not REGION.fullmatch(region):
-        raise StoreError("InvalidProviderConfig", f"{where}: found no region's name, expected one as eu-west-1")
 
 
 def retry_of(spec: SecretStoreSpec) -> Retry | None:
@@ -119,13 +65,13 @@ class StoreResolver:
     """Turns references into open stores. ServiceAccounts and Secrets are read once until they change."""
 
     def __init__(
-        self, reads: ObjectCache, stores: Store, cluster_stores: Store, namespaces: Store, policies: Policies
+        self, objects: ObjectCache, stores: Store, cluster_stores: Store, namespaces: Store, policies: Policies
     ) -> None:
-        self._reads, self._stores, self._cluster, self._namespaces = reads, stores, cluster_stores, namespaces
+        self._objects, self._stores, self._cluster, self._namespaces = objects, stores, cluster_stores, namespaces
         self._policies = policies
 
     def manifest(self, namespace: str, ref: StoreRef) -> Manifest:
-        """Raises StoreProblem where there is no such store."""
+        """Raises StoreError where there is no such store."""
         cluster = ref.kind == "ClusterSecretStore"
         found = self._cluster.get(Key("", ref.name)) if cluster else self._stores.get(Key(namespace, ref.name))
         if found is None:
@@ -135,33 +81,32 @@ class StoreResolver:
 
     def view(self, namespace: str, ref: StoreRef) -> StoreView:
         """Service and prefix, without any call."""
-        return self._view(ref, self.manifest(namespace, ref))
+        return store_view(ref, *self.provider(ref, self.manifest(namespace, ref)))
 
-    def _view(self, ref: StoreRef, manifest: Manifest) -> StoreView:
-        provider = self._provider(ref, manifest)
-        service = "ParameterStore" if provider.service == "ParameterStore" else "SecretsManager"
-        return StoreView(ref, service, provider.prefix)  # type: ignore[arg-type]
-
-    def _provider(self, ref: StoreRef, manifest: Manifest) -> AWSProvider:
+    def provider(self, ref: StoreRef, manifest: Manifest) -> tuple[Provider, SecretStoreSpec]:
+        """Which provider the store reads. Raises StoreError."""
         try:
-            return served_provider(manifest)
+            return store_provider(manifest)
         except StoreError as problem:
             raise StoreError(problem.reason, f"{ref.kind} {ref.name}: {problem.message}") from None
         except InvalidSpecError as error:
             raise StoreError("InvalidStoreConfiguration", f"{ref.kind} {ref.name}: {error}") from None
 
     async def open(self, namespace: str, ref: StoreRef, *, gated: bool = True) -> OpenStore:
-        """The store as `namespace` may use it. Raises StoreProblem; ApiError where the API server does not answer."""
+        """The store as `namespace` may use it. Raises StoreError; ApiError where the API server does not answer."""
         manifest = self.manifest(namespace, ref)
-        view, provider = self._view(ref, manifest), self._provider(ref, manifest)
+        provider, spec = self.provider(ref, manifest)
+        view = store_view(ref, provider, spec)
         if ref.kind == "ClusterSecretStore":
             self._check_conditions(namespace, ref, manifest)
         if gated:
             self._check_ready(ref, manifest)
-        identity = await self.identity(namespace, ref, provider)
-        return OpenStore(
-            view, ValueSource(identity, provider.region, view.service, self._retry(ref, manifest)), provider
-        )
+        identity = await provider.identity(self, namespace, ref, spec.provider)
+        return OpenStore(view, ValueSource(identity, view.region, provider.name, self._retry(ref, manifest)))
+
+    async def kept(self, resource: Resource, key: Key, *, metadata_only: bool = False) -> Manifest | None:
+        """An object that credentials come from, read once until it changes. Raises ApiError."""
+        return await self._objects.kept(resource, key, metadata_only=metadata_only)
 
     def _retry(self, ref: StoreRef, manifest: Manifest) -> Retry | None:
         try:
@@ -191,7 +136,7 @@ class StoreResolver:
         raise StoreError("StoreRefused", f"ClusterSecretStore {ref.name} does not admit namespace {namespace}")
 
     def allow(self, namespace: str, request: Request) -> None:
-        """Raises StoreProblem where no TenantPolicy grants it."""
+        """Raises StoreError where no TenantPolicy grants it."""
         decision = self._policies.allowed(namespace, request)
         if not decision.allowed:
             raise StoreError("Refused", decision.reason)
@@ -201,73 +146,6 @@ class StoreResolver:
         decision = self._policies.allowed(namespace, ReadKey(key.service, key.name))
         if not decision.allowed:
             raise EntryError("Refused", decision.reason)
-
-    # --- identities
-
-    async def identity(self, namespace: str, ref: StoreRef, provider: AWSProvider) -> Identity:
-        """Where the store's credentials come from, when `namespace` uses it."""
-        account = await self._account(namespace, ref, provider)
-        static = await self._static(namespace, ref, provider) if account is None else None
-        roles = [*provider.additional_roles, *([provider.role] if provider.role else [])]
-        chain = tuple(
-            self._step(namespace, ref, provider, arn, last=at == len(roles) - 1 and bool(provider.role))
-            for at, arn in enumerate(roles)
-        )
-        for arn in [*roles, *([account.role] if account else [])]:
-            self.allow(namespace, UseRole(arn))
-        try:
-            return Identity(account, static, chain)
-        except ValueError as error:
-            raise StoreError("InvalidStoreConfiguration", f"{ref.kind} {ref.name}: {error}") from None
-
-    def _step(self, namespace: str, ref: StoreRef, provider: AWSProvider, arn: str, *, last: bool) -> RoleStep:
-        if not last:
-            return RoleStep(arn)
-        tags = session_tags(namespace, ref, provider)
-        return RoleStep(arn, provider.external_id, tuple(sorted(tags.items())), tuple(provider.transitive_tag_keys))
-
-    def _namespace_of(self, namespace: str, ref: StoreRef, named: str | None) -> str:
-        return named or namespace if ref.kind == "ClusterSecretStore" else namespace
-
-    async def _account(self, namespace: str, ref: StoreRef, provider: AWSProvider) -> ServiceAccountIdentity | None:
-        selector = provider.auth.jwt.service_account_ref if provider.auth.jwt else None
-        if selector is None:
-            return None
-        home = self._namespace_of(namespace, ref, selector.namespace)
-        manifest = await self._reads.kept(SERVICE_ACCOUNTS, Key(home, selector.name), metadata_only=True)
-        if manifest is None:
-            message = f"{ref.kind} {ref.name}: ServiceAccount {home}/{selector.name} does not exist"
-            raise StoreError("InvalidProviderConfig", message, lasting=False)
-        role = (manifest["metadata"].get("annotations") or {}).get(ROLE_ANNOTATION) or ""
-        if not role:
-            message = (
-                f"{ref.kind} {ref.name}: ServiceAccount {home}/{selector.name} has no annotation {ROLE_ANNOTATION}"
-            )
-            raise StoreError("InvalidProviderConfig", message, lasting=False)
-        return ServiceAccountIdentity(home, selector.name, role, (STS_AUDIENCE, *selector.audiences))
-
-    async def _static(self, namespace: str, ref: StoreRef, provider: AWSProvider) -> StaticKeys | None:
-        refs = provider.auth.secret_ref
-        if refs is None:
-            return None
-        token = refs.session_token_secret_ref
-        return StaticKeys(
-            await self._secret_key(namespace, ref, refs.access_key_id_secret_ref, "accessKeyIDSecretRef"),
-            await self._secret_key(namespace, ref, refs.secret_access_key_secret_ref, "secretAccessKeySecretRef"),
-            await self._secret_key(namespace, ref, token, "sessionTokenSecretRef") if token else None,
-        )
-
-    async def _secret_key(self, namespace: str, ref: StoreRef, at: SecretKeySelector, field: str) -> Sensitive:
-        home = self._namespace_of(namespace, ref, at.namespace)
-        secret = await self._reads.kept(SECRETS, Key(home, at.name or "")) if at.name else None
-        if secret is None:
-            message = f"{ref.kind} {ref.name}: {field}: Secret {home}/{at.name or ''} does not exist"
-            raise StoreError("InvalidProviderConfig", message, lasting=False)
-        value = (secret.get("data") or {}).get(at.key or "")
-        if value is None:
-            message = f"{ref.kind} {ref.name}: {field}: Secret {home}/{at.name} has no key {at.key}"
-            raise StoreError("InvalidProviderConfig", message, lasting=False)
-        return Sensitive(base64.b64decode(value).strip())
 
 
 def _matches(pattern: str, text: str) -> bool:

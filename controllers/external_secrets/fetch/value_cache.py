@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from controllers.external_secrets.providers.source import SourceKey
 from controllers.external_secrets.values.entries import Fetched
-
-from .keys import SourceKey
 
 MAX_VALUES = 10_000
 MAX_BYTES = 32 << 20

@@ -27,13 +27,14 @@ from controllers.api.generators import (
     PasswordSpec,
 )
 from controllers.api.resource import Key, Manifest
-from controllers.api.secret_stores import AWSProvider
 from controllers.api.tenancy import PullImage
 from controllers.aws.ecr import EcrLogins, EcrRegistry
 from controllers.aws.errors import AwsError
-from controllers.aws.identity import OWN
-from controllers.external_secrets.fetch.aws import entry_error
-from controllers.external_secrets.fetch.stores import StoreError, StoreResolver, check_region
+from controllers.aws.identity import OWN, RoleStep
+from controllers.external_secrets.fetch.stores import StoreResolver
+from controllers.external_secrets.providers.aws.errors import entry_error
+from controllers.external_secrets.providers.aws.store import check_region, identity
+from controllers.external_secrets.providers.provider import StoreError
 from controllers.external_secrets.target.hashing import object_hash
 from controllers.external_secrets.values.entries import Fetched, StoreRef
 from controllers.external_secrets.values.errors import EntryError
@@ -102,15 +103,15 @@ class Generators:
         public = spec.scope == "public"
         region = _PUBLIC_REGION if public else spec.region
         check_region(region, f"{_shown(found)}: spec.region")
-        provider = AWSProvider(service="SecretsManager", region=spec.region, auth=spec.auth, role=spec.role)
-        identity = await self._resolver.identity(namespace, found.ref, provider)
+        chain = (RoleStep(spec.role),) if spec.role else ()
+        reader = await identity(self._resolver, namespace, found.ref, spec.auth, chain)
         try:
-            login = await self._logins.login(identity, EcrRegistry("", "", region, public=public))
+            login = await self._logins.login(reader, EcrRegistry("", "", region, public=public))
         except AwsError as error:
             known = entry_error(error, "").error_class
             name = "Generator" if known == "NotFound" else known  # deletionPolicy is about values, not about tokens
             raise EntryError(name, f"{_shown(found)}: {error.message}") from None
-        if identity == OWN:
+        if reader == OWN:
             host = "public.ecr.aws" if public else urlsplit(login.endpoint).netloc
             try:
                 self._resolver.allow(namespace, PullImage(f"{host}/**/**/**"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from controllers.api.base import Fields, InvalidSpecError, parse
 from controllers.api.external_secrets import (
@@ -25,9 +25,10 @@ from controllers.api.resource import Manifest
 from .convert import check_keys, convert_keys
 from .decode import check_null_bytes, decode
 from .errors import EntryError, MissingValueError, SpecError
-from .extract import extract, select
-from .remote_key import RemoteKey, Service, remote_key
+from .extract import extract
+from .remote_key import RemoteKey
 from .rewrite import Renderer, Traced, traced
+from .service import SecretService
 
 
 class StoreRef(NamedTuple):
@@ -42,8 +43,11 @@ class StoreView:
     """What the pure part needs to know of a store."""
 
     ref: StoreRef
-    service: Service
+    service: SecretService
     prefix: str = ""
+    region: str = ""
+    local: LocalValues | None = field(default=None, repr=False)
+    """The values, where the store holds them itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,18 @@ class Fetched:
 
 
 Outcome = Fetched | EntryError
+
+
+class LocalValues(Protocol):
+    """Values that a store holds itself: they are read without any call."""
+
+    def get(self, key: RemoteKey) -> Outcome: ...
+
+    def find(self, find: Mapping[str, Any]) -> Mapping[str, Fetched]:
+        """Name → value of all that match. Raises EntryError."""
+        ...
+
+
 Provenance = dict[str, Any]
 """Where a key came from: arn, version, stage; or generator. `also`: the same of further sources that were merged."""
 
@@ -76,6 +92,7 @@ class Entry:
     secret_key: str = ""
     rewrites: Sequence[Mapping[str, Any]] = ()
     generator: GeneratorRef | None = None
+    service: SecretService | None = None
 
     @property
     def find(self) -> Mapping[str, Any] | None:
@@ -130,8 +147,9 @@ def plan(spec: ExternalSecretSpec, stores: Mapping[StoreRef, StoreView]) -> list
     out = [_many(entry, f"spec.dataFrom[{at}]", default, stores) for at, entry in enumerate(spec.data_from)]
     for at, entry in enumerate(spec.data):
         ref = _entry_store(entry, default)
-        remote = _remote(entry.remote_ref, _view(stores, ref, f"spec.data[{at}]"))
-        out.append(Entry(entry.secret_key, ref, remote, entry.remote_ref, entry.secret_key))
+        view = _view(stores, ref, f"spec.data[{at}]")
+        remote = _remote(entry.remote_ref, view)
+        out.append(Entry(entry.secret_key, ref, remote, entry.remote_ref, entry.secret_key, service=view.service))
     return out
 
 
@@ -139,7 +157,8 @@ def _many(entry: DataFromEntry, where: str, default: StoreRef, stores: Mapping[S
     """One entry of dataFrom: an extract, a find or a generator."""
     ref, rewrites = _entry_store(entry, default), [_as_written(step) for step in entry.rewrite]
     if entry.extract is not None:
-        return Entry(where, ref, _remote(entry.extract, _view(stores, ref, where)), entry.extract, "", rewrites)
+        view = _view(stores, ref, where)
+        return Entry(where, ref, _remote(entry.extract, view), entry.extract, "", rewrites, service=view.service)
     if entry.find is not None:
         _view(stores, ref, where)
         return Entry(where, ref, None, entry.find, "", rewrites)
@@ -161,16 +180,15 @@ def _view(stores: Mapping[StoreRef, StoreView], ref: StoreRef, where: str) -> St
 
 def _remote(ref: RemoteRef, store: StoreView) -> RemoteKey:
     tags = ref.metadata_policy == "Fetch"
-    return remote_key(store.service, ref.key, version=ref.version, prefix=store.prefix, tags=tags)
+    return store.service.remote_key(ref.key, version=ref.version, prefix=store.prefix, tags=tags)
 
 
-def value_text(document: str | bytes | None, name: str, *, service: Service, key: str) -> str:
+def value_text(document: str | bytes | None, name: str, *, service: SecretService, key: str) -> str:
     """The text of one remote value under `property: name` ("" for the whole of it)."""
     if document is None:
-        what = "parameter value is nil" if service == "ParameterStore" else "no secret string nor binary"
-        raise EntryError("ValueInvalid", f"{what} for key {key}")
+        raise EntryError("ValueInvalid", service.without_value(key))
     text = document if isinstance(document, str) else document.decode("utf-8", "surrogateescape")
-    return select(text, name, key=key) if name else text
+    return service.select(text, name, key=key) if name else text
 
 
 def resolve(
@@ -208,9 +226,10 @@ def _values(
         shaped = _shape(entry, found, render)
         sources = {key: _sources([outcome[name] for name in each.origins]) for key, each in shaped.items()}
         return {key: each.value for key, each in shaped.items()}, sources
-    remote = entry.remote
-    assert remote is not None  # noqa: S101  # only finds and generators have none, and their outcome is a mapping
-    text = value_text(outcome.value, entry.property, service=remote.service, key=remote.name)
+    remote, service = entry.remote, entry.service
+    # only finds and generators have neither, and their outcome is a mapping
+    assert remote is not None and service is not None  # noqa: S101
+    text = value_text(outcome.value, entry.property, service=service, key=remote.name)
     if entry.secret_key:
         raw = _decoded(entry, entry.secret_key, text.encode("utf-8", "surrogateescape"))
         return {entry.secret_key: raw}, {entry.secret_key: _sources([outcome])}

@@ -1,8 +1,4 @@
-"""`dataFrom[].find`: the call that lists candidates, and the exact test of each. Pure.
-
-AWS's tag filters are not paired (any key of one tag, any value of another) and match prefixes, so what comes back is
-tested again here by exact pairs.
-"""
+"""`dataFrom[].find`: does a secret belong to what it selects? Pure."""
 
 from __future__ import annotations
 
@@ -12,31 +8,6 @@ from typing import Any
 import re2
 
 from .errors import EntryError
-from .remote_key import Service
-
-
-def list_call(service: Service, find: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
-    """The first page's call: its name under `op`, and its parameters as boto3 takes them."""
-    path, tags = find.get("path") or "", dict(find.get("tags") or {})
-    if service == "SecretsManager":
-        filters: list[dict[str, Any]] = []
-        if path or prefix:
-            filters.append({"Key": "name", "Values": [prefix + path]})
-        for key, value in tags.items():
-            filters += [{"Key": "tag-key", "Values": [key]}, {"Key": "tag-value", "Values": [value]}]
-        if not tags and not path and not prefix:
-            return {"op": "ListSecrets"}
-        return {"op": "BatchGetSecretValue" if tags or path else "ListSecrets", "Filters": filters}
-    if tags:
-        wanted = [{"Key": f"tag:{key}", "Option": "Equals", "Values": [value]} for key, value in tags.items()]
-        if path or prefix:
-            wanted.append({"Key": "Path", "Option": "Recursive", "Values": [_path(prefix + path)]})
-        return {"op": "DescribeParameters", "ParameterFilters": wanted}
-    return {"op": "GetParametersByPath", "Path": _path(prefix + path), "Recursive": True, "WithDecryption": True}
-
-
-def _path(text: str) -> str:
-    return text if text.startswith("/") else f"/{text}"
 
 
 class Matcher:

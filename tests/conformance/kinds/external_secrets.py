@@ -8,11 +8,14 @@ from typing import Any, get_args
 
 from controllers.api.base import Fields
 from controllers.api.external_secrets import ExternalSecretSpec, SyncWindows
+from controllers.external_secrets.providers.parameter_store import PARAMETER_STORE
+from controllers.external_secrets.providers.parameter_store import calls as parameter_store
+from controllers.external_secrets.providers.secrets_manager import SECRETS_MANAGER
+from controllers.external_secrets.providers.secrets_manager import calls as secrets_manager
 from controllers.external_secrets.target import desired as target
 from controllers.external_secrets.target import hashing
 from controllers.external_secrets.target import template as templates
-from controllers.external_secrets.values import decode, find, rewrite, schedule, validate
-from controllers.external_secrets.values import remote_key as params
+from controllers.external_secrets.values import decode, rewrite, schedule, validate
 from controllers.external_secrets.values.convert import check_keys, convert_keys, reverse_key
 from controllers.external_secrets.values.entries import value_text
 from controllers.external_secrets.values.errors import EntryError, SpecError, TargetTemplateError
@@ -42,7 +45,7 @@ def _texts(values: dict[str, bytes]) -> dict[str, str]:
 
 
 def _property(given: Vector) -> str:
-    service = "ParameterStore" if given.get("provider") == "aws-ssm" else "SecretsManager"
+    service = PARAMETER_STORE if given.get("provider") == "aws-ssm" else SECRETS_MANAGER
     return value_text(given["secret"], given["property"], service=service, key="/baz")
 
 
@@ -84,8 +87,8 @@ def _at(text: str) -> datetime:
 
 
 def _params(given: Vector) -> dict[str, Any]:
-    key = params.remote_key(given["service"], given["key"], version=given["version"], prefix=given["prefix"])
-    return params.call_of(key)
+    calls = secrets_manager if given["service"] == SECRETS_MANAGER.name else parameter_store
+    return calls.single_call(calls.remote_key(given["key"], version=given["version"], prefix=given["prefix"]))
 
 
 def _hash(given: Vector) -> str:
@@ -146,7 +149,7 @@ ADAPTERS: dict[str, Callable[[Vector], dict[str, Any]]] = {
     "filterCertChain": _answer(lambda given: pem.filter_chain(given["certType"], given["input"])),
     "certSANs": _answer(lambda given: pem.sans(given["input"])),
     "api_params": _answer(_params),
-    "find_api": _answer(lambda given: find.list_call("SecretsManager", given["find"])),
+    "find_api": _answer(lambda given: secrets_manager.list_call(given["find"])),
     "object_hash": _answer(_hash),
     "target_valid": _answer(_target_valid),
     "sync_window": _answer(lambda g: schedule.window_active(g["schedule"], g["duration"], _at(g["at"]))),

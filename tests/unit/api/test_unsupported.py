@@ -15,9 +15,6 @@ from controllers.api.unsupported import UNSUPPORTED, unsupported
 @pytest.mark.parametrize(
     ("kind", "spec", "paths"),
     [
-        ("SecretStore", {"provider": {"vault": {}}}, ["spec.provider.vault"]),
-        ("SecretStore", {"provider": {"quantumvault": {"a": 1}}}, ["spec.provider.quantumvault"]),
-        ("SecretStore", {"provider": {"aws": {"service": "SecretsManager"}}}, []),
         ("Kustomization", {"sourceRef": {"kind": "GitRepository"}}, []),
         ("Kustomization", {"sourceRef": {"kind": "Bucket"}}, ["spec.sourceRef.kind=Bucket"]),
         ("Nothing", {"any": 1}, []),

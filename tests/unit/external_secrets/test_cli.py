@@ -15,6 +15,7 @@ from controllers.api.resource import Manifest
 from controllers.cli import main
 from controllers.external_secrets.cli.explanation import ADVICE, explain, version_of
 from controllers.external_secrets.cli.offline import read_values
+from controllers.external_secrets.providers.secrets_manager import SECRETS_MANAGER
 from controllers.external_secrets.target.desired import PROVENANCE, DesiredSecret
 from controllers.external_secrets.target.desired import manifest as secret_manifest
 from controllers.external_secrets.target.diff import named_keys, of_objects, of_secrets, of_shapes
@@ -93,7 +94,7 @@ def test_a_values_file_is_read_as_it_is_written() -> None:
 # --- explain
 
 NOW = datetime(2026, 8, 10, 12, 0, tzinfo=UTC)
-VIEWS = {StoreRef("SecretStore", "aws"): StoreView(StoreRef("SecretStore", "aws"), "SecretsManager")}
+VIEWS = {StoreRef("SecretStore", "aws"): StoreView(StoreRef("SecretStore", "aws"), SECRETS_MANAGER)}
 
 
 def live(ready: str = "True", message: str = "secret synced", ago: float = 600, **spec: Any) -> Manifest:

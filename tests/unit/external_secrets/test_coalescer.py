@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from controllers.external_secrets.fetch.coalescer import BatchRefusedError, Coalescer
-from controllers.external_secrets.fetch.keys import ValueSource
+from controllers.external_secrets.providers.source import ValueSource
 from controllers.external_secrets.values.entries import Fetched, Outcome
 from controllers.external_secrets.values.errors import EntryError, MissingValueError
 from controllers.external_secrets.values.remote_key import RemoteKey

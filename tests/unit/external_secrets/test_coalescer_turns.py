@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from controllers.aws.rate_limit import Permit
 from controllers.external_secrets.fetch.coalescer import THROTTLED_TRIES, Coalescer
-from controllers.external_secrets.fetch.keys import ValueSource
+from controllers.external_secrets.providers.source import ValueSource
 from controllers.external_secrets.values.entries import Fetched, Outcome
 from controllers.external_secrets.values.errors import EntryError
 from controllers.external_secrets.values.remote_key import RemoteKey

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from controllers.api.external_secrets import ExternalSecretSpec
-from controllers.external_secrets.cli.forecast import MONTH, Read, Spot, Who, forecast
+from controllers.external_secrets.cli.forecast import MONTH, forecast
 from controllers.external_secrets.fetch.coalescer import Coalescer
 from controllers.external_secrets.fetch.demand import AHEAD
-from controllers.external_secrets.fetch.keys import ValueSource
+from controllers.external_secrets.providers.reads import PlannedRead, PlannedSource, ReadingIdentity
+from controllers.external_secrets.providers.source import ValueSource
 from controllers.external_secrets.values import schedule
 from controllers.external_secrets.values.entries import Fetched, Outcome
-from controllers.external_secrets.values.remote_key import RemoteKey, Service
+from controllers.external_secrets.values.remote_key import RemoteKey
 from controllers.runtime.queue import URGENT
 from tests.unit.runtime.virtual_time import run
 
@@ -71,11 +72,11 @@ async def _refreshes(coalescer: Coalescer, uid: str, keys: list[RemoteKey], inte
     ],
 )
 def test_what_is_forecast_is_what_the_coalescer_does(
-    service: Service, secrets: int, keys: int, interval: float, shared: bool
+    service: str, secrets: int, keys: int, interval: float, shared: bool
 ) -> None:
     reader = Counting()
-    reads: list[Read] = []
-    spot = Spot(Who("x"), "eu-west-1", service)
+    reads: list[PlannedRead] = []
+    spot = PlannedSource(ReadingIdentity("x"), "eu-west-1", service)
 
     async def day() -> None:
         coalescer = Coalescer(reader)
@@ -83,7 +84,7 @@ def test_what_is_forecast_is_what_the_coalescer_does(
         tasks = []
         for number in range(secrets):
             mine = [RemoteKey(service, f"{0 if shared else number}/{each}") for each in range(keys)]
-            reads.extend(Read(spot, f"a/{number}", key.name, interval, key) for key in mine)
+            reads.extend(PlannedRead(spot, f"a/{number}", key.name, interval, key) for key in mine)
             tasks.append(_refreshes(coalescer, f"uid-{number}", mine, interval, start + MIXED + DAY))
         refreshes = asyncio.gather(*tasks)
         await asyncio.sleep(MIXED)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controllers.external_secrets.fetch.keys import ValueSource
 from controllers.external_secrets.fetch.limit import AdmissionLimit, Backpressure
+from controllers.external_secrets.providers.source import ValueSource
 from controllers.runtime.queue import URGENT
 
 SLOW, QUICK = (ValueSource(name, "eu-west-1", "ParameterStore") for name in ("slow", "quick"))

@@ -12,6 +12,7 @@ from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.aws.events import AwsChange
 from controllers.external_secrets.events import version_diff as sweep
 from controllers.external_secrets.events.match import announced, announced_at, mark
+from controllers.external_secrets.providers.secrets_manager import SECRETS_MANAGER
 from controllers.external_secrets.refresh import versions_of
 from controllers.external_secrets.target.template import Engine
 from controllers.external_secrets.values.entries import Fetched, StoreRef, StoreView, plan, resolve
@@ -19,7 +20,7 @@ from controllers.external_secrets.values.errors import MissingValueError, SpecEr
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 STORE = StoreRef("SecretStore", "aws")
-STORES = {STORE: StoreView(STORE, "SecretsManager")}
+STORES = {STORE: StoreView(STORE, SECRETS_MANAGER)}
 
 
 def found(**values: str) -> dict[str, Fetched]:

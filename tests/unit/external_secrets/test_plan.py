@@ -13,8 +13,12 @@ import yaml
 from controllers.api.resource import Key
 from controllers.cli import main
 from controllers.external_secrets.cli.common import read_files
-from controllers.external_secrets.cli.forecast import EARLY, MONTH, PER_CALL, Read, Spot, Who, forecast
-from controllers.external_secrets.cli.iam import parameter_arn, policies, secret_arns
+from controllers.external_secrets.cli.forecast import EARLY, MONTH, forecast
+from controllers.external_secrets.cli.iam import policies
+from controllers.external_secrets.providers.parameter_store.policy import parameter_arn
+from controllers.external_secrets.providers.reads import PlannedRead, PlannedSource, ReadingIdentity
+from controllers.external_secrets.providers.secrets_manager.policy import secret_arns
+from controllers.external_secrets.providers.secrets_manager.provider import PER_CALL
 from controllers.external_secrets.values.remote_key import RemoteKey
 from controllers.runtime.cli.command import CommandError
 
@@ -22,12 +26,14 @@ from .manifests import ROLE, data, files, planned, secret, store
 
 # --- the forecast
 
-SPOT = Spot(Who("x"), "eu-west-1", "SecretsManager")
-SSM = Spot(Who("x"), "eu-west-1", "ParameterStore")
+SPOT = PlannedSource(ReadingIdentity("x"), "eu-west-1", "SecretsManager")
+SSM = PlannedSource(ReadingIdentity("x"), "eu-west-1", "ParameterStore")
 
 
-def reads(spot: Spot, count: int, *, owner: str = "a/db", interval: float = 3600, version: str = "") -> list[Read]:
-    return [Read(spot, owner, str(n), interval, RemoteKey(spot.service, f"k{n}", version)) for n in range(count)]
+def reads(
+    spot: PlannedSource, count: int, *, owner: str = "a/db", interval: float = 3600, version: str = ""
+) -> list[PlannedRead]:
+    return [PlannedRead(spot, owner, str(n), interval, RemoteKey(spot.service, f"k{n}", version)) for n in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -46,15 +52,17 @@ def reads(spot: Spot, count: int, *, owner: str = "a/db", interval: float = 3600
         (reads(SSM, 1) + reads(SSM, 1), 1, 2),  # Parameter Store: upstream asks once per entry
     ],
 )
-def test_a_month_is_counted_in_batches_and_beside_it_key_by_key(asked: list[Read], ours: float, alone: int) -> None:
+def test_a_month_is_counted_in_batches_and_beside_it_key_by_key(
+    asked: list[PlannedRead], ours: float, alone: int
+) -> None:
     (line,) = forecast(asked)
     assert line.calls == pytest.approx(ours * MONTH / 3600 / EARLY)
     assert line.alone == pytest.approx(alone * MONTH / 3600)
 
 
 def test_identities_regions_and_intervals_share_nothing() -> None:
-    other = Spot(Who("y"), "eu-west-1", "SecretsManager")
-    far = Spot(Who("x"), "us-east-1", "SecretsManager")
+    other = PlannedSource(ReadingIdentity("y"), "eu-west-1", "SecretsManager")
+    far = PlannedSource(ReadingIdentity("x"), "us-east-1", "SecretsManager")
     lines = forecast([*reads(SPOT, 1), *reads(other, 1), *reads(far, 1), *reads(SPOT, 1, interval=60)])
     assert len(lines) == 4 and lines[0].interval == 60
 
@@ -68,8 +76,8 @@ def test_identities_regions_and_intervals_share_nothing() -> None:
         (SSM, {"tags": {"a": "b"}}, 1 + 4, 1 + 40),
     ],
 )
-def test_a_find_lists_and_reads_in_batches(spot: Spot, find: dict[str, Any], ours: int, alone: int) -> None:
-    (line,) = forecast([Read(spot, "a/db", "spec.dataFrom[0]", 3600, find=find)], matches=40)
+def test_a_find_lists_and_reads_in_batches(spot: PlannedSource, find: dict[str, Any], ours: int, alone: int) -> None:
+    (line,) = forecast([PlannedRead(spot, "a/db", "spec.dataFrom[0]", 3600, find=find)], matches=40)
     assert (round(line.calls * EARLY * 3600 / MONTH), round(line.alone * 3600 / MONTH)) == (ours, alone)
 
 
@@ -131,9 +139,15 @@ def statements(made: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def test_a_policy_names_each_secret_and_nothing_else() -> None:
-    who = Who("b", role=ROLE)
+    who = ReadingIdentity("b", role=ROLE)
     asked = [
-        Read(Spot(who, "eu-west-1", "SecretsManager"), "a/x", "k", 60, RemoteKey("SecretsManager", name, version, tags))
+        PlannedRead(
+            PlannedSource(who, "eu-west-1", "SecretsManager"),
+            "a/x",
+            "k",
+            60,
+            RemoteKey("SecretsManager", name, version, tags),
+        )
         for name, version, tags in (("one", "", False), ("two", "uuid/1", False), ("three", "", True))
     ]
     found = statements(policies(asked)[ROLE])
@@ -145,11 +159,11 @@ def test_a_policy_names_each_secret_and_nothing_else() -> None:
 
 
 def test_batches_and_finds_need_what_iam_cannot_narrow_and_only_then() -> None:
-    who = Spot(Who("b", role=ROLE), "eu-west-1", "SecretsManager")
+    who = PlannedSource(ReadingIdentity("b", role=ROLE), "eu-west-1", "SecretsManager")
     assert statements(policies(reads(who, 2))[ROLE])["secretsmanager:BatchGetSecretValue"] == ["*"]
-    found = policies([Read(who, "a/x", "f", 60, find={"path": "team/", "tags": {"t": "1"}})], kms_keys=["arn:key"])[
-        ROLE
-    ]
+    found = policies(
+        [PlannedRead(who, "a/x", "f", 60, find={"path": "team/", "tags": {"t": "1"}})], kms_keys=["arn:key"]
+    )[ROLE]
     values = next(each for each in found["Statement"] if each["Action"] == ["secretsmanager:GetSecretValue"])
     assert values["Resource"] == ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/*"]
     assert values["Condition"] == {"StringEquals": {"secretsmanager:ResourceTag/t": "1"}}
@@ -163,8 +177,8 @@ def test_batches_and_finds_need_what_iam_cannot_narrow_and_only_then() -> None:
     [("^team/db", "team/db"), ("^team/db?", "team/d"), ("^a|b", ""), ("team", ""), ("^team[0-9]", "team"), ("", "")],
 )
 def test_a_finds_resource_is_as_narrow_as_its_regular_expression_proves(expression: str, beginning: str) -> None:
-    who = Spot(Who("b", role=ROLE), "eu-west-1", "SecretsManager")
-    found = statements(policies([Read(who, "a/x", "f", 60, find={"name": {"regexp": expression}})])[ROLE])
+    who = PlannedSource(ReadingIdentity("b", role=ROLE), "eu-west-1", "SecretsManager")
+    found = statements(policies([PlannedRead(who, "a/x", "f", 60, find={"name": {"regexp": expression}})])[ROLE])
     assert found["secretsmanager:GetSecretValue"] == [
         f"arn:aws:secretsmanager:eu-west-1:111122223333:secret:{beginning}*"
     ]
@@ -177,8 +191,8 @@ def test_parameters_paths_and_partitions_become_arns() -> None:
         "arn:aws:secretsmanager:x:1:secret:a-AbCdEf"
     ]
     assert secret_arns("a*b", "eu-west-1", "1") == ["arn:aws:secretsmanager:eu-west-1:1:secret:a${*}b-??????"]
-    who = Spot(Who("b", role=ROLE), "eu-west-1", "ParameterStore")
-    found = statements(policies([Read(who, "a/x", "f", 60, find={"path": "/team"})])[ROLE])
+    who = PlannedSource(ReadingIdentity("b", role=ROLE), "eu-west-1", "ParameterStore")
+    found = statements(policies([PlannedRead(who, "a/x", "f", 60, find={"path": "/team"})])[ROLE])
     base = "arn:aws:ssm:eu-west-1:111122223333:parameter/team"
     assert found == {"ssm:GetParametersByPath": [base, f"{base}/*"]}
 
@@ -186,14 +200,14 @@ def test_parameters_paths_and_partitions_become_arns() -> None:
 @pytest.mark.parametrize(
     ("who", "expected"),
     [
-        (Who("own", role="r2", chain=("r1",)), {"own": ["r1"], "r1": ["r2"]}),
-        (Who("ServiceAccount a/x", role="r2", chain=("r1",), federated=True), {"r1": ["r2"]}),
-        (Who("ServiceAccount a/x", role="r1", federated=True), {}),
-        (Who("ServiceAccount a/x", role="r1"), {"ServiceAccount a/x": ["r1"]}),
+        (ReadingIdentity("own", role="r2", chain=("r1",)), {"own": ["r1"], "r1": ["r2"]}),
+        (ReadingIdentity("ServiceAccount a/x", role="r2", chain=("r1",), federated=True), {"r1": ["r2"]}),
+        (ReadingIdentity("ServiceAccount a/x", role="r1", federated=True), {}),
+        (ReadingIdentity("ServiceAccount a/x", role="r1"), {"ServiceAccount a/x": ["r1"]}),
     ],
 )
-def test_each_role_may_assume_the_next(who: Who, expected: dict[str, list[str]]) -> None:
-    made = policies(reads(Spot(who, "eu-west-1", "SecretsManager"), 1))
+def test_each_role_may_assume_the_next(who: ReadingIdentity, expected: dict[str, list[str]]) -> None:
+    made = policies(reads(PlannedSource(who, "eu-west-1", "SecretsManager"), 1))
     found = {name: statements(policy).get("sts:AssumeRole") for name, policy in made.items()}
     assert {name: roles for name, roles in found.items() if roles} == expected
 

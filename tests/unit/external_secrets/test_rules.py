@@ -10,6 +10,7 @@ import pytest
 from controllers.api.external_secrets import ExternalSecretSpec, Template, TemplateFrom
 from controllers.aws.events import AwsChange
 from controllers.external_secrets.events.match import announced, concerns, look_again, mark
+from controllers.external_secrets.providers.secrets_manager import SECRETS_MANAGER
 from controllers.external_secrets.target import desired as target
 from controllers.external_secrets.target.hashing import data_hash, field_manager
 from controllers.external_secrets.target.template import Engine, Rendered, TemplateSource, render
@@ -17,7 +18,6 @@ from controllers.external_secrets.values import schedule
 from controllers.external_secrets.values.convert import check_keys, convert_keys
 from controllers.external_secrets.values.errors import EntryError, TargetTemplateError
 from controllers.external_secrets.values.find import Matcher
-from controllers.external_secrets.values.remote_key import remote_key
 from controllers.external_secrets.values.rewrite import rewrite
 from controllers.external_secrets.values.schedule import Synced, decide
 from controllers.lang.cron import parse_schedule
@@ -134,16 +134,16 @@ ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/db-AbCdEf"
 @pytest.mark.parametrize("key", ["team/db", ARN, ARN[:-7]])
 @pytest.mark.parametrize("event", [change("team/db"), change("team/db", ARN)])
 def test_an_event_finds_its_readers_by_name_arn_and_partial_arn(key: str, event: AwsChange) -> None:
-    assert concerns(event, remote_key("SecretsManager", key), region="eu-west-1")
-    assert concerns(event, remote_key("SecretsManager", "db", prefix="team/"), region="eu-west-1")
+    assert concerns(event, SECRETS_MANAGER.remote_key(key), region="eu-west-1")
+    assert concerns(event, SECRETS_MANAGER.remote_key("db", prefix="team/"), region="eu-west-1")
 
 
 def test_an_event_of_another_region_account_service_or_name_concerns_nobody() -> None:
-    key = remote_key("SecretsManager", "team/db")
+    key = SECRETS_MANAGER.remote_key("team/db")
     assert not concerns(change("team/db", region="us-east-1"), key, region="eu-west-1")
     assert not concerns(change("team/db", service="ssm"), key, region="eu-west-1")
     assert not concerns(change("team/dbx"), key, region="eu-west-1")
-    other = remote_key("SecretsManager", ARN.replace("123456789012", "999999999999"))
+    other = SECRETS_MANAGER.remote_key(ARN.replace("123456789012", "999999999999"))
     assert not concerns(change("team/db"), other, region="eu-west-1")
 
 

@@ -22,17 +22,17 @@ from controllers.external_secrets.events.version_diff import (
     prefixes,
     provenance,
 )
-from controllers.external_secrets.fetch.keys import Listed
-from controllers.external_secrets.store_reconcile import ready_message
+from controllers.external_secrets.providers.source import CURRENT, ListedSecret
+from controllers.external_secrets.store_reconcile import not_swept
 from controllers.external_secrets.values.remote_key import RemoteKey
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:{}-AbCdEf"
 
 
-def secret(name: str, version: str = "v1", *, ago: float = 3600, **stages: str) -> Listed:
+def secret(name: str, version: str = "v1", *, ago: float = 3600, **stages: str) -> ListedSecret:
     changed = NOW - timedelta(seconds=ago)
-    return Listed(name, ARN.format(name), {"AWSCURRENT": version, **stages}, changed, {})
+    return ListedSecret(name, ARN.format(name), {CURRENT: version, **stages}, changed, {})
 
 
 def key(name: str, version: str = "", *, tags: bool = False) -> RemoteKey:
@@ -45,7 +45,7 @@ def reader(*keys: RemoteKey, finds: tuple[Any, ...] = (), ago: float = 600, **re
     return Subscriber((Subscription("eu-west-1", keys, found),), known, NOW - timedelta(seconds=ago))
 
 
-def look(listed: list[Listed], who: Subscriber, memory: SweepState | None = None) -> ChangedVersion | None:
+def look(listed: list[ListedSecret], who: Subscriber, memory: SweepState | None = None) -> ChangedVersion | None:
     return news(Listing("SecretsManager", listed), who, memory or SweepState(), now=NOW)
 
 
@@ -164,11 +164,10 @@ def test_the_annotation_says_how_often() -> None:
 
 @pytest.mark.parametrize(("annotation", "told"), [("true", False), ("10m", False), ("false", False), ("soon", True)])
 def test_an_annotation_that_cannot_be_read_is_told_on_the_store(annotation: str, told: bool) -> None:
-    message = ready_message({"metadata": {"name": "aws", "annotations": {sweep.ANNOTATION: annotation}}})
-    assert message.startswith("store validated")
+    message = not_swept({"metadata": {"name": "aws", "annotations": {sweep.ANNOTATION: annotation}}})
     assert (f"not swept: annotation {sweep.ANNOTATION}: " in message) is told
     assert ("soon" in message) is told
 
 
 def test_a_store_without_annotations_is_just_valid() -> None:
-    assert ready_message({"metadata": {"name": "aws"}}) == "store validated"
+    assert not_swept({"metadata": {"name": "aws"}}) == ""

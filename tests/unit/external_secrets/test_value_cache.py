@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.external_secrets.fetch.coalescer import Coalescer
 from controllers.external_secrets.fetch.demand import AHEAD
-from controllers.external_secrets.fetch.keys import SourceKey, ValueSource
 from controllers.external_secrets.fetch.value_cache import CachedValue, ValueCache
+from controllers.external_secrets.providers.source import SourceKey, ValueSource
 from controllers.external_secrets.values import schedule
 from controllers.external_secrets.values.entries import Fetched, Outcome
 from controllers.external_secrets.values.remote_key import RemoteKey

@@ -8,15 +8,15 @@ from datetime import datetime
 from typing import NamedTuple
 
 from controllers.aws.edge import Retry
-from controllers.external_secrets.values.remote_key import RemoteKey, Service
+from controllers.external_secrets.values.remote_key import RemoteKey
 
 
 class ValueSource(NamedTuple):
-    """Who asks where. Values are shared within a source and never between two."""
+    """Who reads where. Values are shared within a source and never between two. `service`: the provider's name."""
 
     identity: Hashable
     region: str
-    service: Service
+    service: str
     retry: Retry | None = None
 
 
@@ -27,9 +27,13 @@ class SourceKey(NamedTuple):
     key: RemoteKey
 
 
+CURRENT = ""
+"""The stage of the current version, as `RemoteKey.version` writes it."""
+
+
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """One secret or parameter, without its value. `versions` is by stage; a parameter's stage is AWSCURRENT."""
+class ListedSecret:
+    """One secret without its value. `versions`: version by stage, the current one under `CURRENT`."""
 
     name: str
     arn: str
@@ -39,4 +43,4 @@ class Listed:
 
     @property
     def version(self) -> str:
-        return self.versions.get("AWSCURRENT", "")
+        return self.versions.get(CURRENT, "")

@@ -1,0 +1,1 @@
+"""What Secrets Manager and Parameter Store share: stores of `spec.provider.aws`, identities, ARNs, errors, prices."""

@@ -1,0 +1,3 @@
+"""AWS Secrets Manager."""
+
+from .provider import SECRETS_MANAGER as SECRETS_MANAGER
