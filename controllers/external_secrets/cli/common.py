@@ -164,7 +164,7 @@ def views(
         manifest = find(ref)
         if manifest is None:
             raise CommandError(
-                f"{ref.kind} {ref.name} (namespace {namespace}): not in the given files; "
+                f"{ref.kind} {ref.name} (namespace {namespace}): not found; "
                 "its manifest is needed for service and prefix"
             )
         try:
