@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from controllers.api.core import PODS
 from controllers.api.resource import Manifest
 from controllers.runtime.kube import ApiError, Gone, KubeClient, KubeConfig
-from controllers.standin.apiserver.workloads import Faults, pod_status
+from controllers.standin.apiserver.workloads.objects import Faults, pod_status
 from controllers.standin.cloud.tls import Authority
 from controllers.standin.demo.tools import free_port
 

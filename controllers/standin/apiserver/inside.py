@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from controllers.api.resource import Manifest
 
-from .rest import Rest
 from .seams import SYSTEM, KindInfo, StorageChange
-from .selectors import Selector
+from .serve.selectors import Selector
 from .status_errors import StatusError, page_not_found
 from .storage import StoredEvent
-from .target import Options, RequestTarget
+from .write import applying, deletion
+from .write.rest import Rest
+from .write.target import Options, RequestTarget
 
 
 class Inside:
@@ -99,13 +100,13 @@ class Inside:
         wish: Manifest = {"preconditions": {name: value for name, value in preconditions.items() if value}}
         if propagation:
             wish["propagationPolicy"] = propagation
-        return self._rest.delete(self._target(kind, name, namespace), wish, Options(user=SYSTEM))[0]
+        return deletion.delete(self._rest, self._target(kind, name, namespace), wish, Options(user=SYSTEM))[0]
 
     def apply(self, kind: KindInfo, body: Manifest, namespace: str = "", *, field_manager: str) -> Manifest:
         """Server-side apply, forced."""
         target = self._target(kind, body["metadata"]["name"], namespace)
         options = Options(user=SYSTEM, manager=field_manager, validation="Ignore", force=True)
-        return self._rest.apply(target, _copy(body), options)[0]
+        return applying.apply(self._rest, target, _copy(body), options)[0]
 
     def listen(self, listener: Callable[[StorageChange], None], *kinds: KindInfo) -> Callable[[], None]:
         """Calls `listener` within each write of these kinds."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from . import gc, namespaces, policies, rollout
-from .authn import Authentication
-from .authz import Rbac
-from .reviews import virtual_types
+from . import gc, namespaces, policies
+from .auth.authn import Authentication
+from .auth.authz import Rbac
+from .auth.reviews import virtual_types
+from .auth.tokens import DISCOVERY, JWKS, Tokens
 from .seams import KindInfo, Plugins, ServerIdentity
-from .tables import Renderer
-from .tokens import DISCOVERY, JWKS, Tokens
+from .serve.tables import Renderer
+from .workloads import rollout
 
 TOKEN_REQUEST = KindInfo("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest", True)
 

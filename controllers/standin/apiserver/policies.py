@@ -17,7 +17,7 @@ from controllers.lang.cel import CelError, Program, compile_cel
 
 from .seams import Admission, Answer, Call, Handler, KindInfo, Storage
 from .status_errors import Cause, StatusError, forbidden, invalid, invalid_value, not_supported, required
-from .workload_defaults import matches
+from .workloads.defaults import matches
 
 GROUP = "admissionregistration.k8s.io"
 POLICIES, BINDINGS = "validatingadmissionpolicies", "validatingadmissionpolicybindings"

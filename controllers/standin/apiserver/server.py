@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import importlib
-import importlib.util
 import json
 import logging
 import secrets
@@ -24,19 +22,22 @@ from pathlib import Path
 
 from aiohttp import web
 
-from . import builtin, http, tls
-from .crd import Definitions
-from .discovery import Discovery
-from .http import answer
+from . import tls
 from .inside import Inside
-from .openapi import OpenApi
-from .registry import Registry
-from .resources import Resources
-from .rest import Rest
+from .plugins import default_plugins
 from .seams import Attributes, PluginFactory, Plugins, ServerIdentity, Storage, User
+from .serve import http
+from .serve.http import answer
+from .serve.resources import Resources
 from .status_errors import NothingHereError, StatusError, forbidden, internal, unauthorized
 from .storage import MemoryStorage, dump
-from .target import Options, RequestTarget
+from .types import builtin
+from .types.discovery import Discovery
+from .types.openapi import OpenApi
+from .types.registry import Registry
+from .write.crd import Definitions
+from .write.rest import Rest
+from .write.target import Options, RequestTarget
 
 log = logging.getLogger(__name__)
 VERSION = {
@@ -69,13 +70,6 @@ def allow_all(identity: ServerIdentity) -> Plugins:
     return Plugins()
 
 
-def _full_set() -> PluginFactory:
-    if importlib.util.find_spec(f"{__package__}.plugins") is None:
-        return allow_all
-    factory: PluginFactory = importlib.import_module(f"{__package__}.plugins").default_plugins
-    return factory
-
-
 class ApiServer:
     """One server. `plugins` makes the plug-ins once the URL and keys are known: the full set unless another is given;
     `allow_all` makes none, and everyone may do everything.
@@ -91,7 +85,7 @@ class ApiServer:
         clock: Clock = _now,
     ) -> None:
         self._directory = Path(directory)
-        self._factory = plugins or _full_set()
+        self._factory = plugins or default_plugins
         self._host = host
         self._clock = clock
         self.memory = MemoryStorage(history=history)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controllers.standin.apiserver.patch import json_patch, merge_patch
 from controllers.standin.apiserver.schema.loader import table
-from controllers.standin.apiserver.selectors import Selector
+from controllers.standin.apiserver.serve.selectors import Selector
 from controllers.standin.apiserver.status_errors import StatusError
-from controllers.standin.apiserver.strategic import strategic_merge
+from controllers.standin.apiserver.write.patch import json_patch, merge_patch
+from controllers.standin.apiserver.write.strategic import strategic_merge
 
 POD_SPEC = table()["core.v1.PodSpec"]
 JSON = st.recursive(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from controllers.standin.apiserver.builtin import ROWS
-from controllers.standin.apiserver.table_columns import reader, rows
+from controllers.standin.apiserver.serve.table_columns import reader, rows
+from controllers.standin.apiserver.types.builtin import ROWS
 
 KINDS = [line.split()[1] for line in ROWS.strip().splitlines()]
 

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.standin.apiserver.bindings import Bindings
-from controllers.standin.apiserver.rbac import binds
+from controllers.standin.apiserver.auth.bindings import Bindings
+from controllers.standin.apiserver.auth.rbac import binds
 from controllers.standin.apiserver.seams import KindInfo, StorageChange, User
 
 KIND = KindInfo("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controllers.standin.apiserver.rbac import Rule, binds, bound_as, missing
+from controllers.standin.apiserver.auth.rbac import Rule, binds, bound_as, missing
 from controllers.standin.apiserver.seams import Attributes, User
 
 

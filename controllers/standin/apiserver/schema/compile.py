@@ -1,6 +1,6 @@
 """Compiles the `openAPIV3Schema` of a CRD's version into a `Node`.
 
-What a CRD may say is checked in `crd.py`; here unknown keywords are ignored, as they have no effect on values.
+What a CRD may say is checked in `write/crd.py`; here unknown keywords are ignored, as they have no effect on values.
 """
 
 from __future__ import annotations

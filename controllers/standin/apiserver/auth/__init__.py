@@ -1,0 +1,1 @@
+"""Who asks and what they may do: tokens, RBAC, impersonation and access reviews."""

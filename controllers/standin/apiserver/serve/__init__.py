@@ -1,0 +1,1 @@
+"""Requests over HTTP: paths and media types, reads, watches, tables and subresources."""

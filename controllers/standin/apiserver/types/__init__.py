@@ -1,0 +1,1 @@
+"""Which resource types there are, and how clients discover them."""

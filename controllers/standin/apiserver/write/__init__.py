@@ -1,0 +1,1 @@
+"""From a request's body to a stored object: the rules of create, update, patch, apply and delete."""
