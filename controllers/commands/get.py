@@ -29,7 +29,7 @@ from controllers.runtime.cli.command import (
 from controllers.runtime.cli.objects import age, kustomization
 from controllers.runtime.conditions import find
 from controllers.runtime.kube import NotFound
-from controllers.sources.repositories import artifact_of
+from controllers.sources.source import artifact_of
 
 from . import owners
 from .holds import holds

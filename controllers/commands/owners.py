@@ -19,7 +19,7 @@ from controllers.kustomization.objects.labels import OWNER_NAME, OWNER_NAMESPACE
 from controllers.kustomization.objects.references import source_of
 from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKindError
 from controllers.runtime.worker import HeavyWorker
-from controllers.sources.repositories import artifact_of
+from controllers.sources.source import artifact_of
 
 _DEEPEST = 6
 

@@ -9,22 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controllers.api.base import parse
 from controllers.api.kustomize import KustomizationSpec
 from controllers.api.resource import Key, Manifest
-from controllers.api.source import GitRepositorySpec
-from controllers.git.errors import GitError
 from controllers.kustomization.build.cache import RenderCache
 from controllers.kustomization.objects.references import source_of
 from controllers.kustomization.settings import KustomizationSettings
 from controllers.runtime.kube import KubeClient
 from controllers.runtime.pools import Pools
 from controllers.runtime.result import NotReady, Stalled
-from controllers.runtime.store import Store
 from controllers.sops.errors import DecryptionError
-from controllers.sources.contents import included_of
-from controllers.sources.reconcile import GitReconciler
-from controllers.sources.repositories import artifact_of
+from controllers.sources.source import Source, SourceState
 from controllers.sources.tree import InvalidPathError, Tree
 
 from .build import inputs
@@ -33,14 +27,8 @@ from .build.kustomize import KustomizeError
 from .build.postbuild import InvalidSubstitutionError
 from .build.render import BuildSource, Rendered, Variables, find_source, render, render_key
 
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """What a source has now; `metadata` is the artifact's (author, commit time)."""
-
-    manifest: Manifest = field(repr=False)
-    revision: str
-    metadata: Mapping[str, str]
+_RETRY = 30.0
+"""Seconds after which a source that is missing or not fetched yet is looked for again."""
 
 
 @dataclass(slots=True)
@@ -65,56 +53,54 @@ class Built:
 class Builder:
     def __init__(
         self,
-        git: GitReconciler,
-        repositories: Store,
+        sources: Mapping[str, Source],
         *,
         pools: Pools,
         settings: KustomizationSettings,
         decryption: inputs.Decryption | None = None,
     ) -> None:
-        self._git, self._repositories = git, repositories
-        self._pools, self._settings = pools, settings
+        """`sources` by kind."""
+        self._sources, self._pools, self._settings = sources, pools, settings
         self._decryption = decryption or inputs.Decryption()
         self._cache = RenderCache(settings.render_cache << 20)
 
-    def source(self, key: Key, manifest: Manifest) -> Revision:
-        """The source as the store has it. Raises Stalled, NotReady."""
+    def source(self, key: Key, manifest: Manifest) -> SourceState:
+        """The source as the store has it; it has an artifact. Raises Stalled, NotReady."""
         kind, wanted = source_of(manifest)
         if self._settings.no_cross_namespace_refs and wanted.namespace != key.namespace:
             raise Stalled(
                 "AccessDenied", f"source '{kind}/{wanted}' is in another namespace, which is not allowed here"
             )
-        found = self._repositories.get(wanted)
+        if (source := self._sources.get(kind)) is None:
+            served = ", ".join(sorted(self._sources))
+            raise Stalled("InvalidSpec", f"spec.sourceRef.kind: found {kind!r}, expected one of {served}")
+        found = source.find(wanted)
         if found is None:
-            raise NotReady("ArtifactFailed", f"source '{kind}/{wanted}' not found", retry_after=30.0)
-        artifact = artifact_of(found)
-        if not artifact:
-            raise NotReady("ArtifactFailed", f"source '{kind}/{wanted}' has no artifact yet", retry_after=30.0)
-        metadata: Any = artifact.get("metadata")
-        return Revision(found, artifact["revision"], metadata if isinstance(metadata, dict) else {})
+            raise NotReady("ArtifactFailed", f"source '{kind}/{wanted}' not found", retry_after=_RETRY)
+        if not found.revision:
+            why = f": {found.message}" if found.message and not found.ready else ""
+            retry_after = min(_RETRY, max(1.0, found.interval or _RETRY))
+            raise NotReady("ArtifactFailed", f"source '{found}' has no artifact yet{why}", retry_after=retry_after)
+        return found
 
     async def build(
-        self, tenant: KubeClient, key: Key, manifest: Manifest, spec: KustomizationSpec, source: Revision
+        self, tenant: KubeClient, key: Key, manifest: Manifest, spec: KustomizationSpec, source: SourceState
     ) -> Built:
         """Reads what a render needs, and finds out what it reads. Nothing is built yet. Raises NotReady, Stalled."""
         raw = manifest.get("spec") or {}
         variables = await inputs.variables(tenant, key.namespace, spec)
         keys = await inputs.keys(tenant, key, manifest, spec, source.revision, self._decryption)
         try:
-            tree = await self._tree(source)
+            tree = await self._sources[source.kind].tree(source)
             found = await self._pools.run("other", find_source, tree, spec.path, raw)
         except BaseException as error:
             keys.close()
-            raise _told(error) from error
+            raise _as_condition(error) from error
         text = render_key(found, raw, variables, keys.fingerprint)
         metadata = {"revision": source.revision} | {
             name: source.metadata[name] for name in ("author", "commitTime") if name in source.metadata
         }
-        return Built(text, source.revision, metadata, tree, found, raw, variables, keys, artifact_of(source.manifest))
-
-    async def _tree(self, source: Revision) -> Tree:
-        spec = parse(GitRepositorySpec, source.manifest)
-        return await self._git.contents.tree(source.manifest, spec, source.revision, included_of(source.manifest))
+        return Built(text, source.revision, metadata, tree, found, raw, variables, keys, source.artifact)
 
     async def render(self, built: Built) -> Rendered:
         """The objects, from the cache where nothing that goes into them changed. Raises NotReady."""
@@ -126,17 +112,15 @@ class Builder:
                 "other", render, built.tree, built.source, built.spec, built.variables, decrypt=decrypt
             )
         except Exception as error:
-            raise _told(error) from error
+            raise _as_condition(error) from error
         if not rendered.refused:
             self._cache.put(built.key, rendered, sum(len(repr(each)) for each in rendered.objects) * 4)
         return rendered
 
 
-def _told(error: BaseException) -> BaseException:
+def _as_condition(error: BaseException) -> BaseException:
     """What a condition says of an error of a build; a bug stays what it is."""
     match error:
-        case GitError():
-            return NotReady("ArtifactFailed", error.message)
         case InvalidSourceError() if "kustomization path not found" in str(error):
             return NotReady("ArtifactFailed", str(error))
         case InvalidSourceError() | InvalidPathError() | InvalidSubstitutionError() | KustomizeError():

@@ -1,19 +1,14 @@
-"""Registers the room with a manager: two controllers, and who wakes whom. No rule stands here."""
+"""Registers Kustomizations with a manager, and which changes requeue them. No rule is decided here."""
 
 from __future__ import annotations
 
-import tempfile
 from functools import partial
-from pathlib import Path
 
 from controllers.api.core import CONFIGMAPS, SECRETS
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Key, Manifest, key_of
-from controllers.api.source import GIT_REPOSITORIES
 from controllers.aws.settings import AwsSettings
-from controllers.git.github_app import GithubApps
-from controllers.git.mirrors import Mirrors
-from controllers.git.process import Git, ProcessLimits
+from controllers.git.process import Git
 from controllers.kustomization.objects.references import configs_of, dependencies_of, source_of
 from controllers.kustomization.settings import KustomizationSettings
 from controllers.runtime.conditions import find
@@ -22,11 +17,7 @@ from controllers.runtime.kube import WatchEvent
 from controllers.runtime.manager import Manager
 from controllers.sops.service import SopsService
 from controllers.sops.settings import SopsSettings
-from controllers.sources.access import GitAccess
-from controllers.sources.contents import includes_of
-from controllers.sources.reconcile import GitReconciler
-from controllers.sources.remotes import GitRemotes
-from controllers.sources.repositories import GitSources, artifact_of
+from controllers.sources import kinds
 
 from .build.inputs import Decryption
 from .builder import Builder
@@ -40,38 +31,22 @@ from .watch.source_changes import SourceWaker
 WATCHED = "reconcile.fluxcd.io/watch=Enabled"
 """Label of Secrets and ConfigMaps whose change wakes the Kustomizations that name them."""
 
-_BY_SOURCE, _BY_DEPENDENCY, _BY_CONFIG, _BY_INCLUDE = "source", "dependsOn", "config", "include"
+_BY_SOURCE, _BY_DEPENDENCY, _BY_CONFIG = "source", "dependsOn", "config"
 
-
-SETTINGS = (KustomizationSettings, SopsSettings, AwsSettings)
+SETTINGS = (KustomizationSettings, *kinds.SETTINGS, SopsSettings, AwsSettings)
 
 
 def register(manager: Manager, *, git: Git | None = None, decryption: Decryption | None = None) -> None:
     """`git` and `decryption` are given by whoever composes the process: allowed protocols, a KMS, an audit."""
     settings = manager.settings.group(KustomizationSettings)
-    directory = Path(settings.mirrors) if settings.mirrors else Path(tempfile.mkdtemp(prefix="inhaul-mirrors-"))
-    git = git or Git(limits=ProcessLimits(file_size=settings.repository_size << 20))
-    sources = GitSources(Mirrors(directory, git=git, max_bytes=settings.mirror_bytes << 20))
-    git_reconciler = GitReconciler(
-        manager.kube,
-        sources,
-        GitAccess(GitRemotes(manager.kube, egress=manager.egress, apps=GithubApps(manager.egress)), manager.policies),
-        pools=manager.pools,
-        draft=lambda key: repositories.draft(key),
-        find=lambda key: store.get(key),
-        submodule_hosts=settings.submodule_hosts.replace(",", " ").split(),
-    )
     objects = OwnedObjects(
         manager,
         on_dirty=lambda key: kustomizations.queue.changed(key),
         on_status=lambda key: kustomizations.queue.changed(key),
     )
-    own = manager.settings.claim.sources == "own"
-    if own:
-        repositories = manager.controller(GIT_REPOSITORIES, git_reconciler.reconcile, max_concurrent=4)
-    store = repositories.store if own else manager.store(GIT_REPOSITORIES)
+    served = kinds.register(manager, git=git)
     given = decryption or _decryption(SopsService(manager))
-    builder = Builder(git_reconciler, store, pools=manager.pools, settings=settings, decryption=given)
+    builder = Builder(served, pools=manager.pools, settings=settings, decryption=given)
     reconciler = Reconciler(
         manager.kube,
         builder,
@@ -86,16 +61,15 @@ def register(manager: Manager, *, git: Git | None = None, decryption: Decryption
         store=lambda: kustomizations.store,
     )
     kustomizations = manager.controller(KUSTOMIZATIONS, reconciler.reconcile, max_concurrent=settings.concurrent)
-    if own:
-        _wake_including(repositories)
-    waker = SourceWaker(
-        git_reconciler.contents,
-        kustomizations.queue,
-        users=lambda key: kustomizations.store.by_index(_BY_SOURCE, _name(GIT_REPOSITORIES.kind, key)),
-        reads=reconciler.reads,
-    )
-    manager.task("wake by path", waker.run)
-    store.subscribe(waker.note)
+    for source in served.values():
+        waker = SourceWaker(
+            source,
+            kustomizations.queue,
+            users=partial(_users, kustomizations, source.kind),
+            reads=reconciler.reads,
+        )
+        manager.task(f"requeue by path of {source.kind}", waker.run)
+        source.subscribe(waker.note)
     _wake(manager, kustomizations)
 
 
@@ -106,16 +80,8 @@ def _decryption(service: SopsService) -> Decryption:
     )  # fmt: skip
 
 
-def _wake_including(repositories: Controller) -> None:
-    """A new artifact wakes the GitRepositories that include it."""
-    repositories.store.index(_BY_INCLUDE, includes_of)
-
-    def changed(before: Manifest | None, after: Manifest | None) -> None:
-        if after is not None and artifact_of(before) != artifact_of(after):
-            for manifest in repositories.store.by_index(_BY_INCLUDE, str(key_of(after))):
-                repositories.queue.changed(key_of(manifest))
-
-    repositories.store.subscribe(changed)
+def _users(kustomizations: Controller, kind: str, source: Key) -> list[Manifest]:
+    return kustomizations.store.by_index(_BY_SOURCE, _name(kind, source))
 
 
 def _wake(manager: Manager, kustomizations: Controller) -> None:

@@ -22,9 +22,3 @@ class KustomizationSettings:
     render_cache: int = setting(
         64, "size of the cache of rendered manifests, MiB; an unchanged source is not built again"
     )
-    mirrors: str = setting("", "directory of the Git mirrors; empty: a temporary directory")
-    repository_size: int = setting(1024, "maximum size of one fetch of a repository, MiB")
-    submodule_hosts: str = setting(
-        "", "hosts from which submodules may be fetched besides the repository's own, separated by commas"
-    )
-    mirror_bytes: int = setting(4096, "maximum size of all mirrors, MiB")

@@ -24,7 +24,8 @@ from controllers.sources.tree import Reads, changed_directories
 
 from . import submodules
 from .listing import Listing, below, mounted, tree_of
-from .repositories import GitSources, artifact_of
+from .repositories import GitSources
+from .source import artifact_of
 from .tree import Tree
 
 TREES, MAX_INCLUDES = 16, 20

@@ -33,8 +33,9 @@ from controllers.runtime.store import REQUESTED_AT
 from . import observed as git_spec
 from .access import GitAccess
 from .contents import UNAVAILABLE, Contents
-from .repositories import GitSources, artifact_of
+from .repositories import GitSources
 from .revision import short_message
+from .source import artifact_of
 from .verification import InvalidModeError, InvalidTagError, check_mode
 
 VERIFIED = "SourceVerified"

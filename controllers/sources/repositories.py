@@ -13,7 +13,6 @@ from itertools import accumulate
 from threading import Lock
 
 from controllers.api.kustomize import NAMES
-from controllers.api.resource import Manifest
 from controllers.git.errors import NotFound, TooLarge
 from controllers.git.mirrors import Mirrors
 from controllers.git.objects import GITLINK, MAX_TOTAL, CommitInfo, TreeEntry
@@ -192,9 +191,3 @@ def _node(entry: TreeEntry) -> Node:
 
 def _is_special(entry: TreeEntry) -> bool:
     return entry.is_file and (posixpath.basename(entry.path) == FILE or entry.path == submodules.FILE)
-
-
-def artifact_of(manifest: Manifest | None) -> Mapping[str, str]:
-    """`status.artifact` of a source; empty where it has none."""
-    artifact = ((manifest or {}).get("status") or {}).get("artifact")
-    return artifact if isinstance(artifact, dict) and artifact.get("revision") else {}

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from controllers.api.resource import Key, Manifest, key_of
-from controllers.git.errors import GitError
 from controllers.runtime.result import NotReady, Stalled
-from controllers.sources.repositories import artifact_of
+from controllers.sources.source import artifact_of
 from controllers.sources.tree import Reads
 
 from .affected import concerned
@@ -72,10 +71,10 @@ class SourceWaker:
         try:
             if before is not None:
                 changed = await self._changes.changed(before, after)
-        except (GitError, NotReady, Stalled):
-            pass  # each Kustomization comes upon it and says so in its own status
+        except (NotReady, Stalled):
+            pass  # each Kustomization meets the same error and reports it in its own status
         except Exception:
-            log.exception("what a new revision of GitRepository %s changes was not found out: all are woken", key)
+            log.exception("cannot tell what a new revision of %s changes: all its Kustomizations are requeued", key)
         now, later = concerned(self._users(key), changed, self._reads)
         for each in now:
             self._queue.changed(each)

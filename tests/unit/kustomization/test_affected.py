@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from controllers.api.resource import Key, Manifest
-from controllers.git.errors import GitError
 from controllers.kustomization.watch.affected import concerned, reads_of
 from controllers.kustomization.watch.source_changes import PACE, SourceWaker
 from controllers.runtime.queue import Verdict, WorkQueue
+from controllers.runtime.result import NotReady
 from controllers.sources.tree import Node, Reads, changed_directories
 from tests.unit.runtime.virtual_time import run
 
@@ -153,7 +153,7 @@ def test_two_artifacts_that_come_before_the_first_is_looked_at_are_compared_as_o
     assert fleet.compared == [("main@sha1:1", "main@sha1:3")]
 
 
-@pytest.mark.parametrize("error", [GitError("the host does not answer"), RuntimeError("a bug")])
+@pytest.mark.parametrize("error", [NotReady("ArtifactFailed", "the host does not answer"), RuntimeError("a bug")])
 def test_where_the_comparison_fails_all_are_woken_and_the_next_commit_is_compared(error: Exception) -> None:
     fleet = Fleet(50, [error, frozenset({"apps/7"})])
     run(fleet.script((0, "main@sha1:1", "main@sha1:2"), (5, "main@sha1:2", "main@sha1:3")))
