@@ -204,7 +204,7 @@ KINDS: tuple[Kind, ...] = (
         notification.ReceiverSpec,
         notification.ReceiverStatus,
         (),
-        ("fluxcd",),
+        ("all", "fluxcd", "fluxcd-notifications"),
         (_AGE, *_FLUX_READY),
         flux=True,
     ),

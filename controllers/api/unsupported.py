@@ -27,7 +27,7 @@ UNSUPPORTED: dict[str, tuple[str, ...]] = {
         "spec.sourceRef.kind=OCIRepository|Bucket|ExternalArtifact",
         "spec.kubeConfig",
     ),
-    "Receiver": ("spec.type=gcr|cdevents",),
+    "Receiver": ("spec.type=gcr|cdevents|generic-oidc", "spec.oidcProviders"),
 }
 """By kind. `a.b`: a field; `a[]`: each item; `!a|b`: every field but these; `=x|y`: only with one of these values."""
 

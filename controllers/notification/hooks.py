@@ -69,7 +69,9 @@ class Hooks:
         if not hmac.compare_digest(present, path):
             raise RequestRefusedError(404, "no such hook")  # the token was exchanged a moment ago
         wanted = check(receiver, secret, call, cross_namespace=self._cross_namespace)
-        objects = [one for target in wanted for one in await self._objects(target)]
+        objects: list[Manifest] = []
+        for target in wanted:
+            objects += filtered(await self._objects(target), target.filter, call, field=target.field)
         expression = str((receiver.get("spec") or {}).get("resourceFilter") or "")
         chosen = filtered(objects, expression, call)
         moment = self._clock().isoformat().replace("+00:00", "Z")

@@ -73,6 +73,9 @@ class ReceiverTarget:
     name: str
     namespace: str
     labels: Mapping[str, str]
+    filter: str = ""
+    """CEL, beside `spec.resourceFilter`: both must hold. `field` names it in errors."""
+    field: str = ""
 
     @property
     def many(self) -> bool:
@@ -177,7 +180,8 @@ def targets(receiver: Manifest, *, cross_namespace: bool = True) -> list[Receive
             raise RequestRefusedError(
                 500, f"spec.resources[{number}].namespace: references to other namespaces are not allowed"
             )
-        found.append(ReceiverTarget(api_version, kind, name, namespace, labels))
+        field = f"spec.resources[{number}].filter"
+        found.append(ReceiverTarget(api_version, kind, name, namespace, labels, str(one.get("filter") or ""), field))
     return found
 
 
@@ -196,16 +200,28 @@ def matching(target: ReceiverTarget, objects: Iterable[Manifest]) -> list[Manife
     return found
 
 
-def filtered(objects: Sequence[Manifest], expression: str, call: Call) -> list[Manifest]:
-    """The objects for which `spec.resourceFilter` holds: CEL over `res` (metadata) and `req` (body). Raises Refused."""
+FILTER_VARIABLES = ("res", "req")
+
+
+def filtered(
+    objects: Sequence[Manifest], expression: str, call: Call, *, field: str = "spec.resourceFilter"
+) -> list[Manifest]:
+    """The objects for which `field` holds: CEL over `res` (metadata) and `req` (body). Raises RequestRefusedError."""
     if not expression or not objects:
         return list(objects)
     try:
-        program = compile_cel(expression, ("res", "req"))
+        program = compile_cel(expression, FILTER_VARIABLES)
         request = call.json()
         return [one for one in objects if program.holds({"res": one, "req": request})]
     except CelError as error:
-        raise RequestRefusedError(500, f"spec.resourceFilter: {error}") from None
+        raise RequestRefusedError(500, f"{field}: {error}") from None
+
+
+def filters_of(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(field, expression) of each CEL filter that a Receiver's spec sets."""
+    resources = enumerate(spec.get("resources") or ())
+    found = [(f"spec.resources[{number}].filter", str(one.get("filter") or "")) for number, one in resources]
+    return [each for each in [("spec.resourceFilter", str(spec.get("resourceFilter") or "")), *found] if each[1]]
 
 
 def concerned(
@@ -218,5 +234,7 @@ def concerned(
 ) -> list[Manifest]:
     """Of given objects, those that a call asks to reconcile. Raises Refused."""
     wanted = check(receiver, secret, call, cross_namespace=cross_namespace)
-    found = [one for target in wanted for one in matching(target, objects)]
+    found = [
+        one for target in wanted for one in filtered(matching(target, objects), target.filter, call, field=target.field)
+    ]
     return filtered(found, str((receiver.get("spec") or {}).get("resourceFilter") or ""), call)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 
 from controllers.api.base import parse
-from controllers.api.core import SECRETS
+from controllers.api.core import SECRETS, secret_data
 from controllers.api.duration import parse_duration
 from controllers.api.notification import RECEIVERS, ReceiverSpec
 from controllers.api.resource import Key, Manifest
 from controllers.lang.cel import CelError, compile_cel
 from controllers.runtime.draft import Draft
 from controllers.runtime.finalizers import release
-from controllers.runtime.kube import KubeClient, NotFound
+from controllers.runtime.kube import KubeClient, NotFound, UnknownKindError
 from controllers.runtime.result import NotReady, Result, Stalled
 from controllers.runtime.store import REQUESTED_AT
 
-from .receive import webhook_path
+from .receive import FILTER_VARIABLES, RequestRefusedError, filters_of, targets, webhook_path
 
 
 class ReceiverReconciler:
@@ -34,11 +33,14 @@ class ReceiverReconciler:
         spec = parse(ReceiverSpec, manifest)
         if not draft.wanted(spec):
             return Result()
-        if spec.resource_filter:
+        for field, expression in filters_of(manifest.get("spec") or {}):
             try:
-                compile_cel(spec.resource_filter, ("res", "req"))
+                compile_cel(expression, FILTER_VARIABLES)
             except CelError as error:
-                raise Stalled("InvalidCELExpression", f"spec.resourceFilter: {error}") from None
+                raise Stalled("InvalidCELExpression", f"{field}: {error}") from None
+        if spec.secret_ref is None:
+            raise Stalled("InvalidSpec", f"spec.secretRef: found nothing, expected a Secret for type {spec.type}")
+        await self._may_request(manifest)
         secret = await token_data(self._kube, manifest)
         where = f"spec.secretRef: Secret {key.namespace}/{spec.secret_ref.name}"
         if secret is None:
@@ -53,12 +55,35 @@ class ReceiverReconciler:
         draft.ready("Succeeded", f"Receiver initialized for path: {path}")
         return Result(parse_duration(spec.interval))
 
+    async def _may_request(self, manifest: Manifest) -> None:
+        """Raises NotReady for a kind that our account may not annotate: its author would not see that calls fail."""
+        asked: set[tuple[str, str, str]] = set()
+        try:
+            wanted = targets(manifest)
+        except RequestRefusedError:
+            return  # the call is answered with it, as upstream does
+        for target in wanted:
+            if (identity := (target.api_version, target.kind, target.namespace)) in asked:
+                continue
+            asked.add(identity)
+            try:
+                resource = await self._kube.resource_for(target.api_version, target.kind)
+            except UnknownKindError:
+                continue  # its controller may come later
+            if not await self._kube.can(verb="patch", resource=resource, namespace=target.namespace):
+                rule = f"get, list and patch {resource.plural} of {resource.group}"
+                raise NotReady(
+                    "AccessDenied",
+                    f"{target.field.removesuffix('.filter')}: the notification controller's account may not {rule} "
+                    f"in {target.namespace}; bind a role that may to it",
+                )
+
 
 async def token_data(kube: KubeClient, receiver: Manifest) -> Mapping[str, bytes] | None:
     """The data of a Receiver's Secret; None where there is none."""
     name = str(((receiver.get("spec") or {}).get("secretRef") or {}).get("name") or "")
     try:
         found = await kube.get(SECRETS, name, receiver["metadata"]["namespace"]) if name else {}
-        return {key: base64.b64decode(text, validate=True) for key, text in (found.get("data") or {}).items()}
+        return secret_data(found)
     except (NotFound, ValueError):
         return None
