@@ -67,8 +67,24 @@ class AWSProvider(Fields):
     secrets_manager: SecretsManagerSettings | None = None
 
 
+class FakeProviderData(Fields):
+    """A value of a fake store; `version` must be asked for as it is written here, none included."""
+
+    key: str
+    value: str
+    version: str = ""
+
+
+class FakeProvider(Fields):
+    """Values in the store itself, for tests and CI."""
+
+    data: tuple[FakeProviderData, ...]
+    validation_result: Int | None = None
+    """What validation answers: 0 ready, 1 unknown, 2 error."""
+
+
 class SecretStoreProvider(OneOf):
-    """Exactly one provider. We serve `aws`; the others are admitted, kept and reported as not served."""
+    """Exactly one provider. Those that are not served are admitted, kept and reported."""
 
     aws: AWSProvider | None = None
     akeyless: JsonObject | None = None
@@ -86,7 +102,7 @@ class SecretStoreProvider(OneOf):
     device42: JsonObject | None = None
     doppler: JsonObject | None = None
     dvls: JsonObject | None = None
-    fake: JsonObject | None = None
+    fake: FakeProvider | None = None
     fortanix: JsonObject | None = None
     gcpsm: JsonObject | None = None
     github: JsonObject | None = None

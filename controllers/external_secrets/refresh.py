@@ -135,7 +135,7 @@ class Refresher:
                 self.resolver.allow_key(namespace, entry.remote)
                 return await self.coalescer.get(store.source, entry.remote, since=since, asker=meta["uid"])
             found = await self._finder.find(store.source, entry.find or {}, prefix=store.view.prefix)
-            return {name: value for name, value in found.items() if self._may_read(namespace, store, name)}
+            return {name: value for name, value in found.items() if self._may_read(namespace, store, value.name)}
         except EntryError as error:
             return error
 

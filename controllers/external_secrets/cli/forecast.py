@@ -18,7 +18,7 @@ from controllers.api.resource import Key, Manifest
 from controllers.aws.identity import ROLE_ANNOTATION
 from controllers.external_secrets.fetch.demand import AHEAD
 from controllers.external_secrets.providers.reads import PlannedRead, PlannedSource
-from controllers.external_secrets.providers.registry import provider_named
+from controllers.external_secrets.providers.registry import planning_of
 from controllers.external_secrets.values import schedule
 from controllers.external_secrets.values.entries import Entry, StoreRef
 from controllers.external_secrets.values.remote_key import RemoteKey
@@ -44,7 +44,7 @@ class ForecastLine:
     what: str = "refresh"
 
     def dollars(self, calls: float, values: float, *, parameters_paid: bool) -> float:
-        return provider_named(self.source.service).dollars(calls, values, parameters_paid=parameters_paid)
+        return planning_of(self.source.service).dollars(calls, values, parameters_paid=parameters_paid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,13 @@ def reads_of(
     entries: Sequence[Entry],
     sources: Mapping[StoreRef, tuple[PlannedSource, str]],
 ) -> list[PlannedRead]:
-    """What one ExternalSecret reads. `sources`: source and prefix by store. Raises ValueError for a bad interval."""
+    """What one ExternalSecret reads. `sources`: source and prefix of each store that is called. Raises
+    ValueError for a bad interval."""
     interval = schedule.interval_of(spec) if spec.refresh_policy == "Periodic" else 0.0
     out = []
     for entry in entries:
-        if entry.remote is None and entry.find is None:
-            continue  # a generator
+        if entry.store not in sources or (entry.remote is None and entry.find is None):
+            continue  # a store that holds its values; a generator
         source, prefix = sources[entry.store]
         out.append(PlannedRead(source, owner, entry.where, max(0.0, interval), entry.remote, entry.find, prefix))
     return out
@@ -105,7 +106,7 @@ def forecast(reads: Iterable[PlannedRead], *, matches: int = 20) -> list[Forecas
 
 
 def _line(source: PlannedSource, interval: float, reads: Sequence[PlannedRead], matches: int) -> ForecastLine:
-    provider, owners = provider_named(source.service), defaultdict[RemoteKey, set[str]](set)
+    provider, owners = planning_of(source.service), defaultdict[RemoteKey, set[str]](set)
     for read in reads:
         if read.key is not None:
             owners[read.key].add(read.owner)
@@ -150,5 +151,5 @@ def _batches(owners: Mapping[RemoteKey, set[str]], fetched: Mapping[RemoteKey, f
 
 def sweep_line(source: PlannedSource, interval: float, keys: int) -> ForecastLine:
     """A version sweep of one source: lists of names, at least one page."""
-    calls = max(1, math.ceil(keys / provider_named(source.service).list_page)) * MONTH / interval
+    calls = max(1, math.ceil(keys / planning_of(source.service).list_page)) * MONTH / interval
     return ForecastLine(source, interval, 0, keys, 0, calls, 0.0, 0.0, what="sweep")

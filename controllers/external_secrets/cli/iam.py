@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from controllers.external_secrets.providers.reads import PlannedRead, PlannedSource, ReadingIdentity
-from controllers.external_secrets.providers.registry import provider_named
+from controllers.external_secrets.providers.registry import planning_of
 
 _ACCOUNT = re.compile(r"arn:[^:]+:iam::(\d{12}):role/")
 
@@ -32,7 +32,7 @@ def policies(
     statements: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for reader, sources in sorted(by_reader.items()):
         for source, group in sorted(sources.items()):
-            place, provider = account_of(reader, account), provider_named(source.service)
+            place, provider = account_of(reader, account), planning_of(source.service)
             granted = provider.statements(source, place, group, swept=source in sweeps, kms_keys=kms_keys)
             statements[reader.role or reader.base] += granted
         _chain(reader, statements)

@@ -117,7 +117,10 @@ def _reads(
     for ref in refs:
         store = files.store(namespace, ref) or {}
         provider, settings = store_provider(store)
-        reader = provider.reading_identity(namespace, ref, settings.provider, accounts)
+        if (planning := provider.planning) is None:
+            notes.append(f"{ref.kind} {ref.name} holds its values: no calls and no permissions")
+            continue
+        reader = planning.reading_identity(namespace, ref, settings.provider, accounts)
         source = PlannedSource(reader, known[ref].region, provider.name)
         sources[ref] = source, known[ref].prefix
         text = (store["metadata"].get("annotations") or {}).get(sweep.ANNOTATION, "")
@@ -125,7 +128,7 @@ def _reads(
             interval = sweep.interval_of(text, floor=60.0)
         except ValueError as error:
             raise CommandError(f"{ref.kind} {ref.name}: annotation {sweep.ANNOTATION}: {error}") from None
-        if interval and provider.list_page:
+        if interval:
             swept[source] = min(interval, swept.get(source, interval))
     entries = plan(spec, known)
     generators = sum(1 for entry in entries if entry.remote is None and entry.find is None)

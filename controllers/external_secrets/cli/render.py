@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from .offline import Values, make, read_values
 def add(commands: Any) -> None:
     parser = commands.add_parser("render", help="render the Secret from values that you supply; offline")
     parser.add_argument("-f", "--file", required=True, help="file or directory with ExternalSecrets (- for stdin)")
-    parser.add_argument("--with", dest="values", required=True, metavar="VALUES", help="YAML map: name at AWS → value")
+    parser.add_argument("--with", dest="values", metavar="VALUES", help="YAML map: name at AWS → value")
     parser.add_argument("--name", default="", help="only the ExternalSecret of this name")
     namespace_flag(parser)
     output_flag(parser)
@@ -62,7 +63,7 @@ def stores_or_default(files: Files, manifest: Manifest) -> dict[StoreRef, StoreV
 
 def _run(given: argparse.Namespace) -> int:
     files = read_files(given.file, namespace=given.namespace or "default")
-    values, failed, out = values_file(given.values), False, []
+    values, failed, out = values_file(given.values) if given.values else None, False, []
     for manifest in external_secrets(files):
         if given.name and manifest["metadata"]["name"] != given.name:
             continue
@@ -74,7 +75,7 @@ def _run(given: argparse.Namespace) -> int:
                     f"{ref.kind} {ref.name} is not in the files: assuming Secrets Manager without a prefix",
                     file=sys.stderr,
                 )
-        made = make(manifest, stores, values, partial(_here, files, namespace), engine())
+        made = make(manifest, stores, _needed(manifest, stores, values), partial(_here, files, namespace), engine())
         for where, error in [*made.resolved.failed, *made.resolved.missing]:
             print(f"{title(manifest)}: {where}: {error.error_class}: {error.message}", file=sys.stderr)
         failed = failed or bool(made.resolved.failed)
@@ -91,6 +92,17 @@ def _run(given: argparse.Namespace) -> int:
     elif out:
         print(yaml.safe_dump_all(out, sort_keys=False, allow_unicode=True), end="")
     return DIFFERENT if failed else OK
+
+
+def _needed(manifest: Manifest, stores: Mapping[StoreRef, StoreView], values: Values | None) -> Values:
+    """The given values; none are needed where all stores hold their own. Raises CommandError."""
+    called = next((ref for ref, view in stores.items() if view.local is None), None)
+    if values is None and called is not None:
+        raise CommandError(
+            f"{title(manifest)}: found no values of {called.kind} {called.name}, expected --with VALUES, "
+            "a YAML map of names to values"
+        )
+    return values if values is not None else Values({})
 
 
 def _here(files: Files, namespace: str, kind: str, name: str) -> Manifest | None:

@@ -247,6 +247,8 @@ class Coalescer:
         if turn.throttled and source.retry and source.retry.pause:
             await asyncio.sleep(source.retry.pause)
         self._fill(source, line)  # what a throttled call put back
+        if line.idle:  # nobody may ask this source again: an edited store is another one
+            self._lines.pop(source, None)
 
     def _forget_ahead(self, source: ValueSource, keys: Iterable[RemoteKey]) -> None:
         for wanted in (SourceKey(source, key) for key in keys):

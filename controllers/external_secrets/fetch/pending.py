@@ -35,6 +35,10 @@ class PendingKeys:
     def __len__(self) -> int:
         return len(self.urgent) + len(self.due)
 
+    @property
+    def idle(self) -> bool:
+        return not (len(self) or self.calls or self.flying or self.timer)
+
     def take(self, limit: int) -> dict[RemoteKey, InFlightFetch]:
         """The next call's keys, the urgent ones first."""
         taken: dict[RemoteKey, InFlightFetch] = {}

@@ -146,6 +146,17 @@ class StoreProvider(Protocol):
 class PlanningProvider(Protocol):
     """What `inhaul secrets plan` asks: calls, prices and permissions."""
 
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def list_page(self) -> int:
+        """Entries in one page of a listing."""
+        ...
+
     def reading_identity(
         self, namespace: str, ref: StoreRef, spec: SecretStoreProvider, roles_of: Mapping[Key, str]
     ) -> ReadingIdentity:
@@ -169,7 +180,7 @@ class PlanningProvider(Protocol):
         ...
 
 
-class Provider(SecretService, StoreProvider, PlanningProvider, Protocol):
+class Provider(SecretService, StoreProvider, Protocol):
     """A secret service. Stateless: readers hold the clients."""
 
     @property
@@ -178,8 +189,8 @@ class Provider(SecretService, StoreProvider, PlanningProvider, Protocol):
         ...
 
     @property
-    def list_page(self) -> int:
-        """Entries in one page of a listing; 0: nothing is listed for sweeps."""
+    def planning(self) -> PlanningProvider | None:
+        """None where reading costs nothing and needs no permission."""
         ...
 
     @property

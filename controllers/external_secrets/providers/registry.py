@@ -14,7 +14,7 @@ from controllers.external_secrets.values.entries import Fetched, Outcome, StoreR
 from controllers.external_secrets.values.remote_key import RemoteKey
 
 from .parameter_store import PARAMETER_STORE
-from .provider import Clients, Provider, SecretReader, StoreError
+from .provider import Clients, PlanningProvider, Provider, SecretReader, StoreError
 from .secrets_manager import SECRETS_MANAGER
 from .source import ListedSecret, ValueSource
 
@@ -31,6 +31,14 @@ _BY_NAME = {provider.name: provider for provider in PROVIDERS}
 def provider_named(name: str) -> Provider:
     """Raises KeyError for a name that is not in `PROVIDERS`."""
     return _BY_NAME[name]
+
+
+def planning_of(name: str) -> PlanningProvider:
+    """Of a provider that has calls to plan. Raises LookupError for any other."""
+    planning = _BY_NAME[name].planning
+    if planning is None:
+        raise LookupError(f"reading {name} needs no plan")
+    return planning
 
 
 def provider_of_events(source: str) -> Provider | None:

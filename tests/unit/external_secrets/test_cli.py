@@ -251,3 +251,9 @@ def test_the_commands_of_the_documents_say_what_the_documents_show(
 
 def test_the_documents_show_both_offline_commands() -> None:
     assert [command.split()[2] for command, _ in _shown_in_docs()] == ["plan", "render"]
+
+
+def test_render_asks_for_values_that_the_stores_do_not_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = files(tmp_path, store(), secret(data=data("db")))
+    assert main(["secrets", "render", "-f", path]) == 2
+    assert "found no values of SecretStore aws, expected --with VALUES" in capsys.readouterr().err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -196,3 +198,19 @@ async def test_a_value_shows_in_no_repr() -> None:
     provider = Provider(a="canary")
     found = await Coalescer(provider).get(SM, key("a"), since=now())
     assert "canary" not in repr(found)
+
+
+class Reader:
+    """As whom a source is read, to be watched for whether it is still held."""
+
+
+async def test_a_source_that_nobody_asks_any_more_is_forgotten() -> None:
+    coalescer, reader = Coalescer(Provider(k="v"), window=0.001), Reader()
+    held = weakref.ref(reader)
+    source = ValueSource(reader, "", "SecretsManager")
+    await coalescer.get(source, key("k"), since=asyncio.get_running_loop().time())
+    del source, reader
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert held() is None
+    await coalescer.close()

@@ -10,7 +10,7 @@ from controllers.aws.parameterstore import BATCH
 from controllers.external_secrets.providers.aws import names
 from controllers.external_secrets.providers.aws.policy import decrypt
 from controllers.external_secrets.providers.aws.store import AwsStores
-from controllers.external_secrets.providers.provider import Clients, SecretReader
+from controllers.external_secrets.providers.provider import Clients, PlanningProvider, SecretReader
 from controllers.external_secrets.providers.reads import FindCalls, PlannedRead, PlannedSource
 from controllers.external_secrets.values.extract import select
 from controllers.external_secrets.values.remote_key import RemoteKey
@@ -56,6 +56,10 @@ class ParameterStoreProvider(AwsStores):
         return ParameterStoreReader(clients.identities)
 
     # --- planning
+
+    @property
+    def planning(self) -> PlanningProvider:
+        return self
 
     def single_calls(self, asked: Sequence[tuple[str, RemoteKey]]) -> int:
         """One per entry."""
