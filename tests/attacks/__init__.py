@@ -1,6 +1,6 @@
 """What a tenant may try, and what refuses it: a list that is made of the tests themselves.
 
-    @attack("kustomization", "resources: a file outside the tree", guard="kustomization/readset.py",
+    @attack("kustomization", "resources: a file outside the tree", guard="build/readset.py",
             without="kustomize alone reads the file")
     def test_…
 

@@ -30,7 +30,7 @@ CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d}\n"
 
 def yaml(title: str, text: str, tight: YamlLimits) -> object:
     return pytest.param(
-        text, tight, marks=attack(AREA, title, guard="yamlload.py: Limits", without="higher limits: it is read")
+        text, tight, marks=attack(AREA, title, guard="lang/yaml_load.py: Limits", without="higher limits: it is read")
     )
 
 
@@ -57,11 +57,11 @@ GLOBBED = "${V##" + "*a" * 60 + "b}"
     ("text", "limit", "lifted"),
     [
         pytest.param(NESTED, "MAX_DEPTH", 100, marks=attack(AREA, "Substitution: expressions within one another",
-            guard="substitute.py: MAX_DEPTH", without="a higher limit: it is evaluated")),
+            guard="lang/envsubst.py: MAX_DEPTH", without="a higher limit: it is evaluated")),
         pytest.param("${V}" * 10, "MAX_OUTPUT", 1 << 30, marks=attack(AREA, "Substitution: output that grows",
-            guard="substitute.py: MAX_OUTPUT", without="a higher limit: megabytes of text")),
+            guard="lang/envsubst.py: MAX_OUTPUT", without="a higher limit: megabytes of text")),
         pytest.param(GLOBBED, "MAX_WORK", 1 << 50, marks=attack(AREA, "Substitution: globs that are long to match",
-            guard="substitute.py: MAX_WORK", without="a higher limit: it is matched to the end")),
+            guard="lang/envsubst.py: MAX_WORK", without="a higher limit: it is matched to the end")),
     ],
 )  # fmt: skip
 def test_substitution_beyond_a_limit_is_refused(
@@ -109,7 +109,7 @@ def test_a_regular_expression_is_linear() -> None:
         subprocess.run([sys.executable, "-I", "-S", "-c", code], timeout=1.5, check=False)
 
 
-@attack(AREA, "Patterns of .sourceignore without end", guard="sourceignore.py: MAX_PATTERNS",
+@attack(AREA, "Patterns of .sourceignore without end", guard="lang/gitignore.py: MAX_PATTERNS",
         without="a higher limit: all are matched against every file")  # fmt: skip
 def test_patterns_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "".join(f"*{at}\n" for at in range(3000))

@@ -158,13 +158,13 @@ def test_no_hook_runs_on_a_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @attack(
     AREA,
     "Program in a repository's directory, started in spite of it all",
-    guard="runtime/confine.py: a git child runs what is installed, and nothing it wrote",
+    guard="runtime/sandbox.py: a git child runs what is installed, and nothing it wrote",
     without="without Landlock the fetch runs it",
 )
 @attack(
     AREA,
     "Another tenant's mirror as an alternate of one's own",
-    guard="runtime/confine.py: a git child reads its own repository",
+    guard="runtime/sandbox.py: a git child reads its own repository",
     without="without Landlock its files are read",
 )
 @needs_landlock

@@ -57,7 +57,7 @@ def refusals(policies: Sequence[Any], branch: str = "main") -> Any:
     return ask
 
 
-@attack(AREA, "Marker in a file outside the paths that the TenantPolicy grants", guard="work.py asks WriteGit per path",
+@attack(AREA, "Marker in a file outside the paths that the TenantPolicy grants", guard="visit.py asks WriteGit per path",
         without="the file is committed")  # fmt: skip
 def test_only_granted_paths_are_written(host: Host) -> None:
     outcome = host.visit(job(allow=refusals(tenant(GRANT))))
@@ -108,7 +108,7 @@ def test_update_path_stays_inside(host: Host, path: str) -> None:
     assert not there.is_relative_to(host.work) or ".git" in str(there.relative_to(host.work)).lower()
 
 
-@attack(AREA, "`update.path` that is a symlink to another tenant's directory", guard="work.py _check_path",
+@attack(AREA, "`update.path` that is a symlink to another tenant's directory", guard="commit/visit.py _check_path",
         without="a checkout follows it")  # fmt: skip
 def test_update_path_is_no_symlink(host: Host) -> None:
     (host.work / "mine").symlink_to("other")
@@ -120,7 +120,7 @@ def test_update_path_is_no_symlink(host: Host) -> None:
 
 
 @attack(AREA, "Symlinked file in the tenant's directory that points to another's file",
-        guard="work.py takes files only; git/commit.py refuses to write a link",
+        guard="commit/visit.py takes files only; git/commit.py refuses to write a link",
         without="writing through a checkout changes the other file")  # fmt: skip
 def test_a_symlinked_file_is_not_written_through(host: Host) -> None:
     (host.work / "apps/link.yaml").symlink_to("../other/secret.yaml")
@@ -231,7 +231,7 @@ def test_a_refspec_neither_forces_nor_deletes_nor_spreads(host: Host, refspec: s
     assert before and found[works]
 
 
-@attack(AREA, "`push.refspec` whose source is another branch of the mirror", guard="work.py _refs",
+@attack(AREA, "`push.refspec` whose source is another branch of the mirror", guard="commit/visit.py _refs",
         without="commits that nobody made here are pushed")  # fmt: skip
 def test_a_refspec_pushes_only_the_commit_that_was_made(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(CONFIG, refspec=("refs/inhaul/wanted", "refs/heads/review"))

@@ -111,7 +111,7 @@ def test_tags_that_are_none_are_left_out(monkeypatch: pytest.MonkeyPatch) -> Non
     assert set(scan.scanned(TAGS).tags) == set(TAGS)
 
 
-@attack(AREA, "Tag that would end its scalar and begin another key", guard="edit.py: quotes, and reads the edit again",
+@attack(AREA, "Tag that would end its scalar and begin another key", guard="setters.py: quotes, and reads the edit again",
         without="the file gets the key")  # fmt: skip
 def test_a_value_stays_one_scalar(monkeypatch: pytest.MonkeyPatch) -> None:
     evil = {"team-a:web": Ref("r.io/web", "1\nprivileged: true #")}
@@ -124,7 +124,7 @@ def test_a_value_stays_one_scalar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert content is not None and yaml.safe_load(content)["privileged"] is True
 
 
-@attack(AREA, "Tag that reads as another type (`on`, `1e3`)", guard="plain.py: such text is quoted",
+@attack(AREA, "Tag that reads as another type (`on`, `1e3`)", guard="commit/yaml_plain.py: such text is quoted",
         without="the field is no text any more")  # fmt: skip
 @pytest.mark.parametrize("tag", ["on", "1e3", "10", "null", "2024-01-01", "0x10"])
 def test_a_value_stays_text(tag: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,12 @@ def test_a_file_is_nested_within_limits(monkeypatch: pytest.MonkeyPatch) -> None
     assert edit_file("a.yaml", text, job().policies).content
 
 
-@attack(AREA, "File larger than any manifest", guard="work.py: files over MAX_FILE are not read", without="it is read")
+@attack(
+    AREA,
+    "File larger than any manifest",
+    guard="commit/visit.py: files over MAX_FILE are not read",
+    without="it is read",
+)
 def test_a_large_file_is_not_read(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     (host.work / "apps/big.yaml").write_text(MARKED + "# x\n" * 100)
     host.commit()

@@ -103,7 +103,7 @@ async def test_secrets_are_read_as_the_tenant(world: World) -> None:
 @attack(
     TENANCY,
     "healthChecks and their expressions on another tenant's object, to learn what is in it",
-    guard="wait.py looks as the tenant",
+    guard="health_wait.py looks as the tenant",
     without=SELF,
 )
 async def test_health_checks_look_as_the_tenant(world: World) -> None:
@@ -238,7 +238,7 @@ def test_a_branch_must_be_granted() -> None:
 @attack(
     TENANCY,
     "A kind that the policy denies, though the service account may write it",
-    guard="guards.py: ApplyKind",
+    guard="apply/preflight.py: ApplyKind",
     without="no TenantPolicy: RBAC alone decides",
 )
 def test_a_kind_must_not_be_denied() -> None:
@@ -251,13 +251,13 @@ def test_a_kind_must_not_be_denied() -> None:
 @attack(
     TENANCY,
     "Annotation in a commit that would lift the guard against an empty render",
-    guard="guards.py: only the Kustomization's own annotation counts",
+    guard="apply/preflight.py: only the Kustomization's own annotation counts",
     without="on the Kustomization it lifts it",
 )
 @attack(
     TENANCY,
     "Annotation in a commit that would lift the limit of deletions",
-    guard="guards.py: only the Kustomization's own annotation counts",
+    guard="apply/preflight.py: only the Kustomization's own annotation counts",
     without="on the Kustomization it lifts it",
 )
 def test_an_annotation_in_a_commit_lifts_no_guard() -> None:
@@ -280,7 +280,7 @@ def test_an_annotation_in_a_commit_lifts_no_guard() -> None:
 @attack(
     TENANCY,
     "Annotation on a Kustomization that would allow plaintext Secrets where they are refused",
-    guard="decryption/guard.py: it may only tighten",
+    guard="sops/plaintext_scan.py: it may only tighten",
     without="on the Namespace, which is the platform's, it allows",
 )
 def test_a_tenants_annotation_only_tightens() -> None:

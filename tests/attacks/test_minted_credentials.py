@@ -31,7 +31,7 @@ def secret(type_: str) -> dict[str, object]:
 TYPES = ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"]
 MINTING = [
     pytest.param(type_, marks=attack("tenancy", f"Secret of type {type_}, into which Kubernetes writes a credential",
-                                     guard="kustomization/guards.py", without="a TenantPolicy that names the type"))
+                                     guard="apply/preflight.py", without="a TenantPolicy that names the type"))
     for type_ in TYPES
 ]  # fmt: skip
 
