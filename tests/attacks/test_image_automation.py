@@ -57,7 +57,7 @@ def refusals(policies: Sequence[Any], branch: str = "main") -> Any:
     return ask
 
 
-@attack(AREA, "Marker in a file outside the paths that the TenantPolicy grants", guard="visit.py asks WriteGit per path",
+@attack(AREA, "Marker in a file outside the paths that the TenantPolicy grants", guard="visit.py: WriteGit per path",
         without="the file is committed")  # fmt: skip
 def test_only_granted_paths_are_written(host: Host) -> None:
     outcome = host.visit(job(allow=refusals(tenant(GRANT))))

@@ -111,7 +111,7 @@ def test_tags_that_are_none_are_left_out(monkeypatch: pytest.MonkeyPatch) -> Non
     assert set(scan.scanned(TAGS).tags) == set(TAGS)
 
 
-@attack(AREA, "Tag that would end its scalar and begin another key", guard="setters.py: quotes, and reads the edit again",
+@attack(AREA, "Tag that would end its scalar and begin another key", guard="setters.py: quotes, and reads it again",
         without="the file gets the key")  # fmt: skip
 def test_a_value_stays_one_scalar(monkeypatch: pytest.MonkeyPatch) -> None:
     evil = {"team-a:web": Ref("r.io/web", "1\nprivileged: true #")}
