@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from .yaml_scalars import Version, as_json, is_timestamp, resolve, single_text
+from .yaml_scalars import Version, as_json, is_timestamp, needs_quotes, resolve, single_text
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -63,28 +63,32 @@ def iter_documents(
     text: str | bytes, *, limits: YamlLimits = DEFAULT_LIMITS, version: Version = Version.V2
 ) -> Iterator[Any]:
     """The documents as they are parsed, None for an empty one."""
+    yield from _documents(_decoded(text, limits), _Builder, limits, version)
+
+
+def load_typed(text: str | bytes, *, limits: YamlLimits = DEFAULT_LIMITS) -> Any:
+    """The first document, None for an empty text; whole floats are floats. Raises InvalidYamlError."""
+    found = _documents(_decoded(text, limits), _TypedBuilder, limits, Version.V2)
+    return next((value for value in found if value is not None), None)
+
+
+def _decoded(text: str | bytes, limits: YamlLimits) -> str:
     raw = text.encode() if isinstance(text, str) else text
     if len(raw) > limits.bytes:
         raise InvalidYamlError(f"found {len(raw)} bytes, expected at most {limits.bytes}")
     try:
-        decoded = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidYamlError(f"byte {error.start} is not UTF-8") from None
-    loader = yaml.CLoader(decoded)
-    try:
-        yield from _Builder(loader, limits, version).documents()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise InvalidYamlError(_harmless(error.problem or error.context), line=mark.line + 1 if mark else 0) from None
-    except yaml.YAMLError:
-        raise InvalidYamlError("a character that YAML does not allow") from None
-    finally:
-        loader.dispose()
 
 
 def _harmless(problem: str | None) -> str:
     """libyaml's own words without the piece of content that some of them quote."""
     return re.sub(r"'[^']{2,}'", "'…'", problem or "not YAML")
+
+
+class _NotPlainError(Exception):
+    """A text with something that not every reader takes for the same."""
 
 
 class _Builder:
@@ -157,12 +161,15 @@ class _Builder:
                 else:
                     merged = source | merged
                 continue
-            name = _key(self.node(event, depth + 1, line), line)
+            name = self.key(event, depth, line)
             if name in own:
                 raise InvalidYamlError(f"duplicate key {name[:60]!r}", line=line)
             own.add(name)
             found[name] = self.value(self.next(), depth + 1)
         return merged | found if merged else found
+
+    def key(self, event: Any, depth: int, line: int) -> str:
+        return _key(self.node(event, depth + 1, line), line)
 
     def alias(self, anchor: str, line: int) -> Any:
         if anchor not in self.anchors:
@@ -174,6 +181,63 @@ class _Builder:
                 f"expected at most {self.limits.aliased} values after aliases are expanded", line=line
             )
         return _copy(value)
+
+
+class _TypedBuilder(_Builder):
+    """Keeps floats as they are, for whoever decodes into types."""
+
+    def value(self, event: Any, depth: int) -> Any:
+        return self.node(event, depth, event.start_mark.line + 1)
+
+
+class _PlainBuilder(_Builder):
+    """Ends at the first thing that is not JSON in other clothes.
+
+    That is an alias, a tag, a float, folded text or a word of YAML 1.1.
+    """
+
+    def node(self, event: Any, depth: int, line: int) -> Any:
+        scalar = isinstance(event, yaml.ScalarEvent)
+        if isinstance(event, yaml.AliasEvent) or event.anchor or event.tag or (scalar and event.style == ">"):
+            raise _NotPlainError  # folded text: go-yaml's version 3 adds an empty line before a deeper one
+        value = super().node(event, depth, line)
+        if scalar and not event.style and not _is_unmistakable(event.value, value):
+            raise _NotPlainError
+        return value
+
+    def key(self, event: Any, depth: int, line: int) -> str:
+        name = self.node(event, depth + 1, line)
+        if not isinstance(name, str) or name == "<<":
+            raise _NotPlainError
+        return name
+
+
+def _is_unmistakable(text: str, value: Any) -> bool:
+    """Is a plain scalar the same to every reader: text, a small decimal integer, or a word of JSON?"""
+    if isinstance(value, str):
+        return not needs_quotes(text)
+    return text in ("true", "false", "null") or (type(value) is int and str(value) == text and abs(value) < 1 << 53)
+
+
+def _documents(text: str, builder: type[_Builder], limits: YamlLimits, version: Version) -> Iterator[Any]:
+    loader = yaml.CLoader(text)
+    try:
+        yield from builder(loader, limits, version).documents()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise InvalidYamlError(_harmless(error.problem or error.context), line=mark.line + 1 if mark else 0) from None
+    except yaml.YAMLError:
+        raise InvalidYamlError("a character that YAML does not allow") from None
+    finally:
+        loader.dispose()
+
+
+def load_plain(text: str, *, limits: YamlLimits = DEFAULT_LIMITS) -> list[Any] | None:
+    """All documents of a text that every reader takes for the same; None for any other, valid or not."""
+    try:
+        return [value for value in _documents(text, _PlainBuilder, limits, Version.V2) if value is not None]
+    except (_NotPlainError, InvalidYamlError):
+        return None
 
 
 def _is_merge(event: Any) -> bool:

@@ -317,7 +317,7 @@ def test_functions_that_name_programs_are_refused() -> None:
         {"generators": [inline("HelmChartInflationGenerator", "chartHome: /etc")]},
         {"generators": ["apiVersion: someteam/v1\nkind: Exec\nmetadata: {name: x}\nargsOneLiner: id\n"]},
         {"configMapGenerator": [{"name": "x", "kvSources": [{"pluginType": "Go", "name": "p"}]}]},
-        {"somethingNew": ["../../x"]}, {"patches": [{"path": "cm.yaml", "Path": "/etc/passwd"}]},
+        {"Resources": ["/etc/passwd"]}, {"patches": [{"path": "cm.yaml", "Path": "/etc/passwd"}]},
         {"openapi": {"Path": "/etc/passwd"}},
     ],
 )  # fmt: skip

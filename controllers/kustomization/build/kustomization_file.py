@@ -14,8 +14,9 @@ from typing import Any
 
 from controllers.api.kustomize import NAMES
 from controllers.api.resource import Manifest
-from controllers.lang.yaml_load import InvalidYamlError, load, load_all
+from controllers.lang.yaml_load import InvalidYamlError, load, load_all, load_typed
 
+from . import root_file
 from .components import NotLocalError, merge_components, merge_images
 
 API_VERSION = "kustomize.config.k8s.io/v1beta1"
@@ -133,7 +134,7 @@ def generate(
     """
     path = own_file(files, directory)
     if path:
-        content = read_kustomization(path, files[path])
+        content = _root(path, files[path])
     else:
         listed = manifest_files(files, directory, ignored=ignored)
         content = {"apiVersion": API_VERSION, "kind": "Kustomization", "resources": [f"./{name}" for name in listed]}
@@ -145,10 +146,21 @@ def generate(
     return Generated(path or posixpath.join(directory, NAMES[0]), content, existed=bool(path))
 
 
-def read_kustomization(path: str, content: bytes) -> Manifest:
+def _root(path: str, content: bytes) -> Manifest:
+    """The root's file in kustomize's types. Where it lists no resources, Flux asks for origin annotations."""
+    try:
+        typed = root_file.typed(read_kustomization(path, content, read=load_typed))
+    except root_file.AmbiguousKeyError as error:
+        raise InvalidSourceError(f"{path}: {error}") from None
+    if not typed.get("resources"):
+        typed["buildMetadata"] = ["originAnnotations"]
+    return typed
+
+
+def read_kustomization(path: str, content: bytes, *, read: Callable[[bytes], Any] = load) -> Manifest:
     """A kustomization file. Raises InvalidSourceError."""
     try:
-        loaded = load(content)
+        loaded = read(content)
     except InvalidYamlError as error:
         raise InvalidSourceError(f"{path}: {error}") from None
     if loaded is None:
@@ -176,7 +188,7 @@ def merge_spec(content: Manifest, spec: Mapping[str, Any], *, exists: Callable[[
     if spec.get("images"):
         content["images"] = merge_images(_list(content, "images"), spec["images"])
     if spec.get("buildMetadata"):
-        content["buildMetadata"] = list(dict.fromkeys([*_list(content, "buildMetadata"), *spec["buildMetadata"]]))
+        content["buildMetadata"] = list(spec["buildMetadata"])
     if spec.get("components"):
         try:
             content["components"] = merge_components(

@@ -19,6 +19,7 @@ from typing import Any
 from controllers.api.kustomize import NAMES
 from controllers.lang.yaml_dump import dump_all
 from controllers.lang.yaml_load import InvalidYamlError, load_all
+from controllers.lang.yaml_scalars import Version
 from controllers.sources.tree import InvalidPathError, Tree
 
 from .components import is_local_relative_path
@@ -28,7 +29,7 @@ MAX_FILES, MAX_BYTES, MAX_DEPTH = 20_000, 64 * 1024 * 1024, 50
 
 _PLAIN = {
     "apiVersion", "kind", "metadata", "namespace", "namePrefix", "nameSuffix", "labels", "commonLabels",
-    "commonAnnotations", "images", "replicas", "vars", "generatorOptions", "buildMetadata", "sortOptions",
+    "commonAnnotations", "images", "imageTags", "replicas", "vars", "generatorOptions", "buildMetadata", "sortOptions",
 }  # fmt: skip
 """Fields that hold no path."""
 _REFUSED = {"helmCharts", "helmChartInflationGenerator", "helmGlobals"}
@@ -36,7 +37,10 @@ _PATCH_KEYS = {"path", "patch", "target", "options"}
 _GENERATOR_KEYS = {
     "name", "namespace", "behavior", "files", "env", "envs", "literals", "options", "type", "kvSources",
 }  # fmt: skip
-_REPLACEMENT_KEYS = {"path", "source", "targets"}
+_REPLACEMENT_KEYS = {"path", "source", "targets", "sourceValue"}
+_OPENAPI_KEYS = {"path", "version"}
+_CONFIGURATION_KEYS = {"apiVersion", "kind", "metadata", "resources"}
+"""What the kustomization of a directory of plugins' configurations may hold: nothing that changes them afterwards."""
 
 _BUILTINS = {
     "AnnotationsTransformer", "HashTransformer", "ImageTagTransformer", "LabelTransformer", "NamespaceTransformer",
@@ -124,7 +128,7 @@ class _Walk:
     field_configurations = field_crds
 
     def field_openapi(self, where: str, directory: str, value: Any, depth: int) -> None:
-        for _, entry in _entries(where, [value], {"path"}):
+        for _, entry in _entries(where, [value], _OPENAPI_KEYS):
             if entry.get("path"):
                 self.file(f"{where}.path", directory, entry["path"])
 
@@ -145,7 +149,7 @@ class _Walk:
         texts = _texts(where, value)
         for index, text in enumerate(texts):
             place = f"{where}[{index}]"
-            if _is_inline(text):
+            if self.is_inline(directory, text):
                 texts[index] = self.inline(directory, self.documents(place, text))
             else:
                 self.file(place, directory, text)
@@ -161,7 +165,7 @@ class _Walk:
 
     def documents(self, where: str, text: str) -> list[Any]:
         try:
-            documents = load_all(text)
+            documents = load_all(text, version=Version.V3)  # as kustomize reads what it transforms
         except InvalidYamlError as error:
             raise InvalidSourceError(f"{where}: {error}") from None
         for document in documents:
@@ -180,16 +184,35 @@ class _Walk:
         texts = _texts(where, value)
         for index, text in enumerate(texts):
             place = f"{where}[{index}]"
-            if _is_inline(text):
+            if self.is_inline(directory, text):
                 texts[index] = self.inline(directory, self.plugins(place, directory, text))
-                continue
-            real, exported = self.locate(place, directory, text)
-            if self.tree.is_directory(real):
-                raise InvalidSourceError(f"{place}: expected a file, found the directory {text!r}")
-            # kustomize resolves a plugin's paths from the kustomization's directory, wherever its file lies
-            documents = self.plugins(place, directory, self.content(real).decode("utf-8", "replace"))
+            else:
+                self.configuration(place, directory, directory, text, depth)
+
+    def configuration(self, where: str, directory: str, base: str, text: str, depth: int) -> None:
+        """A file of plugins' configurations, or a directory of such files, named from `base`.
+
+        kustomize resolves a plugin's own paths from the kustomization's `directory`, wherever its file lies.
+        """
+        real, exported = self.locate(where, base, text)
+        if not self.tree.is_directory(real):
+            documents = self.plugins(where, directory, self.content(real).decode("utf-8", "replace"))
             self.found.sources.add(real)
             self.found.texts[exported] = dump_all(documents)
+            return
+        if depth > MAX_DEPTH:
+            raise InvalidSourceError(f"{where}: more than {MAX_DEPTH} kustomizations within one another")
+        own = self.own_file(where, real, text)
+        content = read_kustomization(own, self.content(own))
+        for key in content:
+            if key not in _CONFIGURATION_KEYS:
+                raise InvalidSourceError(
+                    f"{own}: {key}: a directory of plugins' configurations may list resources only"
+                )
+        self.found.sources.add(own)
+        self.found.texts[posixpath.join(exported, posixpath.basename(own))] = dump_all([content])
+        for index, each in enumerate(_texts(f"{own}: resources", content.get("resources") or [])):
+            self.configuration(f"{own}: resources[{index}]", directory, exported, each, depth + 1)
 
     field_transformers = field_generators
     field_validators = field_generators
@@ -250,17 +273,22 @@ class _Walk:
         if exported in self.visited:
             return
         self.visited.add(exported)
-        own = own_file(self.tree.nodes, real)
-        if not own:
-            raise InvalidSourceError(f"{where}: the directory {path[:200]!r} has no {NAMES[0]}")
+        own = self.own_file(where, real, path)
         content = read_kustomization(own, self.content(own))
         self.found.sources.add(own)
         self.kustomization(own, exported, content, depth + 1)
         self.found.texts[posixpath.join(exported, posixpath.basename(own))] = dump_all([content])
 
+    def own_file(self, where: str, real: str, path: str) -> str:
+        own = own_file(self.tree.nodes, real)
+        if not own:
+            raise InvalidSourceError(f"{where}: the directory {path[:200]!r} has no {NAMES[0]}")
+        return own
+
     def locate(self, where: str, directory: str, path: str) -> tuple[str, str]:
         """(path in the tree, path as it is referred to) of a reference. Both differ only by links."""
-        if not is_local_relative_path(path) or len(path) > 1024 or "\\" in path:
+        local = is_local_relative_path(path) or self.is_file_with_colon(directory, path)
+        if not local or len(path) > 1024 or "\\" in path:
             raise InvalidSourceError(f"{where}: found {path[:200]!r}, expected a relative path inside the repository")
         exported = posixpath.normpath(posixpath.join(directory, path))
         if exported == ".":
@@ -272,13 +300,20 @@ class _Walk:
         except InvalidPathError as error:
             raise InvalidSourceError(f"{where}: {error}") from None
 
+    def is_file_with_colon(self, directory: str, path: str) -> bool:
+        """Is it a file of the tree whose name only looks like a scheme? kustomize looks for a file first."""
+        if "://" in path or "::" in path or path.startswith("/"):
+            return False
+        return posixpath.normpath(posixpath.join(directory, path)) in self.tree.nodes
+
+    def is_inline(self, directory: str, text: str) -> bool:
+        """Is it, or could kustomize take it for, YAML itself and not the name of a file?"""
+        if any(mark in text for mark in "\n\r{"):
+            return True
+        return ":" in text and (": " in text or text.endswith(":") or not self.is_file_with_colon(directory, text))
+
     def content(self, path: str) -> bytes:
         return self.tree.read([path])[path]
-
-
-def _is_inline(text: str) -> bool:
-    """Is it, or could kustomize take it for, YAML itself and not the name of a file?"""
-    return any(mark in text for mark in "\n\r{:")
 
 
 def _texts(where: str, value: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""From a tree and a spec to objects: plain manifests in process, or kustomize over the read-set.
+"""From a tree and a spec to objects: kustomize over the read-set, or in process where that gives the same.
 
 Decryption is injected (`Decrypt`): encrypted files are opened as they lie in Git, before anything is built from them,
 for their MAC covers the raw bytes; objects that only the build made are opened after it. Substitution follows, then
@@ -14,16 +14,26 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from controllers.api.kustomize import NAMES
 from controllers.api.resource import Manifest
 from controllers.kustomization.objects.inventory import entry_of
 from controllers.kustomization.objects.labels import describe, with_metadata
 from controllers.kustomization.objects.normalize import normalize
+from controllers.lang.yaml_dump import dump
 from controllers.lang.yaml_load import InvalidYamlError, load_all
 from controllers.sops.errors import DataKeyError, SopsError, ToolError
 from controllers.sources.tree import InvalidPathError, Tree, of_files
 
-from . import kustomize, postbuild
-from .kustomization_file import Generated, InvalidSourceError, generate, is_transforming, own_file, read_manifests
+from . import kustomize, plain, postbuild
+from .kustomization_file import (
+    API_VERSION,
+    Generated,
+    InvalidSourceError,
+    generate,
+    is_transforming,
+    own_file,
+    read_manifests,
+)
 from .readset import ReadSet, read_set
 
 MAX_OBJECTS = 20_000
@@ -64,7 +74,7 @@ class BuildSource:
     directory: str
     generated: Generated | None
     reads: ReadSet | None
-    plain: tuple[str, ...]
+    plain: tuple[str, ...]  # the manifests of a directory that has no kustomization file
     ids: Mapping[str, str]
 
 
@@ -131,12 +141,29 @@ def render(
     refused: tuple[str, ...] = ()
     if source.reads is None:
         contents, refused = _opened_each(tree.read(source.plain), decrypt)
-        objects = [manifest for path in contents for manifest in read_manifests(path, contents[path])]
+        plainly = plain.objects(contents)
+        objects = _kustomized(contents, source.directory) if plainly is None else plainly
     else:
         objects = _built(tree, source, source.reads, decrypt)
     if len(objects) > MAX_OBJECTS:
         raise InvalidSourceError(f"found {len(objects)} objects, expected at most {MAX_OBJECTS}")
     return replace(_finished(_checked(objects), spec, variables, decrypt), refused=refused)
+
+
+def _kustomized(contents: Mapping[str, bytes], directory: str) -> list[Manifest]:
+    """Manifests without a kustomization file, through kustomize by a generated one."""
+    if not _checked([each for path, content in contents.items() for each in read_manifests(path, content)]):
+        return []
+    listed = [f"./{posixpath.relpath(path, directory or '.')}" for path in contents]
+    content = {"apiVersion": API_VERSION, "kind": "Kustomization", "resources": listed}
+    return _output({**contents, posixpath.join(directory, NAMES[0]): dump(content).encode()}, directory)
+
+
+def _output(files: Mapping[str, bytes], directory: str) -> list[Manifest]:
+    try:
+        return [document for document in load_all(kustomize.build(files, directory)) if document]
+    except InvalidYamlError as error:
+        raise InvalidSourceError(f"kustomize's output: {error}") from None
 
 
 def _built(tree: Tree, source: BuildSource, reads: ReadSet, decrypt: Decrypt | None) -> list[Manifest]:
@@ -148,11 +175,7 @@ def _built(tree: Tree, source: BuildSource, reads: ReadSet, decrypt: Decrypt | N
     files |= {path: text.encode() for path, text in reads.texts.items()}
     if not source.generated or not _lists_anything(source.generated.content):
         return []
-    output = kustomize.build(files, source.directory)
-    try:
-        return [document for document in load_all(output) if document]
-    except InvalidYamlError as error:
-        raise InvalidSourceError(f"kustomize's output: {error}") from None
+    return _output(files, source.directory)
 
 
 def _opened(files: Mapping[str, bytes], decrypt: Decrypt | None, generators: Collection[str] = ()) -> dict[str, bytes]:
@@ -203,7 +226,7 @@ def _checked(objects: list[Manifest]) -> list[Manifest]:
         if not isinstance(meta.get("name"), str) or not meta["name"]:
             raise InvalidSourceError(f"{manifest['kind']} without metadata.name")
         if (identity := entry_of(manifest).identity) in seen:
-            raise InvalidSourceError(f"{describe(manifest)} stands in the source twice")
+            raise InvalidSourceError(f"{describe(manifest)} is defined twice in the source")
         seen.add(identity)
     return objects
 

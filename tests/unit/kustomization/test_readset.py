@@ -45,7 +45,7 @@ def test_no_field_leads_out_of_the_tree(field: Any, path: str) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        {"Resources": ["x"]}, {"helmCharts": [{"name": "x"}]}, {"unknown": 1}, {"patches": [{"Path": "../x"}]},
+        {"Resources": ["x"]}, {"helmCharts": [{"name": "x"}]}, {"reſources": ["x"]}, {"patches": [{"Path": "../x"}]},
         {"configMapGenerator": [{"name": "x", "Files": ["../x"]}]}, {"openapi": {"Path": "x"}},
         {"configMapGenerator": [{"name": "x", "kvSources": [{"pluginType": "Go"}]}]},
         {"transformers": ["apiVersion: x/v1\nkind: Exec\nmetadata: {name: x}\n"]},
