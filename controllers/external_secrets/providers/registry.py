@@ -13,6 +13,7 @@ from controllers.aws.rate_limit import Permit
 from controllers.external_secrets.values.entries import Fetched, Outcome, StoreRef, StoreView
 from controllers.external_secrets.values.remote_key import RemoteKey
 
+from .fake import FAKE
 from .parameter_store import PARAMETER_STORE
 from .provider import Clients, PlanningProvider, Provider, SecretReader, StoreError
 from .secrets_manager import SECRETS_MANAGER
@@ -21,6 +22,7 @@ from .source import ListedSecret, ValueSource
 PROVIDERS: tuple[Provider, ...] = (
     SECRETS_MANAGER,
     PARAMETER_STORE,
+    FAKE,
 )
 DEFAULT = PROVIDERS[0]
 """Taken offline for a store whose manifest is not given."""
