@@ -57,6 +57,6 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class _Plan:
+class Plan:
     tip: str
     outcomes: dict[Key, Outcome] = field(default_factory=dict)

@@ -7,21 +7,17 @@ place, somebody removed it since, by a revert, an edit or a rewound branch. That
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from controllers.git import CommitInfo, Found, GitError, Mirror, trailers
 from controllers.image_automation.tags.reference import Ref
 
+from .job import Job, Plan
 from .setters import TreeEdit, edit_tree
-
-if TYPE_CHECKING:
-    from controllers.image_automation.commit.job import Job, _Plan
 
 HISTORY = 50
 """Commits of the branch that are looked at."""
 
 
-def reverted(mirror: Mirror, plan: _Plan, job: Job, edit: TreeEdit, branch: Found) -> dict[str, Ref]:
+def reverted(mirror: Mirror, plan: Plan, job: Job, edit: TreeEdit, branch: Found) -> dict[str, Ref]:
     """Policies of `job.done` whose image was written by us and taken back: `namespace:name` → ref."""
     wanted: dict[str, set[str]] = {}
     for file in edit.files:

@@ -37,7 +37,7 @@ from controllers.git import (
     trailers,
     with_trailers,
 )
-from controllers.image_automation.commit.job import Job, Outcome, _Plan
+from controllers.image_automation.commit.job import Job, Outcome, Plan
 
 from .message import Automation, InvalidMessageError, Picked, commit_trailers, render
 from .push_config import PushConfig
@@ -93,7 +93,7 @@ def update_branch(
         tree, outward = _Tree(mirror), replace(mirror, remote=writer or remote)
         while True:
             start, base, lease = _base(mirror, config, branch, moved=moved)
-            plan = _plan(mirror, base, jobs, now(), ref=branch if config.switch and lease else start.ref, tree=tree)
+            plan = _planned(mirror, base, jobs, now(), ref=branch if config.switch and lease else start.ref, tree=tree)
             if plan.tip != base:
                 try:
                     push(outward, _refs(config, plan.tip, branch, lease), options=config.options)
@@ -135,12 +135,12 @@ def _base(mirror: Mirror, config: PushConfig, branch: str, *, moved: bool = Fals
     return start, mirror.fetch(Found(standing, branch)), None
 
 
-def _plan(
+def _planned(
     mirror: Mirror, base: str, jobs: Sequence[Job], now: datetime, *, ref: str = "", tree: _Tree | None = None
-) -> _Plan:
+) -> Plan:
     """Commits of all jobs, one upon the other, not pushed. `ref` is where `base` stands."""
     branch = Found(base, ref)
-    plan = _Plan(base)
+    plan = Plan(base)
     head = mirror.objects.commit(base)
     files: dict[str, bytes] | None = None
     for job in sorted(jobs, key=lambda one: one.key):
@@ -157,7 +157,7 @@ def _plan(
 
 
 def _one(
-    mirror: Mirror, plan: _Plan, job: Job, files: dict[str, bytes], head: CommitInfo, branch: Found, now: datetime
+    mirror: Mirror, plan: Plan, job: Job, files: dict[str, bytes], head: CommitInfo, branch: Found, now: datetime
 ) -> Outcome:
     below = clean_path(job.path)
     chosen = {path: text for path, text in files.items() if not below or path.startswith(f"{below}/") or path == below}

@@ -14,7 +14,7 @@ from controllers.api.source import GitRef
 from controllers.git import GitAuth, Mirrors, Person, Remote
 from controllers.image_automation.commit.job import Job
 from controllers.image_automation.commit.push_config import PushConfig
-from controllers.image_automation.commit.visit import _plan, update_branch
+from controllers.image_automation.commit.visit import _planned, update_branch
 from controllers.image_automation.tags.reference import Ref
 from controllers.standin.cloud.git_server import GitServer, GitUser
 
@@ -59,7 +59,7 @@ async def test_a_crash_between_commit_and_push_loses_and_doubles_nothing(server:
 
     def crash() -> str:
         with mirrors.use(remote) as mirror:
-            return _plan(mirror, mirror.fetch_ref("refs/heads/main"), [job], _now()).tip  # and here the process dies
+            return _planned(mirror, mirror.fetch_ref("refs/heads/main"), [job], _now()).tip  # and here the process dies
 
     tip = await asyncio.to_thread(crash)
     assert await server.head("fleet") != tip
