@@ -24,11 +24,12 @@ test: $(STAMP) ## unit, integration, end-to-end and conformance tests
 	@$(BIN)/python -m pytest -m "not slow and not envtest" -n 2 --dist loadfile
 	@$(BIN)/python -m tests.conformance
 
-lint: $(STAMP) ## formatting, lints, types, import contracts, generated files
+lint: $(STAMP) ## formatting, lints, types, import contracts, layout, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.house
 	@$(BIN)/python -m controllers.api.crdgen --check crds
 
 fmt: $(STAMP) ## format the code and mend what ruff can mend by itself

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace as Spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controllers.api.resource import Key
 from controllers.image_automation.commit.setters import edit_tree
@@ -30,6 +30,9 @@ from controllers.image_automation.policy.policy import compile_policy
 from controllers.image_automation.tags.reference import Ref
 from controllers.image_automation.tags.scan import scanned
 from controllers.image_automation.tags.store import TagStore, pack
+
+if TYPE_CHECKING:
+    from tests.integration.image_automation.conftest import Bench
 
 
 def best_of(runs: int, work: Callable[[], Any]) -> float:
@@ -90,6 +93,28 @@ def memory() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
+async def _image_objects(bench: Bench, many: int) -> None:
+    await bench.push("v1.0.0")
+    await bench.repository()
+    await bench.policy()
+    await bench.push("v1.0.0", "many")
+    await bench.repository("many")
+    for number in range(many):  # of one repository, so that they change together
+        await bench.policy(f"p{number}", imageRepositoryRef={"name": "many"})
+    await bench.automation()
+
+
+async def _all_at_once(bench: Bench, many: int) -> tuple[float, int]:
+    """The seconds until all policies of one repository are committed, and in how many commits."""
+    await bench.push("v2.0.0", "many")
+    before = await bench.commits()
+    begun = time.monotonic()
+    await bench.request("ImageRepository", "many", "all")
+    for number in reversed(range(many)):  # one commit writes them all, so the rest is there with the first
+        await bench.until_file(":v2.0.0", f"apps/f{number}.yaml")
+    return time.monotonic() - begun, await bench.commits() - before
+
+
 async def loop(directory: Path, pushes: int, many: int) -> dict[str, float]:
     """Seconds: event → commit p50 and p95; many policies that change within 300 ms → all of them committed."""
     from controllers.standin.cloud.git_server import GitServer, GitUser
@@ -114,14 +139,7 @@ async def loop(directory: Path, pushes: int, many: int) -> dict[str, float]:
             for n in range(499)
         }
         await git.commit("fleet", files)
-        await bench.push("v1.0.0")
-        await bench.repository()
-        await bench.policy()
-        await bench.push("v1.0.0", "many")
-        await bench.repository("many")
-        for number in range(many):  # of one repository, so that they change together
-            await bench.policy(f"p{number}", imageRepositoryRef={"name": "many"})
-        await bench.automation()
+        await _image_objects(bench, many)
         times: list[float] = []
         async with bench.run():
             for number in range(many):
@@ -132,13 +150,7 @@ async def loop(directory: Path, pushes: int, many: int) -> dict[str, float]:
                 await bench.request("ImageRepository", "web", f"event {number}")
                 await bench.until_file(f":v1.{number}.0")
                 times.append(time.monotonic() - begun)
-            await bench.push("v2.0.0", "many")
-            before = await bench.commits()
-            begun = time.monotonic()
-            await bench.request("ImageRepository", "many", "all")
-            for number in reversed(range(many)):  # one commit writes them all, so the rest is there with the first
-                await bench.until_file(":v2.0.0", f"apps/f{number}.yaml")
-            took, commits = time.monotonic() - begun, await bench.commits() - before
+            took, commits = await _all_at_once(bench, many)
     await git.stop()
     await registry.stop()
     times.sort()

@@ -118,11 +118,11 @@ def _run(words: Sequence[str]) -> int:
 def _run_manager(settings: Settings, modules: Sequence[Any]) -> int:
     import asyncio
 
-    from .runtime.elections import LeadershipLostError
     from .runtime.kube import ConfigError
+    from .runtime.leadership.elections import LeadershipLostError
+    from .runtime.leadership.startup import UpstreamRunningError
     from .runtime.logging import configure
     from .runtime.manager import Manager
-    from .runtime.startup import UpstreamRunningError
 
     configure(settings.log)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from .informer import Informer
+from .informers.informer import Informer
 
 
 class RuntimeHealth:

@@ -27,21 +27,21 @@ from . import ownership as claim
 from .conditions import FLUX, Style
 from .controller import Controller, Reconcile
 from .egress import Egress
-from .elections import Elections, LeadershipLostError
 from .events import EventRecorder
 from .health import RuntimeHealth
-from .informer import Informer
+from .informers.informer import Informer
+from .informers.resync import resync
+from .informers.watch import OnEvent, Watch
 from .kube import KubeClient, KubeConfig, Timeouts
+from .leadership.elections import Elections, LeadershipLostError
+from .leadership.startup import refuse_rivals, wait_until_served
 from .metrics import Metrics
 from .policies import PolicyBook
 from .pools import Pools
 from .queue import WorkQueue
-from .resync import resync
 from .settings import Settings, default_identity
-from .startup import refuse_rivals, wait_until_served
 from .status import StatusWriter
 from .store import Store
-from .watch import OnEvent, Watch
 from .web import Handler, WebServer
 from .worker import HeavyWorker
 

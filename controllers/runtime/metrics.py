@@ -65,6 +65,12 @@ class Metrics:
         self.request_seconds = Histogram(
             "rest_client_request_duration_seconds", "API calls", ["method"], buckets=_SECONDS, registry=self.registry
         )
+        self._add_cluster_metrics()
+        self._queues, self._objects = _Queues(), _Objects()
+        self.registry.register(self._queues)
+        self.registry.register(self._objects)
+
+    def _add_cluster_metrics(self) -> None:
         self.watch_restarts = Counter(
             "inhaul_watch_restarts", "Watches restarted", ["resource"], registry=self.registry
         )
@@ -78,9 +84,6 @@ class Metrics:
         self.leader = Gauge(
             "leader_election_master_status", "1 if this process is the leader", ["name"], registry=self.registry
         )
-        self._queues, self._objects = _Queues(), _Objects()
-        self.registry.register(self._queues)
-        self.registry.register(self._objects)
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         """The kube client's observer."""

@@ -16,9 +16,9 @@ from controllers.api.inhaul import TENANT_POLICIES
 from controllers.api.resource import Key, key_of
 from controllers.api.tenancy import Decision, Policy, Request, allowed, policy_of
 
+from .informers.watch import Watch
 from .kube import KubeClient, WatchEvent
 from .store import Store
-from .watch import Watch
 
 log = logging.getLogger(__name__)
 

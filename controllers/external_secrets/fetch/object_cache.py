@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from controllers.api.resource import Key, Manifest, Resource, key_of
+from controllers.runtime.informers.watch import Watch
 from controllers.runtime.kube import KubeClient, NotFound, WatchEvent
-from controllers.runtime.watch import Watch
 
 _WATCHED, _UNWATCHED = 300.0, 10.0  # seconds for which a kept object is good, with its watch in order and without
 _SILENT = 180.0  # seconds without bookmark after which a watch is not trusted

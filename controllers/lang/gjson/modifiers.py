@@ -1,13 +1,11 @@
-"""gjson's modifiers: raw JSON and an argument in, raw JSON out."""
+"""gjson's modifiers: raw JSON and an argument in, raw JSON out. `@dig` evaluates a path and is `path.py`'s."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 
-from .scan import Value, elements, members, parse
-
-MAX_DIG = 100_000
+from .scan import Value, elements, members, parse, string_end
 
 
 def _argument(argument: str, name: str) -> Value | None:
@@ -127,33 +125,10 @@ def group(raw: str, _: str) -> str:
     return "[" + ",".join("{" + ",".join(row) + "}" for row in rows) + "]"
 
 
-def dig(raw: str, path: str) -> str:
-    """Every value at `path` at any depth, outermost first."""
-    from .path import lookup  # the one modifier that needs paths
-
-    root, found, seen = parse(raw), [], 0
-    pending = [root] if root else []
-    while pending:
-        value = pending.pop()
-        seen += 1
-        if seen > MAX_DIG:
-            break
-        hit = lookup(value.raw, path)
-        if hit is not None:
-            found.append(hit.raw)
-        if value.is_object:
-            pending.extend(reversed([item for _, _, item in members(value.raw)]))
-        elif value.is_array:
-            pending.extend(reversed(list(elements(value.raw))))
-    return f"[{','.join(found)}]"
-
-
 def ugly(raw: str, _: str) -> str:
     out, at = [], 0
     while at < len(raw):
         if raw[at] == '"':
-            from .scan import string_end
-
             end = string_end(raw, at)
             out.append(raw[at:end])
             at = end
@@ -205,5 +180,4 @@ MODIFIERS: dict[str, Callable[[str, str], str]] = {
     "tostr": to_string,
     "fromstr": from_string,
     "group": group,
-    "dig": dig,
 }

@@ -17,6 +17,8 @@ from .numbers import integral, number_of, plain_number
 from .scan import Value, elements, members, nested_end, parse, string_end, value_at
 
 MAX_DEPTH = 60
+MAX_DIG = 100_000
+"""Values that `@dig` looks into."""
 MAX_PATH = 4096
 MAX_RESULT = 8 << 20
 """Characters of a path, and of any value on the way: `{a:@this,b:@this}` doubles what it is given, wherever it stands
@@ -99,7 +101,7 @@ def _pipes(following: str) -> bool:
             if char in ".|:":
                 name = name[:at]
                 break
-        return name in MODIFIERS
+        return name in _MODIFIERS
     return following[:1] in ("[", "{")
 
 
@@ -232,7 +234,7 @@ def _static(path: str) -> tuple[str, str] | None:
 def _modifier(raw: str, path: str) -> tuple[str, str] | None:
     """`@name:argument` → (its result, the rest of the path)."""
     at = next((position for position, char in enumerate(path) if char in ":.|"), len(path))
-    function = MODIFIERS.get(path[1:at])
+    function = _MODIFIERS.get(path[1:at])
     if function is None:
         return None
     if path[at : at + 1] != ":":
@@ -273,3 +275,25 @@ def _multipath(raw: str, path: str, depth: int) -> Value | None:
         _check_size(size)
     body = path[0] + ",".join(parts) + ("}" if path[0] == "{" else "]")
     return _get(body, rest[1:], depth + 1) if rest else Value("json", body)
+
+
+def _dig(raw: str, path: str) -> str:
+    """Every value at `path` at any depth, outermost first."""
+    root, found, seen = parse(raw), [], 0
+    pending = [root] if root else []
+    while pending:
+        value = pending.pop()
+        seen += 1
+        if seen > MAX_DIG:
+            break
+        hit = lookup(value.raw, path)
+        if hit is not None:
+            found.append(hit.raw)
+        if value.is_object:
+            pending.extend(reversed([item for _, _, item in members(value.raw)]))
+        elif value.is_array:
+            pending.extend(reversed(list(elements(value.raw))))
+    return f"[{','.join(found)}]"
+
+
+_MODIFIERS = {**MODIFIERS, "dig": _dig}

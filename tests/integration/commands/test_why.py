@@ -32,31 +32,36 @@ async def run(*words: str, capsys: pytest.CaptureFixture[str], config: Path) -> 
     return code, json.loads(said.out) if said.out else said.err
 
 
+async def stuck_workload(cluster: Cluster) -> None:
+    """Returns once a Deployment of a Kustomization with one drifted field waits for its image."""
+    held = [{"object": "team-a_web_apps_Deployment", "path": "/spec/replicas", "wanted": "1", "live": "5",
+             "manager": "kubectl-edit"}]  # fmt: skip
+    await cluster.namespace("kube-system")
+    await cluster.namespace("team-a")
+    faults = {"images": "*bad* ImagePullBackOff"}
+    await cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "data": faults,
+                         "metadata": {"name": "standin-images", "namespace": "kube-system"}})  # fmt: skip
+    source = {"kind": "GitRepository", "name": "fleet"}
+    await cluster.apply(
+        {"apiVersion": KUSTOMIZATIONS.api_version, "kind": "Kustomization",
+         "metadata": {"name": "app", "namespace": "team-a", "annotations": {HELD: json.dumps(held)}},
+         "spec": {"interval": "5m", "prune": True, "sourceRef": source}},
+        deployment("registry.test/bad:1"),
+    )  # fmt: skip
+
+    async def waiting() -> bool:
+        pods = (await cluster.admin.list(PODS, "team-a")).items
+        states = [c["state"] for p in pods for c in (p.get("status") or {}).get("containerStatuses") or ()]
+        return any("waiting" in state for state in states)
+
+    await until(waiting)
+
+
 async def test_the_commands_answer_for_a_workload_that_does_not_come_up(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    held = [{"object": "team-a_web_apps_Deployment", "path": "/spec/replicas", "wanted": "1", "live": "5",
-             "manager": "kubectl-edit"}]  # fmt: skip
     async with Cluster.standin(tmp_path) as cluster:
-        await cluster.namespace("kube-system")
-        await cluster.namespace("team-a")
-        faults = {"images": "*bad* ImagePullBackOff"}
-        await cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "data": faults,
-                             "metadata": {"name": "standin-images", "namespace": "kube-system"}})  # fmt: skip
-        source = {"kind": "GitRepository", "name": "fleet"}
-        await cluster.apply(
-            {"apiVersion": KUSTOMIZATIONS.api_version, "kind": "Kustomization",
-             "metadata": {"name": "app", "namespace": "team-a", "annotations": {HELD: json.dumps(held)}},
-             "spec": {"interval": "5m", "prune": True, "sourceRef": source}},
-            deployment("registry.test/bad:1"),
-        )  # fmt: skip
-
-        async def waiting() -> bool:
-            pods = (await cluster.admin.list(PODS, "team-a")).items
-            states = [c["state"] for p in pods for c in (p.get("status") or {}).get("containerStatuses") or ()]
-            return any("waiting" in state for state in states)
-
-        await until(waiting)
+        await stuck_workload(cluster)
 
         async def ask(*words: str) -> tuple[int, Any]:
             return await run(*words, capsys=capsys, config=tmp_path / "kubeconfig")

@@ -55,8 +55,7 @@ async def label(bench: Bench, namespace: str, **labels: str | None) -> None:
     await bench.cluster.admin.patch(NAMESPACES, namespace, body={"metadata": {"labels": labels}})
 
 
-async def test_namespaces_that_are_selected_get_the_secret_and_no_others(bench: Bench) -> None:
-    bench.create("db", "one")
+async def namespaces_with_stores(bench: Bench) -> None:
     for name in NAMES:
         await bench.cluster.namespace(name, **({"team": "x"} if name in ("a", "b") else {}))
         meta = {"name": "aws", "namespace": name}
@@ -66,6 +65,27 @@ async def test_namespaces_that_are_selected_get_the_secret_and_no_others(bench: 
                 "metadata": meta,
             }
         )
+
+
+async def children_are_mended(bench: Bench) -> None:
+    """Returns once an ExternalSecret that is deleted is back, and one that is edited is as it was."""
+    admin = bench.cluster.admin
+    await admin.delete(EXTERNAL_SECRETS, "db", "c")
+    body: dict[str, Any] = {"spec": {"refreshInterval": "5h"}, "metadata": {"labels": {"from": "me", "own": "1"}}}
+    await admin.patch(EXTERNAL_SECRETS, "db", "d", body=body)
+
+    async def mended() -> bool:
+        edited = await bench.cluster.find(EXTERNAL_SECRETS, "db", "d") or {}
+        right = edited["metadata"]["labels"] == {"from": "platform", "own": "1"}
+        return right and edited["spec"]["refreshInterval"] == "1h" and bool(
+            await bench.cluster.find(EXTERNAL_SECRETS, "db", "c"))  # fmt: skip
+
+    await until(mended, what="children edited and deleted to be mended")
+
+
+async def test_namespaces_that_are_selected_get_the_secret_and_no_others(bench: Bench) -> None:
+    bench.create("db", "one")
+    await namespaces_with_stores(bench)
     foreign = external_secret("db", data=[entry("theirs", "db")])
     await bench.cluster.apply({**foreign, "metadata": {"name": "db", "namespace": "b"}})
     given = {"labels": {"from": "platform"}, "annotations": {"note": "n"}}
@@ -95,17 +115,7 @@ async def test_namespaces_that_are_selected_get_the_secret_and_no_others(bench: 
         await until_status(bench, "True", ["b", "c", "d"])
         await absent(bench, EXTERNAL_SECRETS, "db", "a")
 
-        await admin.delete(EXTERNAL_SECRETS, "db", "c")
-        body: dict[str, Any] = {"spec": {"refreshInterval": "5h"}, "metadata": {"labels": {"from": "me", "own": "1"}}}
-        await admin.patch(EXTERNAL_SECRETS, "db", "d", body=body)
-
-        async def mended() -> bool:
-            edited = await bench.cluster.find(EXTERNAL_SECRETS, "db", "d") or {}
-            right = edited["metadata"]["labels"] == {"from": "platform", "own": "1"}
-            return right and edited["spec"]["refreshInterval"] == "1h" and bool(
-                await bench.cluster.find(EXTERNAL_SECRETS, "db", "c"))  # fmt: skip
-
-        await until(mended, what="children edited and deleted to be mended")
+        await children_are_mended(bench)
         await bench.cluster.apply(
             fan_out(externalSecretName="other", namespaceSelectors=[{"matchLabels": {"vip": "yes"}}])
         )

@@ -12,8 +12,8 @@ from typing import Any
 from controllers.api.core import CONFIGMAPS
 from controllers.api.resource import Key
 from controllers.external_secrets.fetch.object_cache import ObjectCache, changed_at
+from controllers.runtime.informers.watch import Watch
 from controllers.runtime.kube import KubeClient
-from controllers.runtime.watch import Watch
 from tests.cluster import Cluster, until
 
 KEY = Key("default", "shape")

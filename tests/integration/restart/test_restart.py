@@ -44,9 +44,8 @@ def restarts(manager: Manager) -> dict[str, float]:
     return found
 
 
-async def test_a_rollout_follows_each_real_change_and_nothing_else(cluster: Cluster, shop: Shop) -> None:
-    await shop.secret("db", user="u", password="p", unused="x")
-    await shop.secret("tls", cert="1")
+async def three_workloads(shop: Shop) -> None:
+    """web uses one key of db, agent all of tls, store all of both."""
     env = [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]
     container = {"name": "app", "image": "app:1"}
     await shop.workload("web", {"containers": [{**container, "env": env}]})
@@ -57,6 +56,12 @@ async def test_a_rollout_follows_each_real_change_and_nothing_else(cluster: Clus
     await shop.workload(
         "store", {"volumes": volumes}, STATEFUL_SETS, annotations={"restart.inhaul.dev/on-change": "true"}
     )
+
+
+async def test_a_rollout_follows_each_real_change_and_nothing_else(cluster: Cluster, shop: Shop) -> None:
+    await shop.secret("db", user="u", password="p", unused="x")
+    await shop.secret("tls", cert="1")
+    await three_workloads(shop)
     await shop.workload("aloof", pod_of("db"), annotations={})
     async with cluster.managed(restart_watch, **QUICK) as manager:
         await shop.recorded("web")
@@ -191,6 +196,16 @@ async def test_a_patch_that_was_judged_on_old_news_is_refused_by_the_server(clus
         await until(counted, patience=30, what="each rollout counted by one of the two")
 
 
+async def opted_out(cluster: Cluster, shop: Shop) -> None:
+    off = {"metadata": {"annotations": {"restart.inhaul.dev/on-change": "false"}}}
+    await cluster.admin.patch(DEPLOYMENTS, "needs", NAMESPACE, body=off)
+
+    async def forgotten() -> bool:
+        return SEEN not in (await shop.get("needs"))["metadata"]["annotations"]
+
+    await until(forgotten, patience=30)
+
+
 async def test_what_pods_cannot_have_started_with_restarts_nothing(cluster: Cluster, shop: Shop) -> None:
     await shop.workload("needs", pod_of("late"))
     sometimes = {"name": "app", "image": "app:1", "envFrom": [{"secretRef": {"name": "late", "optional": True}}]}
@@ -233,13 +248,7 @@ async def test_what_pods_cannot_have_started_with_restarts_nothing(cluster: Clus
         assert {"it is paused; it rolls out when it is resumed"} < await until(notes, patience=30)
 
         # who opts out is forgotten, and begins afresh
-        off = {"metadata": {"annotations": {"restart.inhaul.dev/on-change": "false"}}}
-        await cluster.admin.patch(DEPLOYMENTS, "needs", NAMESPACE, body=off)
-
-        async def forgotten() -> bool:
-            return SEEN not in (await shop.get("needs"))["metadata"]["annotations"]
-
-        await until(forgotten, patience=30)
+        await opted_out(cluster, shop)
         await shop.secret("late", value="3")
         await shop.settled()
         on = {"metadata": {"annotations": {"restart.inhaul.dev/on-change": "true"}}}

@@ -11,8 +11,8 @@ import pytest
 
 from controllers.api.core import LEASES
 from controllers.api.resource import Key
-from controllers.runtime.elections import LeadershipLostError
-from controllers.runtime.lease import LeaderElection, LeaseTimes
+from controllers.runtime.leadership.elections import LeadershipLostError
+from controllers.runtime.leadership.lease import LeaderElection, LeaseTimes
 from controllers.runtime.result import Result
 
 from .conftest import WIDGETS, Cluster, running, widget

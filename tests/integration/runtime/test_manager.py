@@ -13,9 +13,9 @@ import pytest
 from controllers.api.core import CRDS, DEPLOYMENTS, EVENTS, LEASES, SECRETS
 from controllers.api.resource import Key
 from controllers.runtime.conditions import find
+from controllers.runtime.leadership.startup import UpstreamRunningError
 from controllers.runtime.manager import Manager
 from controllers.runtime.result import NotReady, Result, Stalled
-from controllers.runtime.startup import UpstreamRunningError
 
 from .conftest import GADGETS, WIDGETS, Cluster, crd, running, widget
 
@@ -166,7 +166,7 @@ async def test_a_store_knows_another_kind_before_the_first_reconcile(cluster: Cl
 
 
 async def test_a_lost_deletion_and_a_lost_change_are_found_by_the_resync(cluster: Cluster) -> None:
-    from controllers.runtime.resync import resync_once
+    from controllers.runtime.informers.resync import resync_once
 
     await cluster.create_kind(WIDGETS)
     manager = cluster.manager()

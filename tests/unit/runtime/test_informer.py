@@ -14,10 +14,10 @@ from aiohttp.test_utils import TestServer
 
 from controllers.api.image import IMAGE_POLICIES
 from controllers.api.resource import Manifest
-from controllers.runtime.informer import Informer
+from controllers.runtime.informers.informer import Informer
+from controllers.runtime.informers.watch_lines import GONE, problem_of
 from controllers.runtime.kube import KubeConfig
 from controllers.runtime.settings import Settings
-from controllers.runtime.watch_lines import GONE, problem_of
 from tests.cluster import until
 
 DISCOVERY: dict[str, Any] = {

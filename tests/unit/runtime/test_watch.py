@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from controllers.api.core import SECRETS
+from controllers.runtime.informers.watch import Watch
 from controllers.runtime.kube import WatchEvent
-from controllers.runtime.watch import Watch
 
 from .raw_server import RawServer, raw_server
 

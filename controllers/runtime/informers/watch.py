@@ -18,9 +18,9 @@ from contextlib import aclosing
 
 from controllers.api.resource import Key, Manifest, Resource, key_of
 
-from .kube import ApiError, Gone, KubeClient, NotFound, WatchEvent
-from .metrics import Metrics
-from .store import version_of
+from ..kube import ApiError, Gone, KubeClient, NotFound, WatchEvent
+from ..metrics import Metrics
+from ..store import version_of
 
 log = logging.getLogger(__name__)
 

@@ -29,10 +29,10 @@ import kopf
 
 from controllers.api.resource import Manifest, Resource
 
-from .kube.config import KubeConfig
-from .kube.connection import Observe
-from .kube.credentials import Credentials
-from .settings import Settings
+from ..kube.config import KubeConfig
+from ..kube.connection import Observe
+from ..kube.credentials import Credentials
+from ..settings import Settings
 from .watch_lines import CheckedLines, Pauses
 
 log = logging.getLogger(__name__)

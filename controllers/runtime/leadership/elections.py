@@ -12,10 +12,10 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 
-from .kube import KubeConfig
+from ..kube import KubeConfig
+from ..metrics import Metrics
+from ..settings import LeaseSettings
 from .lease import LeaderElection, LeaseTimes
-from .metrics import Metrics
-from .settings import LeaseSettings
 
 _EXIT_CODE = 70
 

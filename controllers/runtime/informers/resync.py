@@ -15,9 +15,9 @@ from collections.abc import Callable
 from controllers.api.plural import counted
 from controllers.api.resource import Key, Manifest, Resource, key_of
 
-from .kube import ApiError, KubeClient, NotFound
-from .metrics import Metrics
-from .store import Store, version_of
+from ..kube import ApiError, KubeClient, NotFound
+from ..metrics import Metrics
+from ..store import Store, version_of
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from typing import Any
 from controllers.api.core import LEASES
 from controllers.api.resource import Manifest
 
-from .kube import AlreadyExists, ApiError, Conflict, KubeClient, KubeConfig, NotFound, Timeouts
+from ..kube import AlreadyExists, ApiError, Conflict, KubeClient, KubeConfig, NotFound, Timeouts
 
 log = logging.getLogger(__name__)
 

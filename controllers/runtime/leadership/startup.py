@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from controllers.api.core import DEPLOYMENTS
 from controllers.api.resource import Manifest, Resource
 
-from .kube import ApiError, Forbidden, KubeClient
-from .ownership import rivals, selectors_of_upstream
-from .settings import ClaimSettings
+from ..kube import ApiError, Forbidden, KubeClient
+from ..ownership import rivals, selectors_of_upstream
+from ..settings import ClaimSettings
 
 log = logging.getLogger(__name__)
 
