@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,9 @@ class Tokens:
     aws: Aws
     asked: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
 
-    async def token_request(self, namespace, service_account, *, audiences, expiration=3600):
+    async def token_request(
+        self, namespace: str, service_account: str, *, audiences: Sequence[str], expiration: int = 3600
+    ) -> Token:
         self.asked.append((namespace, service_account, tuple(audiences)))
         text = self.aws.tokens.service_account(f"{namespace}:{service_account}", audience=audiences[0])
         return Token(Sensitive(text), dt.datetime.now(dt.UTC) + dt.timedelta(hours=1))
@@ -50,7 +53,7 @@ def tokens(aws: Aws) -> Tokens:
 
 @pytest.fixture
 def make(aws: Aws, pools: Pools, tokens: Tokens) -> Callable[..., Identities]:
-    def build(**options) -> Identities:
+    def build(**options: Any) -> Identities:
         settings = AwsSettings(endpoint=aws.url, attempts=1, **options.pop("settings", {}))
         return Identities(pools, tokens, settings=settings, **options)
 
@@ -58,7 +61,7 @@ def make(aws: Aws, pools: Pools, tokens: Tokens) -> Callable[..., Identities]:
 
 
 @pytest.fixture
-def identities(make) -> Identities:
+def identities(make: Callable[..., Identities]) -> Identities:
     return make()
 
 

@@ -12,13 +12,15 @@ import pytest
 from controllers.aws.ecr import Ecr, EcrLogins, EcrRegistry, parse_host, tags_of
 from controllers.aws.errors import AccessDenied, NotFound
 from controllers.aws.events import parse
+from controllers.aws.identity import Identities, Identity
 from controllers.aws.sqs import Consumer, Message, UnprocessableMessageError, queue_url
 from tests.integration.aws.conftest import REGION, service_account
+from tests.integration.conftest import Aws
 
 HERE = EcrRegistry("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "123456789012", REGION)
 
 
-async def test_images_are_read_page_by_page(aws, identities, ops):
+async def test_images_are_read_page_by_page(aws: Aws, identities: Identities, ops: Identity) -> None:
     client = aws.client("ecr")
     client.create_repository(repositoryName="shop/pay")
     for number in range(120):  # more than ECR's page when none is asked for
@@ -37,7 +39,7 @@ async def test_images_are_read_page_by_page(aws, identities, ops):
         await ecr.images("no/such")
 
 
-async def test_a_login_is_shared_until_it_ages(aws, identities, ops):
+async def test_a_login_is_shared_until_it_ages(aws: Aws, identities: Identities, ops: Identity) -> None:
     logins = EcrLogins(identities)
     await aws.standin.calls(reset=True)
     first, second = await asyncio.gather(logins.login(ops, HERE), logins.login(ops, HERE))
@@ -48,12 +50,12 @@ async def test_a_login_is_shared_until_it_ages(aws, identities, ops):
     assert await logins.login(ops, HERE) is not first
 
 
-async def test_the_public_registry_has_a_login_of_its_own(aws, identities, ops):
+async def test_the_public_registry_has_a_login_of_its_own(aws: Aws, identities: Identities, ops: Identity) -> None:
     found = await EcrLogins(identities).login(ops, parse_host("public.ecr.aws"))
     assert found.username == "AWS" and found.expires > dt.datetime.now(dt.UTC)
 
 
-async def test_a_tenant_without_the_right_gets_no_login(aws, identities):
+async def test_a_tenant_without_the_right_gets_no_login(aws: Aws, identities: Identities) -> None:
     tenant = service_account(aws.irsa_role("a", subject="team-a:eso", allow=[("ecr:DescribeImages", "*")]))
     with pytest.raises(AccessDenied, match="ecr:GetAuthorizationToken"):
         await EcrLogins(identities).login(tenant, HERE)
@@ -82,7 +84,7 @@ async def until(condition, seconds: float = 10) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_rotation_comes_through_the_queue_as_a_change(aws, identities, ops):
+async def test_a_rotation_comes_through_the_queue_as_a_change(aws: Aws, identities: Identities, ops: Identity) -> None:
     sqs, events = aws.client("sqs"), aws.client("events")
     url = sqs.create_queue(QueueName="changes")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -102,7 +104,7 @@ async def test_a_rotation_comes_through_the_queue_as_a_change(aws, identities, o
     assert (change.arn, change.version_id, change.region) == (secret, version, REGION)
 
 
-async def test_a_message_is_deleted_only_after_it_was_handled(aws, identities, ops):
+async def test_a_message_is_deleted_only_after_it_was_handled(aws: Aws, identities: Identities, ops: Identity) -> None:
     url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
     aws.client("sqs").send_message(QueueUrl=url, MessageBody="m")
     started, go = asyncio.Event(), asyncio.Event()
@@ -119,7 +121,7 @@ async def test_a_message_is_deleted_only_after_it_was_handled(aws, identities, o
         assert consumer.counts.handled == 1
 
 
-async def test_a_failing_message_stays_and_the_others_go_on(aws, identities, ops):
+async def test_a_failing_message_stays_and_the_others_go_on(aws: Aws, identities: Identities, ops: Identity) -> None:
     url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
     for body in ("bad", "good"):
         aws.client("sqs").send_message(QueueUrl=url, MessageBody=body)
@@ -133,7 +135,9 @@ async def test_a_failing_message_stays_and_the_others_go_on(aws, identities, ops
         await until(lambda: left(aws, url) == 1)
 
 
-async def test_poison_is_deleted_after_its_tries_where_nothing_redrives(aws, identities, ops):
+async def test_poison_is_deleted_after_its_tries_where_nothing_redrives(
+    aws: Aws, identities: Identities, ops: Identity
+) -> None:
     url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
     aws.client("sqs").send_message(QueueUrl=url, MessageBody="poison")
 
@@ -144,7 +148,7 @@ async def test_poison_is_deleted_after_its_tries_where_nothing_redrives(aws, ide
         await until(lambda: consumer.counts.poison == 1 and left(aws, url) == 0)
 
 
-async def test_poison_is_left_to_a_redrive_policy(aws, identities, ops):
+async def test_poison_is_left_to_a_redrive_policy(aws: Aws, identities: Identities, ops: Identity) -> None:
     sqs = aws.client("sqs")
     dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -159,7 +163,9 @@ async def test_poison_is_left_to_a_redrive_policy(aws, identities, ops):
         await until(lambda: left(aws, dead) == 1)
 
 
-async def test_while_the_queue_fails_tries_are_spaced_and_then_it_goes_on(aws, identities, ops):
+async def test_while_the_queue_fails_tries_are_spaced_and_then_it_goes_on(
+    aws: Aws, identities: Identities, ops: Identity
+) -> None:
     url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
     aws.client("sqs").send_message(QueueUrl=url, MessageBody="m")
     await aws.standin.fail("sqs:ReceiveMessage", code="ServiceUnavailable", count=3)
@@ -177,7 +183,9 @@ async def test_while_the_queue_fails_tries_are_spaced_and_then_it_goes_on(aws, i
     assert slept[0] <= 1 <= slept[1] <= 2 <= slept[2] <= 4
 
 
-async def test_a_queue_that_may_not_be_read_says_so_and_waits(aws, identities, caplog):
+async def test_a_queue_that_may_not_be_read_says_so_and_waits(
+    aws: Aws, identities: Identities, caplog: pytest.LogCaptureFixture
+) -> None:
     url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
     identity = service_account(aws.irsa_role("a", subject="team-a:eso"))
     asked, gate = asyncio.Event(), asyncio.Event()
@@ -194,7 +202,7 @@ async def test_a_queue_that_may_not_be_read_says_so_and_waits(aws, identities, c
     assert "AccessDenied" in caplog.text
 
 
-async def test_a_slow_message_does_not_hold_up_those_behind_it(aws, identities, ops):
+async def test_a_slow_message_does_not_hold_up_those_behind_it(aws: Aws, identities: Identities, ops: Identity) -> None:
     url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
     seen, go = set(), asyncio.Event()
 
@@ -213,7 +221,9 @@ async def test_a_slow_message_does_not_hold_up_those_behind_it(aws, identities, 
         await until(lambda: left(aws, url) == 0, seconds=30)
 
 
-async def test_no_more_batches_are_handled_at_once_than_asked_for(aws, identities, ops):
+async def test_no_more_batches_are_handled_at_once_than_asked_for(
+    aws: Aws, identities: Identities, ops: Identity
+) -> None:
     url = aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
     go = asyncio.Event()
 

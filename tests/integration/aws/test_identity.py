@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import datetime as dt
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +15,10 @@ from controllers.aws.errors import AccessDenied, CredentialsRefused, Unreachable
 from controllers.aws.identity import OWN, Identities, Identity, RoleStep
 from controllers.aws.secretsmanager import SecretsManager
 from controllers.aws.settings import AwsSettings
+from controllers.runtime.pools import Pools
 from controllers.runtime.sensitive import Sensitive
-from tests.integration.aws.conftest import REGION, service_account
-from tests.integration.conftest import OTHER_ACCOUNT
+from tests.integration.aws.conftest import REGION, Tokens, service_account
+from tests.integration.conftest import OTHER_ACCOUNT, Aws
 
 ALL = [("secretsmanager:*", "*")]
 
@@ -24,7 +27,9 @@ async def whoami(identities: Identities, identity: Identity) -> str:
     return (await identities.call(identity, REGION, "sts", "get_caller_identity"))["Arn"]
 
 
-async def test_a_service_account_gets_its_annotated_role_once_for_many_calls(aws, identities, tokens):
+async def test_a_service_account_gets_its_annotated_role_once_for_many_calls(
+    aws: Aws, identities: Identities, tokens: Tokens
+) -> None:
     aws.client("secretsmanager").create_secret(Name="a", SecretString="v")
     identity = service_account(aws.irsa_role("a", subject="team-a:eso", allow=ALL))
     await aws.standin.calls(reset=True)
@@ -37,7 +42,7 @@ async def test_a_service_account_gets_its_annotated_role_once_for_many_calls(aws
     assert (await whoami(identities, identity)).endswith(":assumed-role/a/inhaul-team-a-eso")
 
 
-async def test_a_chain_passes_external_id_tags_and_transitive_keys(aws, identities):
+async def test_a_chain_passes_external_id_tags_and_transitive_keys(aws: Aws, identities: Identities) -> None:
     first = aws.irsa_role("first", subject="team-a:eso", allow=[("sts:*", "*")])
     second = aws.role(
         "second", trust={"Effect": "Allow", "Principal": {"AWS": first}, "Action": "sts:*"}, allow=[("sts:*", "*")]
@@ -60,7 +65,9 @@ async def test_a_chain_passes_external_id_tags_and_transitive_keys(aws, identiti
         await whoami(identities, wrong)
 
 
-async def test_a_refusal_is_remembered_for_a_moment_and_then_asked_again(aws, make):
+async def test_a_refusal_is_remembered_for_a_moment_and_then_asked_again(
+    aws: Aws, make: Callable[..., Identities]
+) -> None:
     now = dt.datetime.now(dt.UTC)
     clock = [now]
     identities = make(clock=lambda: clock[0])
@@ -80,7 +87,9 @@ async def test_a_refusal_is_remembered_for_a_moment_and_then_asked_again(aws, ma
     assert "assumed-role/late" in await whoami(identities, identity)
 
 
-async def test_credentials_are_renewed_before_they_expire_and_clients_follow(aws, make):
+async def test_credentials_are_renewed_before_they_expire_and_clients_follow(
+    aws: Aws, make: Callable[..., Identities]
+) -> None:
     clock = [dt.datetime.now(dt.UTC)]
     identities = make(clock=lambda: clock[0])
     identity = service_account(aws.irsa_role("a", subject="team-a:eso"))
@@ -97,14 +106,16 @@ async def test_credentials_are_renewed_before_they_expire_and_clients_follow(aws
     await whoami(identities, identity)
 
 
-async def test_a_revoked_session_is_replaced_at_once(aws, identities):
+async def test_a_revoked_session_is_replaced_at_once(aws: Aws, identities: Identities) -> None:
     identity = service_account(aws.irsa_role("a", subject="team-a:eso"))
     await whoami(identities, identity)
     await aws.standin.expire_credentials()
     assert "assumed-role/a" in await whoami(identities, identity)
 
 
-async def test_wrong_static_keys_are_refused_without_a_second_try(aws, identities, ops):
+async def test_wrong_static_keys_are_refused_without_a_second_try(
+    aws: Aws, identities: Identities, ops: Identity
+) -> None:
     wrong = Identity(static=dataclasses.replace(ops.static, secret_key=Sensitive("not-the-secret")))
     await aws.standin.calls(reset=True)
     with pytest.raises(CredentialsRefused) as caught:
@@ -113,7 +124,9 @@ async def test_wrong_static_keys_are_refused_without_a_second_try(aws, identitie
     assert "user/ops" in await whoami(identities, ops)
 
 
-async def test_our_own_identity_comes_from_the_environment(aws, aws_environment, pools):
+async def test_our_own_identity_comes_from_the_environment(
+    aws: Aws, aws_environment: Callable[..., None], pools: Pools
+) -> None:
     aws_environment(**aws.standin.env())
     assert "user/ops" in await whoami(Identities(pools), OWN)
     aws_environment()
@@ -121,14 +134,18 @@ async def test_our_own_identity_comes_from_the_environment(aws, aws_environment,
         await whoami(Identities(pools), OWN)
 
 
-async def test_our_own_identity_by_irsa(aws, aws_environment, pools, tmp_path):
+async def test_our_own_identity_by_irsa(
+    aws: Aws, aws_environment: Callable[..., None], pools: Pools, tmp_path: Path
+) -> None:
     role = aws.irsa_role("own", subject="inhaul:controller")
     (tmp_path / "token").write_text(aws.tokens.service_account("inhaul:controller"))
     aws_environment(AWS_ROLE_ARN=role, AWS_WEB_IDENTITY_TOKEN_FILE=str(tmp_path / "token"))
     assert "assumed-role/own" in await whoami(Identities(pools), OWN)
 
 
-async def test_our_own_identity_by_pod_identity_and_a_role_from_there(aws, aws_environment, pools, tmp_path):
+async def test_our_own_identity_by_pod_identity_and_a_role_from_there(
+    aws: Aws, aws_environment: Callable[..., None], pools: Pools, tmp_path: Path
+) -> None:
     trust = {
         "Effect": "Allow",
         "Principal": {"Service": "pods.eks.amazonaws.com"},
@@ -148,7 +165,7 @@ async def test_our_own_identity_by_pod_identity_and_a_role_from_there(aws, aws_e
     assert "assumed-role/team" in await whoami(identities, Identity(chain=(RoleStep(team),)))
 
 
-async def test_a_cancelled_caller_does_not_take_the_others_credentials(aws, identities):
+async def test_a_cancelled_caller_does_not_take_the_others_credentials(aws: Aws, identities: Identities) -> None:
     identity = service_account(aws.irsa_role("a", subject="team-a:eso"))
     await aws.standin.latency("sts:AssumeRoleWithWebIdentity", 0.2)
     first, second = (asyncio.create_task(whoami(identities, identity)) for _ in range(2))
@@ -157,24 +174,24 @@ async def test_a_cancelled_caller_does_not_take_the_others_credentials(aws, iden
     assert "assumed-role/a" in await second
 
 
-async def test_denied_is_not_refused(aws, identities):
+async def test_denied_is_not_refused(aws: Aws, identities: Identities) -> None:
     identity = service_account(aws.irsa_role("a", subject="team-a:eso"))
     with pytest.raises(AccessDenied, match="not authorized to perform: secretsmanager:GetSecretValue"):
         await SecretsManager(identities, identity, REGION).get("x")
 
 
-async def test_no_answer_is_unreachable(pools, ops):
+async def test_no_answer_is_unreachable(pools: Pools, ops: Identity) -> None:
     identities = Identities(pools, settings=AwsSettings(endpoint="http://127.0.0.1:9", attempts=1))
     with pytest.raises(Unreachable, match=r"^sts:GetCallerIdentity: EndpointConnectionError$"):
         await whoami(identities, ops)
 
 
-async def test_the_session_carries_the_same_credentials(aws, identities):
+async def test_the_session_carries_the_same_credentials(aws: Aws, identities: Identities) -> None:
     identity = service_account(aws.irsa_role("a", subject="team-a:eso"))
     session = await identities.session(identity, REGION)
     assert "assumed-role/a" in session.client("sts", endpoint_url=aws.url).get_caller_identity()["Arn"]
 
 
-def test_a_role_that_is_none_is_refused_before_any_call():
+def test_a_role_that_is_none_is_refused_before_any_call() -> None:
     with pytest.raises(ValueError, match=r"role 'arn:aws:iam::1:role/x': expected"):
         Identity(chain=(RoleStep("arn:aws:iam::1:role/x"),))

@@ -7,10 +7,12 @@ import hashlib
 import pytest
 
 from controllers.aws.errors import AccessDenied, AwsError, NotFound
+from controllers.aws.identity import Identities, Identity
 from controllers.aws.kms import Kms
 from controllers.aws.parameterstore import ParameterStore
 from controllers.runtime.sensitive import Sensitive
 from tests.integration.aws.conftest import REGION, service_account
+from tests.integration.conftest import Aws
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def ssm(identities, ops) -> ParameterStore:
     return ParameterStore(identities, ops, REGION)
 
 
-async def test_names_versions_labels_and_arns_in_one_call(aws, ssm):
+async def test_names_versions_labels_and_arns_in_one_call(aws: Aws, ssm: ParameterStore) -> None:
     client = aws.client("ssm")
     for value in ("one", "two"):
         client.put_parameter(Name="/a/x", Value=value, Type="SecureString", Overwrite=True)
@@ -34,7 +36,7 @@ async def test_names_versions_labels_and_arns_in_one_call(aws, ssm):
     assert "two" not in repr(found)
 
 
-async def test_a_path_is_read_to_the_last_page(aws, ssm):
+async def test_a_path_is_read_to_the_last_page(aws: Aws, ssm: ParameterStore) -> None:
     for number in range(23):
         aws.client("ssm").put_parameter(Name=f"/p/q/{number}", Value=str(number), Type="String")
     found = await ssm.by_path("/p")
@@ -42,7 +44,7 @@ async def test_a_path_is_read_to_the_last_page(aws, ssm):
     assert await ssm.by_path("/p", recursive=False) == []
 
 
-async def test_tags_search_and_history(aws, ssm):
+async def test_tags_search_and_history(aws: Aws, ssm: ParameterStore) -> None:
     client = aws.client("ssm")
     client.put_parameter(Name="/t/a", Value="1", Type="String", Tags=[{"Key": "team", "Value": "a"}])
     client.put_parameter(Name="/t/a", Value="2", Type="String", Overwrite=True)
@@ -55,7 +57,7 @@ async def test_tags_search_and_history(aws, ssm):
         await ssm.history("/none")
 
 
-async def test_one_forbidden_name_refuses_the_whole_call(aws, identities):
+async def test_one_forbidden_name_refuses_the_whole_call(aws: Aws, identities: Identities) -> None:
     aws.client("ssm").put_parameter(Name="/a/x", Value="1", Type="String")
     role = aws.irsa_role("a", subject="team-a:eso", allow=[("ssm:*", "arn:aws:ssm:*:*:parameter/a/*")])
     mine = ParameterStore(identities, service_account(role), REGION)
@@ -66,7 +68,9 @@ async def test_one_forbidden_name_refuses_the_whole_call(aws, identities):
         await mine.get([f"/a/{n}" for n in range(11)])
 
 
-async def test_kms_decrypts_with_the_context_of_encryption_only(aws, identities, ops):
+async def test_kms_decrypts_with_the_context_of_encryption_only(
+    aws: Aws, identities: Identities, ops: Identity
+) -> None:
     kms = Kms(identities, ops, REGION)
     key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
     blob = await kms.encrypt(Sensitive("plain"), key_id=key, context={"a": "1"})
@@ -77,7 +81,7 @@ async def test_kms_decrypts_with_the_context_of_encryption_only(aws, identities,
         await kms.decrypt(b"no ciphertext")
 
 
-async def test_kms_signs_and_verifies(aws, identities, ops):
+async def test_kms_signs_and_verifies(aws: Aws, identities: Identities, ops: Identity) -> None:
     kms = Kms(identities, ops, REGION)
     key = aws.client("kms").create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")["KeyMetadata"]["Arn"]
     digest = hashlib.sha256(b"x").digest()

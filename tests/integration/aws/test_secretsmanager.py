@@ -7,9 +7,11 @@ import dataclasses
 import pytest
 
 from controllers.aws.errors import AccessDenied, InvalidRequest, KmsDenied, MarkedForDeletion, NotFound, Throttled
+from controllers.aws.identity import Identities, Identity
 from controllers.aws.secretsmanager import SecretsManager
 from controllers.runtime.sensitive import Sensitive
 from tests.integration.aws.conftest import REGION, service_account
+from tests.integration.conftest import Aws
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def sm(identities, ops) -> SecretsManager:
     return SecretsManager(identities, ops, REGION)
 
 
-async def test_a_value_by_name_by_arn_by_version_and_by_stage(aws, sm):
+async def test_a_value_by_name_by_arn_by_version_and_by_stage(aws: Aws, sm: SecretsManager) -> None:
     client = aws.client("secretsmanager")
     first = client.create_secret(Name="db", SecretString="one")
     second = client.put_secret_value(SecretId="db", SecretString="two")
@@ -30,13 +32,13 @@ async def test_a_value_by_name_by_arn_by_version_and_by_stage(aws, sm):
     assert "two" not in repr(current)
 
 
-async def test_binary_values_come_as_they_are(aws, sm):
+async def test_binary_values_come_as_they_are(aws: Aws, sm: SecretsManager) -> None:
     aws.client("secretsmanager").create_secret(Name="bin", SecretBinary=b"\x00\xff")
     found = await sm.get("bin")
     assert found.binary and found.value == Sensitive(b"\x00\xff")
 
 
-async def test_missing_marked_and_wrong_versions_are_told_apart(aws, sm):
+async def test_missing_marked_and_wrong_versions_are_told_apart(aws: Aws, sm: SecretsManager) -> None:
     client = aws.client("secretsmanager")
     client.create_secret(Name="gone", SecretString="x")
     client.delete_secret(SecretId="gone")
@@ -50,7 +52,7 @@ async def test_missing_marked_and_wrong_versions_are_told_apart(aws, sm):
         await sm.get("db", stage="NOPE")
 
 
-async def test_a_batch_answers_each_key_by_what_was_asked(aws, sm, identities):
+async def test_a_batch_answers_each_key_by_what_was_asked(aws: Aws, sm: SecretsManager, identities: Identities) -> None:
     client = aws.client("secretsmanager")
     arn = client.create_secret(Name="a/one", SecretString="1")["ARN"]
     client.create_secret(Name="a/two", SecretString="2")
@@ -69,7 +71,7 @@ async def test_a_batch_answers_each_key_by_what_was_asked(aws, sm, identities):
     assert set(found.values) == {"a/two"} and isinstance(found.errors["b/one"], AccessDenied)
 
 
-async def test_a_secret_whose_key_may_not_be_used_is_a_matter_of_kms(aws, identities):
+async def test_a_secret_whose_key_may_not_be_used_is_a_matter_of_kms(aws: Aws, identities: Identities) -> None:
     key = aws.client("kms").create_key()["KeyMetadata"]["KeyId"]
     aws.client("secretsmanager").create_secret(Name="k", SecretString="v", KmsKeyId=key)
     tenant = service_account(aws.irsa_role("a", subject="team-a:eso", allow=[("secretsmanager:*", "*")]))
@@ -79,12 +81,12 @@ async def test_a_secret_whose_key_may_not_be_used_is_a_matter_of_kms(aws, identi
     assert isinstance((await sm.batch(["k"])).errors["k"], KmsDenied)
 
 
-async def test_more_than_20_ids_are_a_bug_of_the_caller(sm):
+async def test_more_than_20_ids_are_a_bug_of_the_caller(sm: SecretsManager) -> None:
     with pytest.raises(ValueError, match="expected 1 to 20"):
         await sm.batch([f"s{n}" for n in range(21)])
 
 
-async def test_lists_and_searches_go_to_the_last_page(aws, sm):
+async def test_lists_and_searches_go_to_the_last_page(aws: Aws, sm: SecretsManager) -> None:
     client = aws.client("secretsmanager")
     for number in range(45):
         client.create_secret(Name=f"app/{number:02}", SecretString=str(number), Tags=[{"Key": "team", "Value": "a"}])
@@ -96,7 +98,7 @@ async def test_lists_and_searches_go_to_the_last_page(aws, sm):
     assert (await sm.describe("other")).name == "other"
 
 
-async def test_throttling_and_failure_have_their_own_names(aws, sm):
+async def test_throttling_and_failure_have_their_own_names(aws: Aws, sm: SecretsManager) -> None:
     await aws.standin.throttle("secretsmanager:*", rate=0.001, burst=0.5)
     with pytest.raises(Throttled):
         await sm.get("x")
@@ -106,7 +108,7 @@ async def test_throttling_and_failure_have_their_own_names(aws, sm):
         await sm.get("x")
 
 
-async def test_a_tenant_sees_its_own_region_only(aws, identities, ops):
+async def test_a_tenant_sees_its_own_region_only(aws: Aws, identities: Identities, ops: Identity) -> None:
     aws.client("secretsmanager").create_secret(Name="x", SecretString="v")
     with pytest.raises(NotFound):
         await SecretsManager(identities, ops, "us-east-1").get("x")

@@ -10,10 +10,12 @@ from controllers.aws.identity import Identities
 from controllers.aws.secretsmanager import SecretsManager
 from controllers.aws.settings import AwsSettings
 from controllers.runtime.kube import ApiError, KubeClient, KubeConfig
+from controllers.runtime.pools import Pools
 from controllers.runtime.sensitive import Sensitive
 from controllers.standin.apiserver import ApiServer
 from controllers.standin.apiserver.plugins import default_plugins
 from tests.integration.aws.conftest import REGION, service_account
+from tests.integration.conftest import Aws
 
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
@@ -28,7 +30,7 @@ async def api(tmp_path):
     await server.stop()
 
 
-async def test_a_service_accounts_own_token_opens_its_role(aws, api, pools):
+async def test_a_service_accounts_own_token_opens_its_role(aws: Aws, api: ApiServer, pools: Pools) -> None:
     server, config = api
     await aws.standin.trust_issuer(server.url, jwks_url=f"{server.url}/openid/v1/jwks", ca_pem=server.ca_pem)
     provider = server.url.removeprefix("https://")

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from controllers.standin.cloud.aws import AwsStandin
 from controllers.standin.cloud.registry import Authenticator, RegistryServer, push_image
-from tests.integration.conftest import ISSUER, OTHER_ACCOUNT, UNSIGNED, TokenMint, irsa_trust
+from tests.integration.conftest import ISSUER, OTHER_ACCOUNT, UNSIGNED, Aws, TokenMint, irsa_trust
 
 SECRETS = "arn:aws:secretsmanager:eu-west-1:123456789012:secret"
 
@@ -30,7 +30,7 @@ def assume_error(aws, role: str, token: str) -> str:
     return code(caught)
 
 
-async def test_a_service_account_reads_what_its_role_allows_and_nothing_else(aws):
+async def test_a_service_account_reads_what_its_role_allows_and_nothing_else(aws: Aws) -> None:
     sm = aws.client("secretsmanager")
     sm.create_secret(Name="a/db", SecretString="one")
     sm.create_secret(Name="b/db", SecretString="two")
@@ -44,7 +44,7 @@ async def test_a_service_account_reads_what_its_role_allows_and_nothing_else(aws
         assert "assumed-role/a/test is not authorized to perform: secretsmanager:GetSecretValue" in str(caught.value)
 
 
-async def test_a_deny_wins(aws):
+async def test_a_deny_wins(aws: Aws) -> None:
     aws.client("secretsmanager").create_secret(Name="a/root", SecretString="x")
     deny = {"Effect": "Deny", "Action": "*", "Resource": f"{SECRETS}:a/root*"}
     role = aws.irsa_role("a", subject="t:s", allow=[("secretsmanager:*", "*"), deny])
@@ -52,7 +52,7 @@ async def test_a_deny_wins(aws):
         aws.client_as(aws.assume(role, subject="t:s"), "secretsmanager").get_secret_value(SecretId="a/root")
 
 
-async def test_web_identity_tokens_are_verified(aws):
+async def test_web_identity_tokens_are_verified(aws: Aws) -> None:
     role, mint = aws.irsa_role("a", subject="team-a:eso"), aws.tokens
     assert assume_error(aws, role, mint.service_account("team-b:eso")) == "AccessDenied"
     assert assume_error(aws, role + "x", mint.service_account("team-a:eso")) == "AccessDenied"
@@ -67,7 +67,7 @@ async def test_web_identity_tokens_are_verified(aws):
     assert assume_error(aws, role, mint.sign(claims, algorithm="none")) == "InvalidIdentityToken"
 
 
-async def test_unknown_keys_wrong_signatures_and_expired_sessions_are_told_apart(aws):
+async def test_unknown_keys_wrong_signatures_and_expired_sessions_are_told_apart(aws: Aws) -> None:
     aws.irsa_role("a", subject="t:s", allow=[("*", "*")])
     good = aws.assume("arn:aws:iam::123456789012:role/a", subject="t:s")
     for change, expected in (
@@ -87,7 +87,7 @@ async def test_unknown_keys_wrong_signatures_and_expired_sessions_are_told_apart
     assert code(caught) == "InvalidClientTokenId"
 
 
-async def test_a_role_chain_needs_trust_external_id_and_the_right_to_tag(aws):
+async def test_a_role_chain_needs_trust_external_id_and_the_right_to_tag(aws: Aws) -> None:
     first = aws.irsa_role("first", subject="t:s", allow=[(["sts:AssumeRole", "sts:TagSession"], "*")])
     trust = {
         "Effect": "Allow",
@@ -120,7 +120,7 @@ async def test_a_role_chain_needs_trust_external_id_and_the_right_to_tag(aws):
         sts.assume_role(**arguments, ExternalId="inhaul", DurationSeconds=7200)
 
 
-async def test_trust_by_account_alone_needs_the_callers_own_permission(aws):
+async def test_trust_by_account_alone_needs_the_callers_own_permission(aws: Aws) -> None:
     trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "sts:AssumeRole"}
     target = aws.role("target", trust=trust)
     for name, allow, works in (("no", [], False), ("yes", [("sts:AssumeRole", target)], True)):
@@ -133,7 +133,7 @@ async def test_trust_by_account_alone_needs_the_callers_own_permission(aws):
                 sts.assume_role(RoleArn=target, RoleSessionName="ok")
 
 
-async def test_pod_identity_gives_credentials_with_session_tags(aws):
+async def test_pod_identity_gives_credentials_with_session_tags(aws: Aws) -> None:
     trust = {
         "Effect": "Allow",
         "Principal": {"Service": "pods.eks.amazonaws.com"},
@@ -165,7 +165,7 @@ async def test_pod_identity_gives_credentials_with_session_tags(aws):
     assert answer["subject"] == {"namespace": "ns", "serviceAccount": "eso"} and answer["credentials"]["accessKeyId"]
 
 
-async def test_a_batch_of_secrets_names_the_refused_ones_and_takes_20_at_most(aws):
+async def test_a_batch_of_secrets_names_the_refused_ones_and_takes_20_at_most(aws: Aws) -> None:
     sm = aws.client("secretsmanager")
     for name in ("a/1", "b/1"):
         sm.create_secret(Name=name, SecretString=name)
@@ -182,7 +182,7 @@ async def test_a_batch_of_secrets_names_the_refused_ones_and_takes_20_at_most(aw
     assert [v["Name"] for v in filtered["SecretValues"]] == ["a/1"] and len(filtered["Errors"]) == 1
 
 
-async def test_a_secret_under_a_key_of_ones_own_needs_decrypt_on_that_key(aws):
+async def test_a_secret_under_a_key_of_ones_own_needs_decrypt_on_that_key(aws: Aws) -> None:
     key = aws.client("kms").create_key()["KeyMetadata"]
     aws.client("secretsmanager").create_secret(Name="k", SecretString="v", KmsKeyId=key["KeyId"])
     no = aws.irsa_role("no", subject="t:s", allow=[("secretsmanager:*", "*")])
@@ -193,7 +193,7 @@ async def test_a_secret_under_a_key_of_ones_own_needs_decrypt_on_that_key(aws):
     assert mine.get_secret_value(SecretId="k")["SecretString"] == "v"
 
 
-async def test_parameters_and_keys_are_authorised_by_their_arn(aws):
+async def test_parameters_and_keys_are_authorised_by_their_arn(aws: Aws) -> None:
     aws.client("ssm").put_parameter(Name="/a/x", Value="1", Type="String")
     kms = aws.client("kms")
     mine, other = (kms.create_key()["KeyMetadata"]["Arn"] for _ in range(2))
@@ -230,7 +230,7 @@ def messages(aws, url: str) -> list[dict]:
     return found
 
 
-async def test_changes_of_secrets_and_parameters_reach_the_queue_without_values(aws):
+async def test_changes_of_secrets_and_parameters_reach_the_queue_without_values(aws: Aws) -> None:
     url = queue_of(aws, "aws.secretsmanager", "aws.ssm")
     sm = aws.client("secretsmanager")
     arn = sm.create_secret(Name="db", SecretString="S3CRET")["ARN"]
@@ -248,7 +248,7 @@ async def test_changes_of_secrets_and_parameters_reach_the_queue_without_values(
     assert found[5]["resources"] == ["arn:aws:ssm:eu-west-1:123456789012:parameter/a"]
 
 
-async def test_a_push_to_the_registry_is_seen_in_ecr_and_announced(aws):
+async def test_a_push_to_the_registry_is_seen_in_ecr_and_announced(aws: Aws) -> None:
     url = queue_of(aws, "aws.ecr")
     registry = RegistryServer(
         auth=Authenticator("basic", ecr_login=aws.standin.ecr_login), on_push=aws.standin.mirror_push
@@ -273,7 +273,7 @@ async def test_a_push_to_the_registry_is_seen_in_ecr_and_announced(aws):
     assert not aws.standin.ecr_login(password[:-1] + "x") and not aws.standin.ecr_login("")
 
 
-async def test_images_come_in_pages(aws):
+async def test_images_come_in_pages(aws: Aws) -> None:
     ecr = aws.client("ecr")
     ecr.create_repository(repositoryName="repo")
     for number in range(7):
@@ -286,7 +286,7 @@ async def test_images_come_in_pages(aws):
     assert sorted(d["imageTags"][0] for p in pages for d in p["imageDetails"]) == [f"v{n}" for n in range(7)]
 
 
-async def test_throttles_faults_and_counters(aws):
+async def test_throttles_faults_and_counters(aws: Aws) -> None:
     await aws.standin.calls(reset=True)
     await aws.standin.throttle("ssm:GetParameter", rate=0.001, burst=2)
     ssm = aws.client("ssm")
@@ -304,12 +304,12 @@ async def test_throttles_faults_and_counters(aws):
     assert calls["ssm:GetParameter", "ops"] == 3 and calls["kms:ListKeys", "ops"] == 2
 
 
-async def test_accounts_do_not_see_each_other(aws):
+async def test_accounts_do_not_see_each_other(aws: Aws) -> None:
     aws.client("secretsmanager").create_secret(Name="x", SecretString="1")
     assert aws.client("secretsmanager", OTHER_ACCOUNT).list_secrets()["SecretList"] == []
 
 
-async def test_the_process_ends_with_its_parent():
+async def test_the_process_ends_with_its_parent() -> None:
     aws = AwsStandin()
     await aws.start()
     process = aws._process
@@ -318,5 +318,5 @@ async def test_the_process_ends_with_its_parent():
     await aws.stop()
 
 
-def test_the_trust_of_the_fixtures_is_the_one_of_the_documentation():
+def test_the_trust_of_the_fixtures_is_the_one_of_the_documentation() -> None:
     assert irsa_trust("a:b")["Condition"]["StringLike"] == {"oidc.example.com/id/TEST:sub": "system:serviceaccount:a:b"}

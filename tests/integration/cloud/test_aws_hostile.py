@@ -12,6 +12,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from tests.integration.conftest import Aws
+
 
 def send(aws, *, target: str = "", body: bytes = b"", path: str = "/", signed: bool = True, **headers: str) -> int:
     request = AWSRequest(
@@ -41,13 +43,13 @@ def send(aws, *, target: str = "", body: bytes = b"", path: str = "/", signed: b
         ("Nope", b"{}"),
     ],
 )
-async def test_broken_calls_get_an_error_of_aws(aws, action, body):
+async def test_broken_calls_get_an_error_of_aws(aws: Aws, action: str, body: bytes) -> None:
     status = await asyncio.to_thread(send, aws, target=f"secretsmanager.{action}", body=body)
     assert 400 <= status <= 501
     aws.client("secretsmanager").list_secrets()
 
 
-async def test_without_a_signature_nothing_is_served(aws):
+async def test_without_a_signature_nothing_is_served(aws: Aws) -> None:
     target = "secretsmanager.ListSecrets"
     assert await asyncio.to_thread(send, aws, target=target, body=b"{}", signed=False) == 403
     bad = {"Authorization": "AWS4-HMAC-SHA256 Credential=a/b/c/d/e"}
@@ -55,7 +57,7 @@ async def test_without_a_signature_nothing_is_served(aws):
     assert await asyncio.to_thread(send, aws, path="/moto-api/reset", signed=False) == 404
 
 
-async def test_a_signature_is_good_for_its_body_only(aws):
+async def test_a_signature_is_good_for_its_body_only(aws: Aws) -> None:
     request = AWSRequest("POST", aws.url + "/", data=b"{}", headers={"X-Amz-Target": "secretsmanager.ListSecrets"})
     SigV4Auth(Credentials(*aws.standin.key()), "secretsmanager", "eu-west-1").add_auth(request)
 

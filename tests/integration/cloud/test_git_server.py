@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 import ssl
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncssh
@@ -58,7 +59,7 @@ async def pushes() -> list[Push]:
 
 
 @pytest.fixture
-async def client(tmp_path: Path, pushes: list[Push]):
+async def client(tmp_path: Path, pushes: list[Push]) -> AsyncIterator[Client]:
     key = asyncssh.generate_private_key("ssh-ed25519")
     writer = GitUser("writer", "w-pass", write=("fleet",), read=(), keys=(key.export_public_key().decode(),))
 
@@ -84,7 +85,9 @@ async def _clone_and_commit(client: Client, url: str, auth: tuple[str, str] | No
     return work
 
 
-async def test_a_writer_pushes_over_https_and_the_callback_knows_refs_user_and_options(client, pushes):
+async def test_a_writer_pushes_over_https_and_the_callback_knows_refs_user_and_options(
+    client: Client, pushes: list[Push]
+) -> None:
     work = await _clone_and_commit(client, client.server.https_url("fleet"), ("writer", "w-pass"))
     before = await client.server.head("fleet")
     code, out = await client.git(
@@ -98,7 +101,7 @@ async def test_a_writer_pushes_over_https_and_the_callback_knows_refs_user_and_o
     assert [(c.ref, c.old, c.new) for c in push.changes] == [("refs/heads/main", before, after)]
 
 
-async def test_a_writer_pushes_over_ssh(client, pushes):
+async def test_a_writer_pushes_over_ssh(client: Client, pushes: list[Push]) -> None:
     work = await _clone_and_commit(client, client.server.ssh_url("fleet"), None)
     code, out = await client.git("push", "origin", "main", cwd=work)
     assert code == 0, out
@@ -106,12 +109,12 @@ async def test_a_writer_pushes_over_ssh(client, pushes):
     assert pushes[0].user == "writer"
 
 
-async def test_a_shallow_fetch_of_one_commit_works(client):
+async def test_a_shallow_fetch_of_one_commit_works(client: Client) -> None:
     code, out = await client.git("clone", "--depth=1", client.server.https_url("fleet"), "w", auth=("reader", "r-pass"))
     assert code == 0, out
 
 
-async def test_a_reader_cannot_push(client, pushes):
+async def test_a_reader_cannot_push(client: Client, pushes: list[Push]) -> None:
     work = await _clone_and_commit(client, client.server.https_url("fleet"), ("reader", "r-pass"))
     code, out = await client.git("push", "origin", "main", cwd=work, auth=("reader", "r-pass"))
     assert code != 0 and "403" in out
@@ -119,18 +122,18 @@ async def test_a_reader_cannot_push(client, pushes):
 
 
 @pytest.mark.parametrize("auth", [None, ("reader", "wrong"), ("nobody", "r-pass")])
-async def test_without_the_right_password_nothing_is_read(client, auth):
+async def test_without_the_right_password_nothing_is_read(client: Client, auth: tuple[str, ...] | None) -> None:
     code, _ = await client.git("ls-remote", client.server.https_url("fleet"), auth=auth)
     assert code != 0
 
 
-async def test_anonymous_reads_where_allowed_and_still_cannot_write(client):
+async def test_anonymous_reads_where_allowed_and_still_cannot_write(client: Client) -> None:
     client.server.set_users(client.server.access.users, anonymous_read=True)
     work = await _clone_and_commit(client, client.server.https_url("fleet"), None)
     assert (await client.git("push", "origin", "main", cwd=work))[0] != 0
 
 
-async def test_a_non_fast_forward_push_is_refused_and_not_announced(client, pushes):
+async def test_a_non_fast_forward_push_is_refused_and_not_announced(client: Client, pushes: list[Push]) -> None:
     work = await _clone_and_commit(client, client.server.https_url("fleet"), ("writer", "w-pass"))
     await client.server.commit("fleet", {"other": "x"})
     pushes.clear()
@@ -139,7 +142,7 @@ async def test_a_non_fast_forward_push_is_refused_and_not_announced(client, push
     assert not pushes
 
 
-async def test_an_ssh_key_reads_only_its_repositories_and_runs_no_shell(client):
+async def test_an_ssh_key_reads_only_its_repositories_and_runs_no_shell(client: Client) -> None:
     assert (await client.git("ls-remote", client.server.ssh_url("private")))[0] != 0
     known = str(client.home / "known_hosts")
     host, port = client.server.ssh_url("x").removeprefix("ssh://git@").split("/")[0].split(":")
@@ -150,7 +153,7 @@ async def test_an_ssh_key_reads_only_its_repositories_and_runs_no_shell(client):
             assert result.exit_status == 128, command
 
 
-async def test_an_unknown_ssh_key_is_refused(client):
+async def test_an_unknown_ssh_key_is_refused(client: Client) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519")
     host, port = client.server.ssh_url("x").removeprefix("ssh://git@").split("/")[0].split(":")
     with pytest.raises(asyncssh.PermissionDenied):
@@ -171,13 +174,13 @@ async def test_an_unknown_ssh_key_is_refused(client):
         "/%00/info/refs?service=git-upload-pack",
     ],
 )
-async def test_only_the_smart_paths_are_served(client, path):
+async def test_only_the_smart_paths_are_served(client: Client, path: str) -> None:
     client.server.set_users([GitUser("all", "p", write=("*",))])
     async with httpx.AsyncClient(verify=_trust(client.server), auth=("all", "p")) as http:
         assert (await http.get(client.server.url + path)).status_code == 404
 
 
-async def test_a_body_that_is_no_pack_does_no_harm(client):
+async def test_a_body_that_is_no_pack_does_no_harm(client: Client) -> None:
     client.server.set_users([GitUser("all", "p", write=("*",))])
     async with httpx.AsyncClient(verify=_trust(client.server), auth=("all", "p")) as http:
         for service in ("git-receive-pack", "git-upload-pack"):
@@ -187,7 +190,7 @@ async def test_a_body_that_is_no_pack_does_no_harm(client):
     assert await client.server.read("fleet", "README.md") == b"fleet\n"
 
 
-async def test_a_failing_callback_does_not_fail_the_push(client):
+async def test_a_failing_callback_does_not_fail_the_push(client: Client) -> None:
     async def fail(push: Push) -> None:
         raise RuntimeError("callback")
 
@@ -196,7 +199,7 @@ async def test_a_failing_callback_does_not_fail_the_push(client):
     assert (await client.git("push", "origin", "main", cwd=work, auth=("writer", "w-pass")))[0] == 0
 
 
-async def test_names_that_are_none_are_refused(tmp_path):
+async def test_names_that_are_none_are_refused(tmp_path: Path) -> None:
     server = GitServer(tmp_path)
     for name in ("../x", "/x", "a/../b", "a.git/b", "", "a b", "-x"):
         with pytest.raises(ValueError, match="repository name"):

@@ -31,7 +31,7 @@ def sha(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-async def test_a_pushed_image_is_pulled_by_tag_and_by_its_real_digest():
+async def test_a_pushed_image_is_pulled_by_tag_and_by_its_real_digest() -> None:
     pushed: list[Pushed] = []
 
     async def remember(event: Pushed) -> None:
@@ -48,7 +48,7 @@ async def test_a_pushed_image_is_pulled_by_tag_and_by_its_real_digest():
         assert [(e.repository, e.tag, e.manifest.digest) for e in pushed] == [("shop/payments", "v1.0.0", digest)]
 
 
-async def test_tags_are_paged_by_n_last_and_link():
+async def test_tags_are_paged_by_n_last_and_link() -> None:
     async with registry(page=2) as (server, http):
         for number in range(5):
             await push_image(server.url, "app", f"v{number}")
@@ -63,7 +63,7 @@ async def test_tags_are_paged_by_n_last_and_link():
         assert (await http.get("/v2/none/tags/list")).status_code == 404
 
 
-async def test_chunked_upload_out_of_order_chunk_and_wrong_digest_are_told_apart():
+async def test_chunked_upload_out_of_order_chunk_and_wrong_digest_are_told_apart() -> None:
     async with registry() as (_, http):
         location = (await http.post("/v2/app/blobs/uploads/")).headers["Location"]
         first = await http.patch(location, content=b"abc", headers={"Content-Range": "0-2"})
@@ -76,7 +76,7 @@ async def test_chunked_upload_out_of_order_chunk_and_wrong_digest_are_told_apart
         assert wrong.status_code == 400 and wrong.json()["errors"][0]["code"] == "DIGEST_INVALID"
 
 
-async def test_a_blob_is_mounted_from_another_repository():
+async def test_a_blob_is_mounted_from_another_repository() -> None:
     async with registry() as (_, http):
         await http.post("/v2/one/blobs/uploads/", params={"digest": sha(b"x")}, content=b"x")
         mounted = await http.post("/v2/two/blobs/uploads/", params={"mount": sha(b"x"), "from": "one"})
@@ -100,13 +100,13 @@ async def test_a_blob_is_mounted_from_another_repository():
         ),
     ],
 )
-async def test_a_broken_manifest_is_refused_with_the_code_of_the_specification(body, code):
+async def test_a_broken_manifest_is_refused_with_the_code_of_the_specification(body: bytes, code: str) -> None:
     async with registry() as (_, http):
         answer = await http.put("/v2/app/manifests/v1", content=body)
         assert answer.status_code == 400 and answer.json()["errors"][0]["code"] == code
 
 
-async def test_delete_by_tag_keeps_the_manifest_and_by_digest_takes_all_tags():
+async def test_delete_by_tag_keeps_the_manifest_and_by_digest_takes_all_tags() -> None:
     async with registry() as (server, http):
         digest = await push_image(server.url, "app", "v1")
         content = (await http.get("/v2/app/manifests/v1")).content
@@ -118,7 +118,7 @@ async def test_delete_by_tag_keeps_the_manifest_and_by_digest_takes_all_tags():
         assert (await http.get("/v2/app/tags/list")).json()["tags"] == []
 
 
-async def test_referrers_lists_what_points_at_a_manifest():
+async def test_referrers_lists_what_points_at_a_manifest() -> None:
     async with registry() as (server, http):
         digest = await push_image(server.url, "app", "v1")
         body = json.loads((await http.get("/v2/app/manifests/v1")).content)
@@ -130,7 +130,7 @@ async def test_referrers_lists_what_points_at_a_manifest():
         assert not (await http.get(f"/v2/app/referrers/{digest}?artifactType=x")).json()["manifests"]
 
 
-async def test_an_index_lists_only_manifests_that_are_there():
+async def test_an_index_lists_only_manifests_that_are_there() -> None:
     async with registry() as (server, http):
         digest = await push_image(server.url, "app", "v1")
         for wanted, status in ((digest, 201), (sha(b"none"), 400)):
@@ -139,7 +139,7 @@ async def test_an_index_lists_only_manifests_that_are_there():
             assert put.status_code == status
 
 
-async def test_a_bearer_token_opens_exactly_its_scopes():
+async def test_a_bearer_token_opens_exactly_its_scopes() -> None:
     users = {"ci": RegistryUser("pw", push=("shop/*",)), "dev": RegistryUser("pw")}
     async with registry(auth=Authenticator("bearer", users)) as (server, http):
         challenge = (await http.get("/v2/shop/app/tags/list")).headers["WWW-Authenticate"]
@@ -158,14 +158,14 @@ async def test_a_bearer_token_opens_exactly_its_scopes():
             assert (await http.get("/v2/shop/app/tags/list", headers=headers)).status_code == 401
 
 
-async def test_an_expired_token_is_refused():
+async def test_an_expired_token_is_refused() -> None:
     users = {"dev": RegistryUser("pw")}
     async with registry(auth=Authenticator("bearer", users, token_seconds=-1)) as (_, http):
         token = (await http.get("/token?scope=repository:a:pull", auth=("dev", "pw"))).json()["token"]
         assert (await http.get("/v2/a/tags/list", headers={"Authorization": f"Bearer {token}"})).status_code == 401
 
 
-async def test_basic_auth_tells_unknown_from_forbidden():
+async def test_basic_auth_tells_unknown_from_forbidden() -> None:
     auth = Authenticator("basic", {"dev": RegistryUser("pw")}, ecr_login=lambda password: password == "good")
     async with registry(auth=auth) as (server, http):
         assert (await http.get("/v2/")).status_code == 401
@@ -175,7 +175,7 @@ async def test_basic_auth_tells_unknown_from_forbidden():
         await push_image(server.url, "a", "v1", auth=("AWS", "good"))
 
 
-async def test_faults_happen_as_ordered_and_end():
+async def test_faults_happen_as_ordered_and_end() -> None:
     async with registry() as (server, http):
         await push_image(server.url, "app", "v1")
         server.set_faults(Faults(match="/tags/", statuses=(429, 500), link='<http://169.254.169.254/>; rel="next"'))
@@ -188,14 +188,14 @@ async def test_faults_happen_as_ordered_and_end():
         assert (await http.get("/v2/app/manifests/v1")).headers["Location"] == "http://10.0.0.1/"
 
 
-async def test_over_tls_clients_verify_the_certificate():
+async def test_over_tls_clients_verify_the_certificate() -> None:
     async with registry(authority=Authority.create()) as (server, http):
         with pytest.raises(httpx.ConnectError):
             await http.get("/v2/")
         await push_image(server.url, "app", "v1", ca_pem=server.authority.pem)
 
 
-async def test_sizes_are_limited():
+async def test_sizes_are_limited() -> None:
     async with registry(max_blob=10) as (_, http):
         url = f"/v2/a/blobs/uploads/?digest={sha(b'x' * 11)}"
         assert (await http.post(url, content=b"x" * 11)).status_code == 413
@@ -203,6 +203,6 @@ async def test_sizes_are_limited():
 
 
 @pytest.mark.parametrize("path", ["/v2/A/tags/list", "/v2/a/../b/tags/list", "/v2/_catalog", "/x", "/v2/%00/tags/list"])
-async def test_other_paths_are_answered_with_an_error(path):
+async def test_other_paths_are_answered_with_an_error(path: str) -> None:
     async with registry() as (_, http):
         assert (await http.get(path)).status_code in (400, 404)

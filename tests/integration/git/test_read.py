@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from controllers.api.source import GitRef
 from controllers.git import AuthFailed, HostKeyMismatchError, NotFound, RefusedError, Remote, Unreachable, target
+from controllers.git.errors import GitError
 
 from .conftest import FILES, Host, call
 
@@ -20,13 +23,13 @@ def _fetch(host: Host, remote: Remote, ref: GitRef | None = None):
 
 
 @pytest.mark.parametrize("protocol", ["https", "ssh"])
-async def test_a_branch_is_fetched_shallow_and_read_whole(host: Host, protocol: str):
+async def test_a_branch_is_fetched_shallow_and_read_whole(host: Host, protocol: str) -> None:
     found, files = await call(_fetch, host, host.https() if protocol == "https" else host.ssh())
     assert files == FILES
     assert found.revision == f"main@sha1:{await host.server.head('fleet')}"
 
 
-async def test_only_the_newest_commit_is_transferred(host: Host):
+async def test_only_the_newest_commit_is_transferred(host: Host) -> None:
     for number in range(3):
         await host.server.commit("fleet", {"n": str(number)})
 
@@ -41,7 +44,7 @@ async def test_only_the_newest_commit_is_transferred(host: Host):
     assert (len(shallow), len(deeper)) == (1, 3)
 
 
-async def test_a_tag_a_range_a_name_and_an_older_commit_are_found(host: Host):
+async def test_a_tag_a_range_a_name_and_an_older_commit_are_found(host: Host) -> None:
     first = await host.server.head("fleet")
     await host.server.git("fleet", "tag", "v1.2.0", "main")
     await host.server.commit("fleet", {"app/deploy.yaml": "image: v2\n"})
@@ -63,7 +66,7 @@ async def test_a_tag_a_range_a_name_and_an_older_commit_are_found(host: Host):
         assert files["app/deploy.yaml"] == ("image: v1\n" if commit == first else "image: v2\n")
 
 
-async def test_who_wrote_a_commit_and_when_is_known(host: Host):
+async def test_who_wrote_a_commit_and_when_is_known(host: Host) -> None:
     def info():
         with host.mirrors.use(host.https()) as mirror:
             return mirror.objects.commit(mirror.fetch(mirror.resolve(target(GitRef(branch="main")))))
@@ -74,7 +77,7 @@ async def test_who_wrote_a_commit_and_when_is_known(host: Host):
     assert commit.parents == () and commit.committer.time.tzinfo is not None
 
 
-async def test_equal_directories_have_equal_tree_hashes_across_commits(host: Host):
+async def test_equal_directories_have_equal_tree_hashes_across_commits(host: Host) -> None:
     def hashes():
         with host.mirrors.use(host.https()) as mirror:
             commit = mirror.fetch_ref("refs/heads/main")
@@ -100,18 +103,20 @@ async def test_equal_directories_have_equal_tree_hashes_across_commits(host: Hos
         (lambda host: Remote("ext::sh -c id"), RefusedError, "spaces"),
     ],
 )
-async def test_what_cannot_be_reached_or_may_not_says_which_without_a_secret(host: Host, change, error, text):
+async def test_what_cannot_be_reached_or_may_not_says_which_without_a_secret(
+    host: Host, change, error: type[GitError], text: str
+) -> None:
     with pytest.raises(error, match=text) as caught:
         await call(_fetch, host, change(host))
     assert "w-pass" not in str(caught.value) and "wrong" not in str(caught.value)
 
 
-async def test_a_missing_branch_is_named(host: Host):
+async def test_a_missing_branch_is_named(host: Host) -> None:
     with pytest.raises(NotFound, match="refs/heads/nope"):
         await call(_fetch, host, host.https(), GitRef(branch="nope"))
 
 
-async def test_no_credential_is_in_argv_or_left_on_disk(host: Host, tmp_path):
+async def test_no_credential_is_in_argv_or_left_on_disk(host: Host, tmp_path: Path) -> None:
     await call(_fetch, host, host.https())
     for path in (tmp_path / "mirrors").rglob("*"):
         if path.is_file():
@@ -119,13 +124,13 @@ async def test_no_credential_is_in_argv_or_left_on_disk(host: Host, tmp_path):
             assert b"w-pass" not in content and host.server.https_url("fleet").encode() not in content
 
 
-async def test_other_credentials_use_another_mirror(host: Host, tmp_path):
+async def test_other_credentials_use_another_mirror(host: Host, tmp_path: Path) -> None:
     await call(_fetch, host, host.https())
     await call(_fetch, host, host.https("reader", "r-pass"))
     assert len(list((tmp_path / "mirrors").glob("*.git"))) == 2
 
 
-async def test_the_least_recently_used_mirror_goes_when_the_disk_budget_is_spent(host: Host, tmp_path):
+async def test_the_least_recently_used_mirror_goes_when_the_disk_budget_is_spent(host: Host, tmp_path: Path) -> None:
     host.mirrors._max_bytes = 1
     await call(_fetch, host, host.https())
     assert not list((tmp_path / "mirrors").glob("*.git"))

@@ -45,7 +45,7 @@ def _edit(host: Host, remote, edits, *, ref="refs/heads/main", lease=None, optio
 
 
 @pytest.mark.parametrize("protocol", ["https", "ssh"])
-async def test_an_edit_arrives_as_one_commit_that_changes_one_file(host: Host, protocol):
+async def test_an_edit_arrives_as_one_commit_that_changes_one_file(host: Host, protocol: str) -> None:
     remote = host.https() if protocol == "https" else host.ssh()
     commit = await call(_edit, host, remote, {"app/deploy.yaml": b"image: v2\n"})
     assert await host.server.head("fleet") == commit
@@ -56,7 +56,7 @@ async def test_an_edit_arrives_as_one_commit_that_changes_one_file(host: Host, p
     await host.server.git("fleet", "fsck", "--strict")
 
 
-async def test_modes_and_neighbours_stay_and_new_directories_are_made(host: Host):
+async def test_modes_and_neighbours_stay_and_new_directories_are_made(host: Host) -> None:
     await host.server.git("fleet", "update-ref", "refs/heads/old", "main")
     tree = await _tree_with_executable(host)
     edits = {"run.sh": b"#!/bin/sh\n", "new/deep/file.yaml": b"x: 1\n", "app.yaml": b"y: 1\n"}
@@ -87,7 +87,7 @@ async def _tree_with_executable(host: Host) -> str:
     return made.strip()
 
 
-async def test_a_push_onto_a_branch_that_moved_is_refused_and_works_when_computed_again(host: Host):
+async def test_a_push_onto_a_branch_that_moved_is_refused_and_works_when_computed_again(host: Host) -> None:
     stale = await host.server.head("fleet")
     await host.server.commit("fleet", {"README.md": "human\n"})
     with pytest.raises(NonFastForwardError, match="refs/heads/main has moved"):
@@ -104,7 +104,7 @@ def _fetched(host: Host, commit: str) -> str:
         return mirror.fetch(Found(commit, "refs/heads/main"))
 
 
-async def test_force_needs_the_lease_and_a_lost_lease_changes_nothing(host: Host):
+async def test_force_needs_the_lease_and_a_lost_lease_changes_nothing(host: Host) -> None:
     first = await host.server.head("fleet")
     await call(lambda: _edit(host, host.https(), {"a": b"1"}, ref="refs/heads/bot", lease=ABSENT))
     bot = await host.server.head("fleet", "bot")
@@ -115,23 +115,23 @@ async def test_force_needs_the_lease_and_a_lost_lease_changes_nothing(host: Host
     assert await host.server.head("fleet", "bot") == newer
 
 
-async def test_push_options_arrive(host: Host):
+async def test_push_options_arrive(host: Host) -> None:
     await call(lambda: _edit(host, host.https(), {"a": b"1"}, options={"ci.skip": "", "topic": "x y"}))
     assert host.pushes[0].options == ("ci.skip", "topic=x y")
 
 
-async def test_a_reader_is_refused_by_the_host(host: Host):
+async def test_a_reader_is_refused_by_the_host(host: Host) -> None:
     with pytest.raises(AuthFailed):
         await call(lambda: _edit(host, host.https("reader", "r-pass"), {"a": b"1"}))
 
 
 @pytest.mark.parametrize("path", ["../x", "a/../../x", ".git/config", "app/.GIT/hooks/x", "", "app"])
-async def test_a_commit_never_touches_a_path_outside_the_tree_or_a_directory(host: Host, path):
+async def test_a_commit_never_touches_a_path_outside_the_tree_or_a_directory(host: Host, path: str) -> None:
     with pytest.raises(RefusedError, match="path"):
         await call(lambda: _edit(host, host.https(), {path: b"1"}))
 
 
-async def test_a_symlink_is_never_written_through(host: Host):
+async def test_a_symlink_is_never_written_through(host: Host) -> None:
     stream = (
         b"commit refs/heads/main\ncommitter A <a@b> 0 +0000\ndata 1\nx\nfrom refs/heads/main^0\n"
         b"M 120000 inline link.yaml\ndata 11\n/etc/passwd\nM 120000 inline dir\ndata 3\napp\n"

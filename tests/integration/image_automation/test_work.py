@@ -54,7 +54,7 @@ def _remote(server: GitServer) -> Remote:
     return Remote(url, GitAuth.from_secret(data, url), timeout=20)
 
 
-async def test_a_crash_between_commit_and_push_loses_and_doubles_nothing(server: GitServer, tmp_path: Path):
+async def test_a_crash_between_commit_and_push_loses_and_doubles_nothing(server: GitServer, tmp_path: Path) -> None:
     mirrors, remote, job = Mirrors(tmp_path / "m"), _remote(server), _job("w0", "1.0.0")
 
     def crash() -> str:
@@ -71,7 +71,7 @@ async def test_a_crash_between_commit_and_push_loses_and_doubles_nothing(server:
     assert int(await server.git("fleet", "rev-list", "--count", "main")) == 2
 
 
-async def test_a_refused_file_is_left_out_and_the_others_are_written(server: GitServer, tmp_path: Path):
+async def test_a_refused_file_is_left_out_and_the_others_are_written(server: GitServer, tmp_path: Path) -> None:
     await server.commit("fleet", {"apps/w0/b.yaml": 'i: x # {"$imagepolicy": "ns:app"}\n'})
     job = _job("w0", "1.0.0", refuse=["apps/w0/b.yaml"])
     mirrors = Mirrors(tmp_path / "m")
@@ -82,7 +82,7 @@ async def test_a_refused_file_is_left_out_and_the_others_are_written(server: Git
     assert await server.read("fleet", "apps/w0/b.yaml") == b'i: x # {"$imagepolicy": "ns:app"}\n'
 
 
-async def test_one_bad_template_does_not_hold_up_the_batch(server: GitServer, tmp_path: Path):
+async def test_one_bad_template_does_not_hold_up_the_batch(server: GitServer, tmp_path: Path) -> None:
     from dataclasses import replace
 
     bad, good = replace(_job("w0", "1.0.0"), template="{{ .Nope }}"), _job("w1", "1.0.0")

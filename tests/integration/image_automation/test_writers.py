@@ -67,7 +67,9 @@ async def check(git: GitServer, *, before: int, automations: int) -> None:
     assert [old for old, _ in steps[1:]] == [new for _, new in steps[:-1]]
 
 
-async def test_ten_writers_and_three_automations_lose_double_and_force_nothing(server: GitServer, tmp_path: Path):
+async def test_ten_writers_and_three_automations_lose_double_and_force_nothing(
+    server: GitServer, tmp_path: Path
+) -> None:
     await server.git("fleet", "config", "core.logAllRefUpdates", "always")
     tags = ("1.0.0", "2.0.0")
 
@@ -90,7 +92,7 @@ async def test_ten_writers_and_three_automations_lose_double_and_force_nothing(s
 
 async def test_a_branch_that_never_rests_is_left_to_the_next_reconcile_after_its_time_and_untouched(
     server: GitServer, tmp_path: Path
-):
+) -> None:
     """The host says at each push that the branch has moved, as it would if somebody were always faster."""
     hook = server.directory / "fleet.git" / "hooks" / "pre-receive"
     hook.write_text(

@@ -6,6 +6,7 @@ import pytest
 from botocore import exceptions as boto
 
 from controllers.aws import errors
+from controllers.aws.errors import AwsError
 
 SM = "secretsmanager:GetSecretValue"
 
@@ -33,12 +34,12 @@ SM = "secretsmanager:GetSecretValue"
         (SM, "ValidationException", "", errors.InvalidRequest),
     ],
 )
-def test_code_and_message_decide_together(operation, code, message, expected):
+def test_code_and_message_decide_together(operation: str, code: str, message: str, expected: type[AwsError]) -> None:
     found = errors.from_code(code, message, operation=operation)
     assert type(found) is expected and found.code == code and str(found).startswith(f"{operation}: {code}")
 
 
-def test_an_unknown_code_follows_its_status():
+def test_an_unknown_code_follows_its_status() -> None:
     assert type(errors.from_code("New", "", operation=SM, status=503)) is errors.ServerError
     assert type(errors.from_code("New", "", operation=SM, status=400)) is errors.InvalidRequest
 
@@ -51,32 +52,32 @@ def test_an_unknown_code_follows_its_status():
         "Denied; Request ID: ABCDEFGH12345678; Host ID: a/b+c/d+e/f==)",
     ],
 )
-def test_request_ids_are_left_out(message):
+def test_request_ids_are_left_out(message: str) -> None:
     found = errors.clean(message)
     assert "\n" not in found and found.startswith("Denied")
     assert not any(part in found for part in ("6c1f6a3b", "ABCDEFGH", "a/b+c"))
 
 
-def test_an_arn_with_a_uuid_in_it_is_kept():
+def test_an_arn_with_a_uuid_in_it_is_kept() -> None:
     arn = "arn:aws:kms:eu-west-1:123456789012:key/6c1f6a3b-2a9d-4f0f-9d0e-0a0a0a0a0a0a"
     assert arn in errors.clean(f"not authorized to perform: kms:Decrypt on resource: {arn} because no policy")
 
 
-def test_texts_are_bounded():
+def test_texts_are_bounded() -> None:
     assert len(errors.clean("x" * 10_000)) == 500
 
 
-def test_failures_without_an_answer_are_unreachable_and_name_no_address():
+def test_failures_without_an_answer_are_unreachable_and_name_no_address() -> None:
     error = boto.EndpointConnectionError(endpoint_url="https://secret-host.internal")
     found = errors.translate(error, operation=SM)
     assert type(found) is errors.Unreachable and "secret-host" not in str(found)
     assert type(errors.translate(boto.ReadTimeoutError(endpoint_url="x"), operation=SM)) is errors.Unreachable
 
 
-def test_missing_credentials_are_a_matter_of_credentials():
+def test_missing_credentials_are_a_matter_of_credentials() -> None:
     assert type(errors.translate(boto.NoCredentialsError(), operation=SM)) is errors.CredentialsRefused
 
 
-def test_a_bug_is_not_disguised():
+def test_a_bug_is_not_disguised() -> None:
     with pytest.raises(KeyError):
         errors.translate(KeyError("x"), operation=SM)

@@ -31,7 +31,7 @@ def call(name: str, request: dict | None, response: dict | None = None, **more) 
     return message("aws.secretsmanager", "AWS API Call via CloudTrail", {**detail, **more})
 
 
-def test_an_api_call_names_the_secret_as_its_caller_did():
+def test_an_api_call_names_the_secret_as_its_caller_did() -> None:
     found = parse(call("PutSecretValue", {"secretId": "team-a/db", "clientRequestToken": "v2"}, {"arn": ARN}))
     assert found == AwsChange(
         service="secretsmanager",
@@ -48,13 +48,13 @@ def test_an_api_call_names_the_secret_as_its_caller_did():
     assert (by_arn.name, by_arn.arn, by_arn.version_id) == ("team-a/db", ARN, "v3")
 
 
-def test_a_rotation_is_named_by_arn():
+def test_a_rotation_is_named_by_arn() -> None:
     detail = {"eventName": "RotationSucceeded", "requestParameters": None, "additionalEventData": {"SecretId": ARN}}
     found = parse(message("aws.secretsmanager", "AWS Service Event via CloudTrail", detail))
     assert (found.action, found.name, found.arn) == ("RotationSucceeded", "team-a/db", ARN)
 
 
-def test_reads_and_failed_calls_are_no_change():
+def test_reads_and_failed_calls_are_no_change() -> None:
     assert parse(call("GetSecretValue", {"secretId": "x"})) is None
     assert parse(call("PutSecretValue", {"secretId": "x"}, errorCode="AccessDenied")) is None
     assert parse(message("aws.ec2", "EC2 Instance State-change Notification", {})) is None
@@ -62,19 +62,19 @@ def test_reads_and_failed_calls_are_no_change():
     assert parse(message("aws.ecr", "ECR Image Action", image)) is None
 
 
-def test_deletions_are_known_as_such():
+def test_deletions_are_known_as_such() -> None:
     assert parse(call("DeleteSecret", {"secretId": "x"})).deletes
     assert not parse(call("RestoreSecret", {"secretId": "x"})).deletes
 
 
-def test_a_parameter_change():
+def test_a_parameter_change() -> None:
     detail = {"operation": "LabelParameterVersion", "name": "/a/x", "type": "String", "label": "stable"}
     arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/a/x"
     found = parse(message("aws.ssm", "Parameter Store Change", detail, resources=[arn]))
     assert (found.service, found.name, found.arn, found.tag) == ("ssm", "/a/x", arn, "stable")
 
 
-def test_an_image_push_also_when_sns_wraps_it():
+def test_an_image_push_also_when_sns_wraps_it() -> None:
     detail = {
         "result": "SUCCESS",
         "repository-name": "shop/pay",
@@ -106,7 +106,7 @@ def test_an_image_push_also_when_sns_wraps_it():
         (b"\xff\xfe", "message"),
     ],
 )
-def test_what_is_broken_says_which_field(body, field):
+def test_what_is_broken_says_which_field(body: bytes | str, field: str) -> None:
     with pytest.raises(MalformedMessageError, match=field):
         parse(body)
 
@@ -120,7 +120,7 @@ def test_what_is_broken_says_which_field(body, field):
         ("plain", "plain"),
     ],
 )
-def test_the_name_in_an_arn_loses_only_its_random_end(arn, name):
+def test_the_name_in_an_arn_loses_only_its_random_end(arn: str, name: str) -> None:
     assert secret_name(arn) == name
 
 
@@ -138,7 +138,7 @@ _json = st.sampled_from([None, True, 7, 1e400, "", "x", "arn:aws:x", [], ["x"], 
     | _json,
     rest=st.dictionaries(st.sampled_from(["account", "region", "time", "resources", "id"]), _json),
 )
-def test_any_json_is_a_change_or_none_or_malformed(source, kind, detail, rest):
+def test_any_json_is_a_change_or_none_or_malformed(source, kind, detail, rest) -> None:
     try:
         found = parse(json.dumps({**BASE, "source": source, "detail-type": kind, "detail": detail, **rest}))
     except MalformedMessageError:

@@ -30,11 +30,11 @@ ACCOUNT = "123456789012"
         (f"{ACCOUNT}.dkr.ecr.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1", False),
     ],
 )
-def test_private_registries_are_known_by_their_host(host, region, fips):
+def test_private_registries_are_known_by_their_host(host: str, region: str, fips: bool) -> None:
     assert parse_host(host) == EcrRegistry(host, ACCOUNT, region, fips=fips)
 
 
-def test_the_public_registry_is_asked_in_us_east_1():
+def test_the_public_registry_is_asked_in_us_east_1() -> None:
     assert parse_host("public.ecr.aws") == EcrRegistry("public.ecr.aws", "", "us-east-1", public=True)
 
 
@@ -55,11 +55,11 @@ def test_the_public_registry_is_asked_in_us_east_1():
         "",
     ],
 )
-def test_no_other_host_gets_an_ecr_token(host):
+def test_no_other_host_gets_an_ecr_token(host: str) -> None:
     assert parse_host(host) is None
 
 
-def test_tags_point_to_their_image():
+def test_tags_point_to_their_image() -> None:
     time = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     one, two = EcrImage("sha256:1", ("a", "b"), time), EcrImage("sha256:2", (), time)
     assert tags_of([one, two]) == {"a": one, "b": one}
@@ -76,34 +76,34 @@ def test_tags_point_to_their_image():
         ("b", False),
     ],
 )
-def test_a_batch_value_belongs_to_the_key_that_names_it(asked, is_it):
+def test_a_batch_value_belongs_to_the_key_that_names_it(asked: str, is_it: bool) -> None:
     assert names(asked, name="a/b", arn="arn:aws:secretsmanager:r:1:secret:a/b-AbCdEf") is is_it
 
 
-def test_versions_are_ids_or_stages():
+def test_versions_are_ids_or_stages() -> None:
     assert parse_version("") == ("", "AWSCURRENT")
     assert parse_version("AWSPREVIOUS") == ("", "AWSPREVIOUS")
     assert parse_version("uuid/1-2") == ("1-2", "")
 
 
-def test_selectors_are_split_off_names_and_arns():
+def test_selectors_are_split_off_names_and_arns() -> None:
     arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/a"
     assert split_selector("/a:3") == ("/a", "3") and split_selector("/a") == ("/a", "")
     assert split_selector(f"{arn}:stable") == (arn, "stable") and split_selector(arn) == (arn, "")
 
 
-def test_session_names_hold_only_what_sts_takes():
+def test_session_names_hold_only_what_sts_takes() -> None:
     assert session_name("inhaul", "ns", "a:b/c") == "inhaul-ns-a-b-c"
     assert len(session_name("x" * 100)) == 64
 
 
-def test_tries_at_a_failing_queue_are_spaced_and_bounded():
+def test_tries_at_a_failing_queue_are_spaced_and_bounded() -> None:
     assert [backoff(n, 1) for n in (1, 2, 3, 100)] == [1, 2, 4, 60]
     assert backoff(3, 0) == 2
     assert [hold(n) for n in (1, 2, 3, 100)] == [5, 10, 20, 900]
 
 
-def test_the_queues_own_facts_are_read():
+def test_the_queues_own_facts_are_read() -> None:
     assert region_of("https://sqs.eu-west-1.amazonaws.com/1/q") == "eu-west-1"
     assert region_of("https://sqs.us-gov-west-1.amazonaws.com/1/q") == "us-gov-west-1"
     assert region_of("http://127.0.0.1:5000/1/q") == ""
@@ -111,7 +111,7 @@ def test_the_queues_own_facts_are_read():
     assert not has_redrive({}) and not has_redrive({"RedrivePolicy": "x"}) and not has_redrive({"RedrivePolicy": "[]"})
 
 
-def test_endpoints_come_from_settings_then_from_upstreams_variables():
+def test_endpoints_come_from_settings_then_from_upstreams_variables() -> None:
     environ = {"AWS_SSM_ENDPOINT": "http://ssm"}
     assert AwsSettings().endpoint_for("ssm", environ) == "http://ssm"
     assert AwsSettings().endpoint_for("kms", environ) is None

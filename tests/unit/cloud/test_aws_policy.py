@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from controllers.standin.cloud.aws_policy import Effect, conditions_hold, evaluate, glob, trusts
@@ -18,7 +20,7 @@ def verdict(*statements: dict, action: str = "secretsmanager:GetSecretValue", re
     return evaluate([policy(*statements)], action=action, resource=resource, context=known)
 
 
-def test_nothing_allows_by_default():
+def test_nothing_allows_by_default() -> None:
     assert verdict() is Effect.NONE
     assert verdict({"Action": "secretsmanager:ListSecrets"}) is Effect.NONE
 
@@ -26,7 +28,7 @@ def test_nothing_allows_by_default():
 @pytest.mark.parametrize(
     "action", ["secretsmanager:GetSecretValue", "secretsmanager:get*", "*", ["x:y", "secretsmanager:*"]]
 )
-def test_actions_are_globs_without_case(action):
+def test_actions_are_globs_without_case(action: list[str] | str) -> None:
     assert verdict({"Action": action}) is Effect.ALLOW
 
 
@@ -40,24 +42,24 @@ def test_actions_are_globs_without_case(action):
         (["x", "*"], Effect.ALLOW),
     ],
 )
-def test_resources_are_globs_with_case(resource, expected):
+def test_resources_are_globs_with_case(resource: list[str] | str, expected: Effect) -> None:
     assert verdict({"Action": "*", "Resource": resource}) is expected
 
 
-def test_deny_wins_in_any_order():
+def test_deny_wins_in_any_order() -> None:
     deny = {"Effect": "Deny", "Action": "*", "Resource": "*:a/*"}
     assert verdict({"Action": "*"}, deny) is Effect.DENY
     assert verdict(deny, {"Action": "*"}) is Effect.DENY
 
 
-def test_not_action_and_not_resource():
+def test_not_action_and_not_resource() -> None:
     assert verdict({"NotAction": "iam:*"}) is Effect.ALLOW
     assert verdict({"NotAction": "secretsmanager:*"}) is Effect.NONE
     only = {"Effect": "Allow", "Action": "*", "NotResource": "*:a/*"}
     assert evaluate([{"Statement": only}], action="x:y", resource=ARN, context={}) is Effect.NONE
 
 
-def test_variables_are_the_callers_tags_and_match_nothing_when_missing():
+def test_variables_are_the_callers_tags_and_match_nothing_when_missing() -> None:
     own = {"Action": "*", "Resource": "arn:aws:secretsmanager:*:*:secret:${aws:PrincipalTag/namespace}/*"}
     tagged = {"aws:principaltag/namespace": ("a",)}
     assert evaluate([policy(own)], action="x:y", resource=ARN, context=tagged) is Effect.ALLOW
@@ -86,17 +88,17 @@ def test_variables_are_the_callers_tags_and_match_nothing_when_missing():
         ({"NumericLessThan": {"k": "3"}}, False),
     ],
 )
-def test_conditions(conditions, holds):
+def test_conditions(conditions: dict[str, Any], holds: bool) -> None:
     assert conditions_hold(conditions, {"k": ("v",), "many": ("a", "b")}) is holds
 
 
-def test_an_unknown_operator_never_opens():
+def test_an_unknown_operator_never_opens() -> None:
     unknown = {"Action": "*", "Condition": {"DateGreaterThan": {"k": "v"}}}
     assert verdict(unknown) is Effect.NONE
     assert verdict({"Action": "*"}, {**unknown, "Effect": "Deny"}) is Effect.DENY
 
 
-def test_trust_needs_principal_action_and_condition():
+def test_trust_needs_principal_action_and_condition() -> None:
     document = {
         "Statement": {
             "Effect": "Allow",
@@ -116,5 +118,5 @@ def test_trust_needs_principal_action_and_condition():
     assert ask(("Federated", "arn:p"), "system:serviceaccount:a:x", "sts:AssumeRole") is Effect.NONE
 
 
-def test_a_glob_of_many_stars_is_quick():
+def test_a_glob_of_many_stars_is_quick() -> None:
     assert not glob("a" * 5000, "*a" * 6 + "b")

@@ -9,7 +9,7 @@ HTTPS, SSH = "https://git.example.com/x.git", "ssh://git@git.example.com/x.git"
 CA = b"-----BEGIN CERTIFICATE-----\n"
 
 
-def test_basic_and_bearer_become_one_header():
+def test_basic_and_bearer_become_one_header() -> None:
     auth = GitAuth.from_secret({"username": b"u", "password": b"p:w", "ca.crt": CA}, HTTPS)
     assert auth.header() == "Basic dTpwOnc=" and auth.ca == CA
     assert GitAuth.from_secret({"bearerToken": b"t"}, HTTPS).header() == "Bearer t"
@@ -32,12 +32,14 @@ def test_basic_and_bearer_become_one_header():
         ({"identity": b"x", "known_hosts": b"h"}, SSH, "no private key"),
     ],
 )
-def test_what_is_wrong_in_a_secret_is_named_by_key_and_never_by_value(data, url, text):
+def test_what_is_wrong_in_a_secret_is_named_by_key_and_never_by_value(
+    data: dict[str, bytes], url: str, text: str
+) -> None:
     with pytest.raises(RefusedError, match=text):
         GitAuth.from_secret(data, url)
 
 
-def test_an_encrypted_identity_is_opened_with_its_password_and_only_with_it():
+def test_an_encrypted_identity_is_opened_with_its_password_and_only_with_it() -> None:
     key = asyncssh.generate_private_key("ssh-ed25519")
     sealed = key.export_private_key("openssh", passphrase="pw")
     data = {"identity": sealed, "known_hosts": b"h ssh-ed25519 AAAA", "password": b"pw"}
@@ -48,7 +50,7 @@ def test_an_encrypted_identity_is_opened_with_its_password_and_only_with_it():
         GitAuth.from_secret({**data, "password": b"wrong"}, SSH)
 
 
-def test_nothing_secret_is_printed_and_the_fingerprint_tells_identities_apart():
+def test_nothing_secret_is_printed_and_the_fingerprint_tells_identities_apart() -> None:
     one = GitAuth.from_secret({"username": b"user", "password": b"hunter2"}, HTTPS)
     other = GitAuth.from_secret({"username": b"user", "password": b"hunter3"}, HTTPS)
     assert "hunter" not in f"{one!r}{one}" and "user" not in repr(one).replace("username", "")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from controllers.git import RefusedError
 from controllers.git.sign import signer
@@ -26,7 +27,9 @@ def _keys() -> list[tuple[str, object]]:
 
 
 @pytest.mark.parametrize(("name", "key"), _keys(), ids=lambda one: one if isinstance(one, str) else "")
-def test_ssh_keygen_takes_our_ssh_signatures_and_no_other_text_under_them(name: str, key, tmp_path: Path) -> None:
+def test_ssh_keygen_takes_our_ssh_signatures_and_no_other_text_under_them(
+    name: str, key: PrivateKeyTypes, tmp_path: Path
+) -> None:
     encryption = serialization.BestAvailableEncryption(b"pw") if name == "ed25519" else serialization.NoEncryption()
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, encryption)
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
@@ -76,6 +79,8 @@ def test_gpg_takes_our_openpgp_signatures(passphrase: str, tmp_path: Path) -> No
         ("x509", {}, "signingKey.type"),
     ],
 )
-def test_a_key_that_cannot_sign_is_refused_before_anything_is_committed(kind: str, data, field: str) -> None:
+def test_a_key_that_cannot_sign_is_refused_before_anything_is_committed(
+    kind: str, data: dict[str, bytes], field: str
+) -> None:
     with pytest.raises(RefusedError, match=field):
         signer(kind, data)

@@ -28,7 +28,9 @@ spec: {image: r.io/web, interval: 1h}
 """
 
 
-def test_explain_names_the_pick_and_why_each_other_tag_is_not_it(tmp_path: Path, capsys) -> None:
+def test_explain_names_the_pick_and_why_each_other_tag_is_not_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "policy.yaml").write_text(_POLICY)
     (tmp_path / "tags").write_text("v1.0.0\nv1.2.0\nv1.3.0-debug\nlatest\nv0.9.0\n")
     assert main(["image", "explain", str(tmp_path / "policy.yaml"), "--tags", str(tmp_path / "tags")]) == 0
@@ -39,7 +41,9 @@ def test_explain_names_the_pick_and_why_each_other_tag_is_not_it(tmp_path: Path,
     assert "rejected latest: does not match filterTags.pattern" in lines
 
 
-def test_plan_prints_the_diff_of_marked_scalars_and_writes_nothing(tmp_path: Path, capsys) -> None:
+def test_plan_prints_the_diff_of_marked_scalars_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     marked = 'image: r.io/web:v1.0.0 # {"$imagepolicy": "team-a:web"}\n\nx:   1\ny: a # {"$imagepolicy": "team-a:no"}\n'
     (tmp_path / "repo").mkdir()
     (tmp_path / "repo" / "app.yaml").write_text(marked)
@@ -64,6 +68,8 @@ def test_plan_prints_the_diff_of_marked_scalars_and_writes_nothing(tmp_path: Pat
         (["scan", "169.254.169.254/web"], "metadata"),
     ],
 )
-def test_what_cannot_be_asked_is_said_in_one_line(words: list[str], holds: str, capsys) -> None:
+def test_what_cannot_be_asked_is_said_in_one_line(
+    words: list[str], holds: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["image", *words]) == 1
     assert holds in capsys.readouterr().err

@@ -24,14 +24,14 @@ EDIT = TreeEdit(
 )
 
 
-def test_changes_come_once_each_and_in_one_order():
+def test_changes_come_once_each_and_in_one_order() -> None:
     template = "{{ range .Changed.Changes }}{{ .OldValue }}>{{ .NewValue }} {{ .Setter }};{{ end }}"
     assert render(template, automation=WHO, changed=EDIT) == "1>2 ns:p;x>y ns:q;"
     template = "{{ range $o, $c := .Changed.Objects }}{{ $o.Kind }}/{{ $o.Name }}:{{ len $c }} {{ end }}"
     assert render(template, automation=WHO, changed=EDIT) == "Deployment/web:2 Pod/p:1 "
 
 
-def test_images_give_digest_and_what_was_before():
+def test_images_give_digest_and_what_was_before() -> None:
     image = Picked("ns/p", Ref("r/i", "2", "sha256:d"), Ref("r/i", "1"), "abc", 1_700_000_000)
     template = "{{ range .Images }}{{ . }} from {{ .PreviousTag }} at {{ .SourceRevision }}, {{ .PushedAt }}{{ end }}"
     said = render(template, automation=WHO, changed=EDIT, images=[image])
@@ -45,18 +45,18 @@ def test_images_give_digest_and_what_was_before():
 
 
 @pytest.mark.parametrize("template", ["{{ .Updated.Images }}", "{{ range .Changed.ImageResult.Files }}{{ end }}"])
-def test_removed_fields_are_named(template):
+def test_removed_fields_are_named(template: str) -> None:
     with pytest.raises(RemovedTemplateFieldError, match=r"messageTemplate: found \."):
         render(template, automation=WHO, changed=EDIT)
 
 
 @pytest.mark.parametrize("template", ["{{", "{{ .Nope }}", "{{ range $i := until 100000000 }}x{{ end }}"])
-def test_a_template_that_fails_names_its_field(template):
+def test_a_template_that_fails_names_its_field(template: str) -> None:
     with pytest.raises(InvalidMessageError, match=r"spec\.git\.commit\.messageTemplate"):
         render(template, automation=WHO, changed=EDIT)
 
 
-def test_trailers_are_read_back_as_they_were_written_and_join_those_of_the_template():
+def test_trailers_are_read_back_as_they_were_written_and_join_those_of_the_template() -> None:
     message = with_trailers("Subject\n\nBody: x\nmore", [("A-B", "1"), ("C", "two\nlines")])
     assert message == "Subject\n\nBody: x\nmore\n\nA-B: 1\nC: two lines\n"
     assert trailers(message) == [("A-B", "1"), ("C", "two lines")]

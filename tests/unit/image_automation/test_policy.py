@@ -18,7 +18,7 @@ def _pick(choice, tags, pattern="", extract=""):
     return compile_policy(choice, TagFilter(pattern=pattern, extract=extract)).pick(tags)
 
 
-def test_a_thousand_evaluations_of_shuffled_lists_never_flap():
+def test_a_thousand_evaluations_of_shuffled_lists_never_flap() -> None:
     tags = [f"b{n}-{'9' * 20}{n % 3}" for n in range(40)] + ["v1.0.0", "1.0.0", "1.0.0+10", "1.0.0+9"]
     rng = random.Random(7)
     numbers, versions = set(), set()
@@ -31,7 +31,7 @@ def test_a_thousand_evaluations_of_shuffled_lists_never_flap():
     assert numbers == {"b11-" + "9" * 20 + "2"} and versions == {"1.0.0+10"}
 
 
-def test_numbers_of_twenty_digits_are_told_apart():
+def test_numbers_of_twenty_digits_are_told_apart() -> None:
     assert _pick(NUMERICAL, ["90071992547409930001", "90071992547409930002"]) == "90071992547409930002"
     assert _pick(PolicyChoice(numerical={"order": "desc"}), ["9007199254740993", "9007199254740992"]).endswith("2")
 
@@ -49,14 +49,14 @@ def test_numbers_of_twenty_digits_are_told_apart():
         ("1e-999999999", 0),
     ],
 )
-def test_every_form_of_a_number_is_read(text, value):
+def test_every_form_of_a_number_is_read(text: str, value: float) -> None:
     assert parse_number(text) == value
 
 
 @pytest.mark.parametrize(
     "text", ["inf", "nan", "0x10", "1e999", "1e99999999999", "", "1__0", "_1", "1_", "1a", "0x1p99999"]
 )
-def test_what_is_no_finite_number_is_refused(text):
+def test_what_is_no_finite_number_is_refused(text: str) -> None:
     with pytest.raises(NoTagSelectedError, match="invalid numeric value"):
         parse_number(text)
 
@@ -74,25 +74,25 @@ def test_what_is_no_finite_number_is_refused(text):
         ("$", "$"),
     ],
 )
-def test_extract_expands_as_go_does(extract, expected):
+def test_extract_expands_as_go_does(extract: str, expected: str) -> None:
     policy = compile_policy(PolicyChoice(alphabetical={}), TagFilter(pattern=r"r(?P<n>\d+)", extract=extract))
     assert list(policy.values(["r12"])) == [expected]
 
 
 @pytest.mark.parametrize("pattern", ["(?=x)", r"(a)\1", "(", "(?<!y)z"])
-def test_an_expression_that_re2_refuses_is_refused(pattern):
+def test_an_expression_that_re2_refuses_is_refused(pattern: str) -> None:
     with pytest.raises(InvalidPolicyError, match="invalid regular expression pattern"):
         compile_policy(SEMVER, TagFilter(pattern=pattern))
 
 
-def test_a_policy_that_is_none_and_a_range_that_is_none_say_so():
+def test_a_policy_that_is_none_and_a_range_that_is_none_say_so() -> None:
     with pytest.raises(InvalidPolicyError, match="invalid"):
         compile_policy(PolicyChoice())
     with pytest.raises(InvalidPolicyError, match=r"spec\.policy\.semver\.range: found '\*-\*'"):
         compile_policy(PolicyChoice(semver={"range": "*-*"}))
 
 
-def test_explain_says_why_each_tag_is_out_and_puts_the_pick_first():
+def test_explain_says_why_each_tag_is_out_and_puts_the_pick_first() -> None:
     policy = compile_policy(PolicyChoice(semver={"range": "1.x"}), TagFilter(pattern=r"^v(.*)$", extract="$1"))
     verdicts = policy.explain(["v1.0.0", "v1.1.0", "v2.0.0", "v1", "1.5.0"])
     assert [one.tag for one in verdicts if one.kept] == ["v1.1.0", "v1.0.0"]
@@ -112,7 +112,7 @@ _TAGS = st.from_regex(r"v?[0-2]\.[0-2]\.[0-2](-rc\.[0-9])?(\+[0-9]{1,2})?", full
         st.from_regex(r"v?[0-2]\.[0-2]\.[0-2](-rc\.[0-9])?(\+[0-9]{1,2})?", fullmatch=True), min_size=1, unique=True
     )
 )
-def test_the_pick_is_the_first_that_explain_keeps_in_any_order(tags):
+def test_the_pick_is_the_first_that_explain_keeps_in_any_order(tags) -> None:
     policy = compile_policy(SEMVER)
     assert policy.pick(tags) == policy.pick(tags[::-1]) == policy.explain(tags)[0].tag
 
@@ -128,7 +128,9 @@ def test_the_pick_is_the_first_that_explain_keeps_in_any_order(tags):
         (r"[[:alpha:](](?:x(?P<n>y)|-(?P<n>\d))", "k-5", "5"),
     ],
 )
-def test_of_groups_with_one_name_the_first_that_took_part_counts_as_in_go(pattern, tag, expected):
+def test_of_groups_with_one_name_the_first_that_took_part_counts_as_in_go(
+    pattern: str, tag: str, expected: str
+) -> None:
     """Go 1.26's regexp gives these for ExpandString("$n")."""
     policy = compile_policy(PolicyChoice(alphabetical={}), TagFilter(pattern=pattern, extract="$n"))
     assert [each.value for each in policy.explain([tag])] == [expected]

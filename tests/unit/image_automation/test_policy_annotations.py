@@ -63,7 +63,9 @@ def test_a_tag_ripens_by_its_push_or_else_by_its_first_sight_which_is_remembered
         ({"numerical": "asc"}, "20250101000000000001", "20250101000000000000", True),
     ],
 )
-def test_a_downgrade_is_what_the_policys_own_order_calls_one(choice, present: str, wanted: str, down: bool) -> None:
+def test_a_downgrade_is_what_the_policys_own_order_calls_one(
+    choice: dict[str, str], present: str, wanted: str, down: bool
+) -> None:
     assert is_downgrade(policy(**choice), PolicyAnnotations(), present=present, wanted=wanted, times={}) is down
 
 

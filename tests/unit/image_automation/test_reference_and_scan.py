@@ -17,7 +17,7 @@ from controllers.image_automation.tags.scan import InvalidExclusionError, keep_t
         ("123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/web", None),
     ],
 )
-def test_names_are_canonical(text, name):
+def test_names_are_canonical(text: str, name: str | None) -> None:
     assert parse_repository(text).name == (name or text)
 
 
@@ -37,27 +37,27 @@ def test_names_are_canonical(text, name):
         "-x.io/a/-b",
     ],
 )
-def test_what_is_no_repository_is_refused_by_field(text):
+def test_what_is_no_repository_is_refused_by_field(text: str) -> None:
     with pytest.raises(InvalidReferenceError, match=r"spec\.image"):
         parse_repository(text)
 
 
-def test_answers_that_are_no_tags_never_count():
+def test_answers_that_are_no_tags_never_count() -> None:
     assert scanned(["ok", "bad tag", "x" * 129, "../x", "a\n", "ok"]).tags == ("ok",)
 
 
-def test_the_revision_follows_the_set_and_not_the_order():
+def test_the_revision_follows_the_set_and_not_the_order() -> None:
     assert tags_revision(["a", "b"]) == tags_revision(["b", "a"]) != tags_revision(["a"])
 
 
-def test_setting_exclusions_replaces_the_default():
+def test_setting_exclusions_replaces_the_default() -> None:
     assert keep_tags(["a", "a.sig"]) == ["a"]
     assert keep_tags(["a", "a.sig"], []) == ["a", "a.sig"]
     with pytest.raises(InvalidExclusionError, match=r"exclusionList\[1\]"):
         keep_tags([], ["a", "(?=b)"])
 
 
-def test_tags_of_signatures_are_no_candidates_unless_the_list_says_so():
+def test_tags_of_signatures_are_no_candidates_unless_the_list_says_so() -> None:
     digest = "sha256-" + "0" * 64
     signatures = [digest, f"{digest}.sig", f"{digest}.att", f"{digest}.sbom"]
     others = ["main-1", "sha256-abc", f"{digest}0", f"x{digest}"]

@@ -58,7 +58,7 @@ def _edit(text: str, path: str = "x.yaml"):
         (f"a: &x old {M}\nb: &x again\nc: *x\n", None),
     ],
 )
-def test_a_marked_scalar_is_written_in_its_own_style_and_place(before, after):
+def test_a_marked_scalar_is_written_in_its_own_style_and_place(before: str, after: str | None) -> None:
     got, result = _edit(before)
     expected = after or before.replace("old", "reg.io/app:1.2.3").replace("sha256:0 ", f"{D} ")
     assert got == expected and result.changes and not result.unresolved
@@ -89,13 +89,13 @@ def test_a_marked_scalar_is_written_in_its_own_style_and_place(before, after):
         ('a: sha256:1 # {"$imagepolicy": "ns:app:digest"}\n', "no digest"),
     ],
 )
-def test_a_marker_that_means_nothing_changes_nothing_and_is_reported(text, why):
+def test_a_marker_that_means_nothing_changes_nothing_and_is_reported(text: str, why: str) -> None:
     got, result = _edit(text)
     assert got == text and result.content is None
     assert [why in one.why for one in result.unresolved] == [True]
 
 
-def test_text_inside_a_scalar_is_never_a_marker():
+def test_text_inside_a_scalar_is_never_a_marker() -> None:
     text = f"a: |\n  x: y {M}\nb: 'c {M}'\n"
     got, result = _edit(text)
     assert got == text and not result.unresolved
@@ -112,20 +112,20 @@ def test_text_inside_a_scalar_is_never_a_marker():
         (b"a: x " + M.encode() + b"\n" + b"#" * (4 << 20), "more than"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_reported_and_the_others_go_on(content, problem):
+def test_a_file_that_cannot_be_read_is_reported_and_the_others_go_on(content: bytes, problem: str) -> None:
     result = edit_tree({"bad.yaml": content, "good.yml": f"a: old {M}\n".encode()}, POLICIES)
     assert [path for path, text in result.problems if problem in text] == ["bad.yaml"]
     assert result.contents == {"good.yml": f"a: reg.io/app:1.2.3 {M}\n".encode()}
 
 
-def test_only_yaml_names_are_looked_at():
+def test_only_yaml_names_are_looked_at() -> None:
     text = f"a: old {M}\n".encode()
     names = ["a.yaml", "b.yml", "Kustomization", ".hidden/c.yaml", "d.YAML", "e.json", "f.tpl", "kustomization"]
     result = edit_tree(dict.fromkeys(names, text), POLICIES)
     assert sorted(result.contents) == [".hidden/c.yaml", "Kustomization", "a.yaml", "b.yml"]
 
 
-def test_changes_name_the_object_also_inside_a_list():
+def test_changes_name_the_object_also_inside_a_list() -> None:
     text = (
         "apiVersion: v1\nkind: List\nitems:\n- apiVersion: apps/v1\n  kind: Deployment\n"
         f"  metadata: {{name: web, namespace: shop}}\n  image: old {M}\n---\nkind: Pod\nimage: old {M}\n"
@@ -187,7 +187,7 @@ def _document(draw):
 def _flat(text: str) -> dict[str, str]:
     found = {}
 
-    def walk(value):
+    def walk(value) -> None:
         for key, item in value.items():
             if isinstance(item, dict):
                 walk(item)
@@ -201,7 +201,7 @@ def _flat(text: str) -> dict[str, str]:
 
 @settings(max_examples=150, deadline=None)
 @given(_document())
-def test_an_edit_changes_only_the_bytes_of_marked_scalars_and_is_idempotent(document):
+def test_an_edit_changes_only_the_bytes_of_marked_scalars_and_is_idempotent(document) -> None:
     text, marked = document
     got, result = _edit(text)
     assert not result.problem, result.problem

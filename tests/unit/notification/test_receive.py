@@ -29,7 +29,9 @@ def _sign(algorithm: str) -> str:
         ("acr", {}),
     ],
 )
-def test_a_sender_that_shows_the_token_is_believed_and_a_tampered_body_or_no_token_is_not(kind: str, headers) -> None:
+def test_a_sender_that_shows_the_token_is_believed_and_a_tampered_body_or_no_token_is_not(
+    kind: str, headers: dict[str, str]
+) -> None:
     authenticate(kind, b"t", Call(headers, BODY))
     if headers:
         with pytest.raises(RequestRefusedError) as refused:

@@ -12,7 +12,7 @@ def _config(**auths) -> bytes:
     return json.dumps({"auths": auths}).encode()
 
 
-def test_the_longest_key_that_covers_the_repository_wins():
+def test_the_longest_key_that_covers_the_repository_wins() -> None:
     config = json.dumps(
         {
             "auths": {
@@ -42,12 +42,12 @@ def test_the_longest_key_that_covers_the_repository_wins():
         (_config(**{"r.io": "x"}), "no object"),
     ],
 )
-def test_a_config_that_is_none_names_the_key(content, text):
+def test_a_config_that_is_none_names_the_key(content: bytes, text: str) -> None:
     with pytest.raises(RefusedError, match=text):
         login_from_configs([content], "r.io", "a")
 
 
-def test_half_a_client_certificate_and_garbage_are_refused():
+def test_half_a_client_certificate_and_garbage_are_refused() -> None:
     with pytest.raises(RefusedError, match="expected both"):
         Tls.from_secret({"tls.crt": b"x"})
     with pytest.raises(RefusedError, match="neither"):
@@ -72,12 +72,12 @@ def test_half_a_client_certificate_and_garbage_are_refused():
         ("*", "r.io", False),
     ],
 )
-def test_a_wildcard_covers_labels_as_the_kubelet_reads_them(key, host, covers):
+def test_a_wildcard_covers_labels_as_the_kubelet_reads_them(key: str, host: str, covers: bool) -> None:
     config = _config(**{key: {"username": "u", "password": "p"}})
     assert bool(login_from_configs([config], host, "team/app").basic) is covers
 
 
-def test_an_exact_host_wins_over_a_wildcard_and_a_longer_path_over_both():
+def test_an_exact_host_wins_over_a_wildcard_and_a_longer_path_over_both() -> None:
     config = _config(
         **{
             "*.r.io": {"username": "glob", "password": "p"},
@@ -91,6 +91,6 @@ def test_an_exact_host_wins_over_a_wildcard_and_a_longer_path_over_both():
 
 
 @pytest.mark.parametrize("auth", ["dTpwdw", "dTpwdw==", " dTpwdw==\n"])
-def test_base64_with_and_without_padding_is_read(auth):
+def test_base64_with_and_without_padding_is_read(auth: str) -> None:
     login = login_from_configs([_config(**{"r.io": {"auth": auth}})], "r.io", "a")
     assert login.username == "u" and login.password is not None and login.password.reveal() == b"pw"

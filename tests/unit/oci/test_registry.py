@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from httpx import Response
 
 from controllers.oci import (
     InvalidResponseError,
@@ -23,6 +24,7 @@ from controllers.oci import (
     Unauthorized,
     Unreachable,
 )
+from controllers.oci.errors import RegistryError
 from controllers.runtime.egress import Egress
 from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.settings import EgressSettings
@@ -55,7 +57,7 @@ def _client(server: RegistryServer, context, **options) -> Registry:
 
 
 @pytest.mark.parametrize("mode", ["none", "basic", "bearer"])
-async def test_all_pages_of_tags_and_the_digest_come_through_each_kind_of_login(mode):
+async def test_all_pages_of_tags_and_the_digest_come_through_each_kind_of_login(mode: str) -> None:
     async with _serving(auth=Authenticator(mode, CI), page=2) as (server, context):
         for number in range(5):
             digest = await push_image(server.url, "app", f"v{number}", auth=("ci", "pw"), ca_pem=server.authority.pem)
@@ -68,7 +70,7 @@ async def test_all_pages_of_tags_and_the_digest_come_through_each_kind_of_login(
 
 @pytest.mark.parametrize("mode", ["basic", "bearer"])
 @pytest.mark.parametrize("login", [Login(), Login("ci", Sensitive("wrong"))])
-async def test_a_refused_login_is_said_without_the_password(mode, login):
+async def test_a_refused_login_is_said_without_the_password(mode: str, login: Login) -> None:
     async with (
         _serving(auth=Authenticator(mode, CI)) as (server, context),
         _client(server, context, login=login) as registry,
@@ -78,7 +80,7 @@ async def test_a_refused_login_is_said_without_the_password(mode, login):
         assert "wrong" not in str(caught.value)
 
 
-async def test_a_failing_registry_is_asked_again_and_then_given_up():
+async def test_a_failing_registry_is_asked_again_and_then_given_up() -> None:
     async with _serving() as (server, context), _client(server, context) as registry:
         await push_image(server.url, "app", "v1", ca_pem=server.authority.pem)
         server.set_faults(Faults("tags", statuses=(503, 429)))
@@ -102,7 +104,9 @@ async def test_a_failing_registry_is_asked_again_and_then_given_up():
         (Faults("tags", link='</v2/app/tags/list?n=1000>; rel="next"'), InvalidResponseError, "links to itself"),
     ],
 )
-async def test_a_link_that_leads_away_or_round_is_refused(faults, error, text):
+async def test_a_link_that_leads_away_or_round_is_refused(
+    faults: Faults, error: type[RegistryError], text: str
+) -> None:
     async with _serving() as (server, context), _client(server, context) as registry:
         await push_image(server.url, "app", "v1", ca_pem=server.authority.pem)
         server.set_faults(faults)
@@ -110,14 +114,14 @@ async def test_a_link_that_leads_away_or_round_is_refused(faults, error, text):
             await registry.tags("app")
 
 
-async def test_loopback_and_metadata_addresses_are_not_reached_by_default():
+async def test_loopback_and_metadata_addresses_are_not_reached_by_default() -> None:
     async with _serving() as (server, context), _client(server, context, egress=Egress()) as registry:
         with pytest.raises(RefusedError, match="loopback"):
             await registry.tags("app")
     assert not server.requests
 
 
-async def test_an_unknown_certificate_is_refused():
+async def test_an_unknown_certificate_is_refused() -> None:
     async with _serving() as (server, _), _client(server, True) as registry:
         with pytest.raises(Unreachable, match="TLS"):
             await registry.tags("app")
@@ -142,13 +146,13 @@ def _lying(handler: Callable[[httpx.Request], httpx.Response], **options) -> Reg
         (httpx.Response(418), InvalidResponseError),
     ],
 )
-async def test_an_answer_that_is_none_is_refused(response, error):
+async def test_an_answer_that_is_none_is_refused(response: Response, error: type[RegistryError]) -> None:
     async with _lying(lambda _: response, limits=RegistryLimits(tags=40, answer=4000)) as registry:
         with pytest.raises(error):
             await registry.tags("app")
 
 
-async def test_a_manifest_that_is_not_its_digest_is_refused():
+async def test_a_manifest_that_is_not_its_digest_is_refused() -> None:
     answer = httpx.Response(200, content=b"{}", headers={"Docker-Content-Digest": "sha256:" + "0" * 64})
     async with _lying(lambda _: answer) as registry:
         with pytest.raises(InvalidResponseError, match="does not match its digest"):
@@ -158,7 +162,7 @@ async def test_a_manifest_that_is_not_its_digest_is_refused():
             await registry.digest("app", "v1")
 
 
-async def test_a_pinned_login_never_goes_to_another_host_and_no_login_goes_to_a_plain_realm():
+async def test_a_pinned_login_never_goes_to_another_host_and_no_login_goes_to_a_plain_realm() -> None:
     seen: list[tuple[str, str | None]] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -205,7 +209,7 @@ def _pages(links: list[str | list[str]], **options) -> Registry:
         '</v2/app/tags/list?last=v0&n=1>; rel="next"; foo',
     ],
 )
-async def test_a_next_page_is_found_however_its_link_is_written(link):
+async def test_a_next_page_is_found_however_its_link_is_written(link: list[str] | str) -> None:
     async with _pages([link]) as registry:
         assert await registry.tags("app") == ["v0", "v1"]
 
@@ -221,13 +225,13 @@ async def test_a_next_page_is_found_however_its_link_is_written(link):
         "</v2/app/tags/list?last=v0>; rel=",
     ],
 )
-async def test_a_page_that_cannot_be_told_of_is_an_error_and_never_a_shorter_list(link):
+async def test_a_page_that_cannot_be_told_of_is_an_error_and_never_a_shorter_list(link: str) -> None:
     async with _pages([link]) as registry:
         with pytest.raises(InvalidResponseError, match="Link header"):
             await registry.tags("app")
 
 
-async def test_a_registry_that_redirects_every_answer_is_read_with_its_pages():
+async def test_a_registry_that_redirects_every_answer_is_read_with_its_pages() -> None:
     seen: list[str] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -270,7 +274,7 @@ async def test_a_registry_that_redirects_every_answer_is_read_with_its_pages():
         ['Digest realm="a, b", nonce="x", Bearer realm="https://r.example.com/token",service="s"'],
     ],
 )
-async def test_a_token_is_fetched_for_whichever_challenge_can_be_answered(challenges):
+async def test_a_token_is_fetched_for_whichever_challenge_can_be_answered(challenges: list[str]) -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/token":
             assert request.url.params["service"] == "s"
@@ -284,7 +288,7 @@ async def test_a_token_is_fetched_for_whichever_challenge_can_be_answered(challe
         assert await registry.tags("app") == [], "an answer without tags is an empty list"
 
 
-async def test_an_identity_token_is_exchanged_and_sent_as_nothing_else():
+async def test_an_identity_token_is_exchanged_and_sent_as_nothing_else() -> None:
     forms: list[str] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -304,7 +308,7 @@ async def test_an_identity_token_is_exchanged_and_sent_as_nothing_else():
     ]
 
 
-async def test_a_gzip_answer_to_an_identity_request_is_read():
+async def test_a_gzip_answer_to_an_identity_request_is_read() -> None:
     packed = gzip.compress(b'{"tags": ["v1"]}')
     answer = httpx.Response(200, stream=httpx.ByteStream(packed), headers={"Content-Encoding": "gzip"})
     async with _lying(lambda _: answer) as registry:
