@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, get_args
 
-from controllers.api.base import Fields
+import yaml
+
+from controllers.api.base import Fields, InvalidSpecError
 from controllers.api.external_secrets import ExternalSecretSpec, SyncWindows
 from controllers.external_secrets.providers.parameter_store import PARAMETER_STORE
 from controllers.external_secrets.providers.parameter_store import calls as parameter_store
 from controllers.external_secrets.providers.secrets_manager import SECRETS_MANAGER
 from controllers.external_secrets.providers.secrets_manager import calls as secrets_manager
+from controllers.external_secrets.cli.offline import Values, make
+from controllers.external_secrets.cli.render import engine
 from controllers.external_secrets.target import desired as target
 from controllers.external_secrets.target import hashing
 from controllers.external_secrets.target import template as templates
 from controllers.external_secrets.values import decode, rewrite, schedule, validate
 from controllers.external_secrets.values.convert import check_keys, convert_keys, reverse_key
-from controllers.external_secrets.values.entries import value_text
+from controllers.external_secrets.values.entries import StoreView, store_refs, value_text
 from controllers.external_secrets.values.errors import EntryError, SpecError, TargetTemplateError
 from controllers.external_secrets.values.extract import extract, select
 from controllers.templating import pem
@@ -135,7 +140,46 @@ def _null_bytes(given: Vector) -> bool:
     return True
 
 
+def _stored(value: Any) -> bytes:
+    """A value at AWS: text, or bytes that JSON cannot hold."""
+    return base64.b64decode(value["base64"]) if isinstance(value, dict) else str(value).encode()
+
+
+def _shown(value: bytes) -> Any:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}
+
+
+_CONTROLLERS_OWN = {target.MANAGED, target.CREATED_BY, target.PROVENANCE, target.GENERATED}
+
+
+def _render(vector: Vector) -> dict[str, Any]:
+    """An ExternalSecret rendered offline, as `inhaul secrets render` does."""
+    given = vector["input"]
+    manifest = given["externalSecret"]
+    refs = store_refs(manifest["spec"])
+    views = {ref: StoreView(ref, "SecretsManager", given.get("prefix", "")) for ref in refs}
+    values = Values({name: _stored(value) for name, value in given["values"].items()}, given.get("tags", {}))
+    objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(given.get("objects", ""))}
+    try:
+        made = make(manifest, views, values, lambda kind, name: objects.get((kind, name)), engine())
+    except (EntryError, SpecError, TargetTemplateError, InvalidSpecError) as error:
+        return {"error": str(error)}
+    secret = made.wanted
+    if secret is None:
+        return {"error": made.why}
+    return {
+        "data": {key: _shown(value) for key, value in secret.data.items()},
+        "labels": {key: text for key, text in secret.labels.items() if key not in _CONTROLLERS_OWN},
+        "annotations": {key: text for key, text in secret.annotations.items() if key not in _CONTROLLERS_OWN},
+        "type": secret.type,
+    }
+
+
 ADAPTERS: dict[str, Callable[[Vector], dict[str, Any]]] = {
+    "es_render": _render,
     "gjson_property": _answer(_property),
     "extract_map": _answer(_extract),
     "byte_value": _answer(lambda given: rewrite.byte_value(given["value"]).decode()),
