@@ -1,6 +1,6 @@
 """Functions whose result is another each time: random text and the clock. Their sources are injected.
 
-Keys and salted hashes are in `sprig_crypto`.
+Keys and salted hashes are in `sprig.crypto`.
 
 Each refresh of an ExternalSecret that calls one writes another Secret; that is what upstream does too.
 """
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from .errors import FunctionError
-from .godate import Time, duration_text
+from .godate import Time
+from .goduration import SECOND, duration_text
 from .registry import FunctionSet, bounded_size, functions
 from .values import Value
 
@@ -60,7 +61,7 @@ def chance_functions(chance: Chance) -> FunctionSet:
 
     def ago(value: Value) -> str:
         moment = value.moment if isinstance(value, Time) else datetime.fromtimestamp(int(value), UTC)
-        return duration_text(round((chance.now() - moment).total_seconds()))
+        return duration_text(round((chance.now() - moment).total_seconds()) * SECOND)
 
     return FunctionSet(
         functions(

@@ -9,16 +9,16 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from .convert import atoi, wrap64
 from .errors import FunctionError
+from .goduration import SECOND, duration_text, parse_duration
 from .registry import Function, functions
-from .values import Struct, Value
+from .values import Int64, Struct, Value
 
 _LAYOUT = re.compile(
     r"January|Jan|Monday|Mon|MST|01|02|03|04|05|06|002|2006|Z07:00|Z0700|Z07|-07:00|-0700|-07|15|PM|pm"
     r"|[.,]0+(?![0-9])|[.,]9+(?![0-9])|_2|1|2|3|4|5"
 )
-_DURATION = re.compile(r"([0-9]*\.?[0-9]+)(ns|us|µs|ms|s|m|h)")
-_UNIT = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Time(Struct):
@@ -123,55 +123,46 @@ def _moment(value: Value) -> datetime:
     raise FunctionError("expected a time or seconds since the epoch")
 
 
-def parse_duration(text: str) -> timedelta:
-    body = text.lstrip("+-")
-    parts = _DURATION.findall(body)
-    if not parts or "".join(number + unit for number, unit in parts) != body:
-        raise FunctionError("time: invalid duration")
-    total = sum(float(number) * _UNIT[unit] for number, unit in parts)
-    try:
-        return timedelta(seconds=-total if text.startswith("-") else total)
-    except OverflowError:
-        raise FunctionError("time: invalid duration") from None
-
-
-def duration_text(seconds: int) -> str:
-    """time.Duration.String of whole seconds: 3661 → 1h1m1s."""
-    sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
-    hours, minutes, rest = seconds // 3600, seconds % 3600 // 60, seconds % 60
-    return sign + (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{rest}s"
-
-
 def _duration(value: Value) -> str:
-    if isinstance(value, str):
-        return duration_text(int(value)) if value.lstrip("+-").isdecimal() else "0s"
-    return duration_text(value) if isinstance(value, int) and not isinstance(value, bool) else "0s"
+    """Seconds in a text or an int64, as sprig takes them; anything else, an int among it, is no time at all."""
+    seconds = atoi(value) if isinstance(value, str) else value if isinstance(value, Int64) else 0
+    return duration_text(wrap64(seconds * SECOND))
 
 
 def _round(value: Value) -> str:
-    seconds = 0.0
+    """The largest unit, rounded down."""
+    nanoseconds = 0
     if isinstance(value, str):
         try:
-            seconds = abs(parse_duration(value).total_seconds())
+            nanoseconds = parse_duration(value)
         except FunctionError:
             return "0s"
-    elif isinstance(value, int) and not isinstance(value, bool):
-        seconds = abs(value) / 1e9
-    for size, unit in ((31_536_000, "y"), (2_592_000, "mo"), (86_400, "d"), (3600, "h"), (60, "m"), (1, "s")):
-        if seconds > size:
-            return f"{int(seconds // size)}{unit}"
+    elif isinstance(value, Int64):
+        nanoseconds = value
+    size = abs(nanoseconds)
+    for seconds, unit in ((31_536_000, "y"), (2_592_000, "mo"), (86_400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        if size > seconds * SECOND:
+            return f"{size // (seconds * SECOND)}{unit}"
     return "0s"
 
 
 def _modify(change: str, value: Value) -> Time:
     try:
-        return Time(_moment(value) + parse_duration(change))
+        return Time(_moment(value) + timedelta(microseconds=parse_duration(change) / 1000))
     except OverflowError:
         raise FunctionError("time out of range") from None
 
 
 def _in_zone(layout: str, value: Value, zone: str) -> str:
     return format_time(layout, _moment(value).astimezone(_zone(zone)))
+
+
+def _to_date(layout: str, text: str) -> Time:
+    """What has not the layout's form is Go's zero time."""
+    try:
+        return Time(parse_time(layout, text))
+    except FunctionError:
+        return Time(datetime(1, 1, 1, tzinfo=UTC))
 
 
 DATES: dict[str, Function] = functions(
@@ -187,7 +178,7 @@ DATES: dict[str, Function] = functions(
         "durationRound": ("a", _round),
         "htmlDate": ("a", lambda value: _in_zone("2006-01-02", value, "Local")),
         "htmlDateInZone": ("as", lambda value, zone: _in_zone("2006-01-02", value, zone)),
-        "toDate": ("ss", lambda layout, text: Time(parse_time(layout, text))),
+        "toDate": ("ss", _to_date),
         "mustToDate": ("ss", lambda layout, text: Time(parse_time(layout, text))),
         "unixEpoch": ("a", lambda value: str(int(_moment(value).timestamp()))),
     }

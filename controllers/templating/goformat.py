@@ -7,10 +7,11 @@ into the text (`%!d(string=x)`), and so do we: it is output that users depend on
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 
 from .errors import FunctionError
-from .values import NOTHING, Struct, Value, sorted_items, to_bytes, to_text, type_name
+from .values import NOTHING, NilList, NilStrings, Struct, Value, sorted_items, to_bytes, to_text, type_name
 
 MAX_WIDTH = 1_000_000
 
@@ -67,6 +68,28 @@ def float_text(value: float, verb: str = "g", precision: int = -1) -> str:
     return text.upper() if upper else text
 
 
+def float32_text(value: float) -> str:
+    """strconv.FormatFloat(value, 'g', -1, 32): the shortest text that is the same 32-bit number."""
+    if not math.isfinite(value):
+        return float_text(value)
+    try:
+        single = struct.pack("f", value)
+    except OverflowError:
+        return "+Inf" if value > 0 else "-Inf"
+    nearest = struct.unpack("f", single)[0]
+    for precision in range(9):
+        text = f"{nearest:.{precision}e}"
+        if struct.pack("f", float(text)) == single:
+            break
+    return float_text(float(text))
+
+
+def go_syntax(value: Value, *, untyped_keys: bool = False) -> str:
+    """%#v. `untyped_keys`: maps are map[interface {}]interface {}, as go-yaml makes them."""
+    text = _v(value, Flags(sharp=True))
+    return text.replace("map[string]interface {}", "map[interface {}]interface {}") if untyped_keys else text
+
+
 def _digits(value: float) -> tuple[str, str, int]:
     """(sign, shortest digits, decimal exponent of the first digit)."""
     mantissa, _, exponent = f"{value!r}".lower().partition("e")
@@ -117,7 +140,7 @@ def quote(text: str, *, ascii_only: bool = False) -> str:
 def _v(value: Value, flags: Flags, verb: str = "v") -> str:
     """One operand under a verb that fits every kind (v), or an element of a collection under `verb`."""
     if value is None or value is NOTHING:
-        return "<nil>"
+        return "interface {}(nil)" if flags.sharp and verb == "v" else "<nil>"
     if isinstance(value, Struct) and value.text is not None and verb in "vsqxX":
         return _string(value.text, "s" if verb == "v" else verb, flags)
     if isinstance(value, bool):
@@ -139,6 +162,8 @@ def _collection(value: Value, flags: Flags, verb: str) -> str:
     if isinstance(value, bytes | list | tuple):
         body = [_v(item, flags, verb) for item in value]
         if flags.sharp and verb == "v":
+            if isinstance(value, NilList | NilStrings):
+                return f"{type_name(value)}(nil)"
             return f"{type_name(value)}{{{', '.join(body)}}}"
         return f"[{' '.join(body)}]"
     if isinstance(value, dict):
@@ -202,6 +227,8 @@ def _without_zero(flags: Flags) -> Flags:
 def _float(value: float, verb: str, flags: Flags) -> str:
     if verb in "xX" and math.isfinite(value) and flags.precision is None:
         return _pad(_hexadecimal(value, verb), flags, numeric=True)
+    if verb == "b" and math.isfinite(value):
+        return _pad(_binary(value, flags), flags, numeric=True)
     if verb not in "veEfFgG":
         return _bad(verb, value, flags)
     default = -1 if verb in "vgG" else 6
@@ -211,6 +238,17 @@ def _float(value: float, verb: str, flags: Flags) -> str:
         text = ("+" if flags.plus else " ") + text
     finite = not (math.isinf(value) or math.isnan(value))
     return _pad(text, flags if finite else _without_zero(flags), numeric=True)
+
+
+def _binary(value: float, flags: Flags) -> str:
+    """Go's %b of a float: a whole mantissa and a power of two."""
+    mantissa, exponent = math.frexp(value)
+    if value and exponent > -1022:
+        whole, exponent = int(math.ldexp(abs(mantissa), 53)), exponent - 53
+    else:  # zero, and numbers too small for a full mantissa
+        whole, exponent = int(math.ldexp(abs(value), 1074)), -1074
+    sign = "-" if math.copysign(1, value) < 0 else "+" if flags.plus else " " if flags.space else ""
+    return f"{sign}{whole}p{exponent:+d}"
 
 
 def _hexadecimal(value: float, verb: str) -> str:
@@ -280,16 +318,29 @@ class _Run:
             setattr(flags, names[template[at]], True)
             at += 1
         at = self._index(template, at)
+        complaint = ""
+        star = template[at : at + 1] == "*"
         flags.width, at = self._count(template, at)
+        if star and flags.width is None:
+            complaint = "%!(BADWIDTH)"
         if flags.width is not None and flags.width < 0:
             flags.minus, flags.width = True, -flags.width
         if flags.minus:
             flags.zero = False
         if template[at : at + 1] == ".":
             at = self._index(template, at + 1)
+            star = template[at : at + 1] == "*"
             precision, at = self._count(template, at)
             flags.precision = max(precision or 0, 0)
+            if star and (precision is None or precision < 0):
+                flags.precision = None
+                complaint += "%!(BADPREC)" if precision is None else ""
         at = self._index(template, at)
+        text, at = self._shown(template, at, flags)
+        return complaint + text, at
+
+    def _shown(self, template: str, at: int, flags: Flags) -> tuple[str, int]:
+        """(text of the operand under the verb at `at`, offset behind the verb)."""
         if at >= len(template):
             return "%!(NOVERB)", at
         verb = template[at]
@@ -340,10 +391,6 @@ def _bounded(count: int) -> int:
 def _operand(value: Value, verb: str, flags: Flags) -> str:
     if verb == "T":
         return _pad(type_name(value), flags)
-    if verb not in "vtbcdoOqxXUeEfFgGsp":
-        if value is None or value is NOTHING:
-            return f"%!{verb}(<nil>)"
-        return _bad(verb, value, flags)
     if value is None or value is NOTHING:
         return _pad("<nil>", flags) if verb == "v" else f"%!{verb}(<nil>)"
     if verb == "v" and flags.plus:

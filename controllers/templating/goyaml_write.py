@@ -17,7 +17,7 @@ import yaml
 
 from .errors import FunctionError
 from .goformat import float_text
-from .values import NOTHING, Struct, Value, to_bytes
+from .values import NOTHING, NilList, NilStrings, Struct, Value, valid_text
 
 WORDS = frozenset(("", "~", "null", "Null", "NULL", "y", "Y", "n", "N"))
 TRUTHS = frozenset(("yes", "no", "true", "false", "on", "off", ".nan", ".inf", "+.inf", "-.inf"))
@@ -196,8 +196,10 @@ def _plain(value: Value, depth: int) -> Any:
         value = value.fields if value.marshal is None else value.marshal
     if isinstance(value, dict):
         return {str(key): _plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, NilList | NilStrings):
+        return None
     if isinstance(value, list | tuple):
         return [_plain(item, depth + 1) for item in value]
     if isinstance(value, str):
-        return to_bytes(value).decode("utf-8", "replace")  # JSON has no other texts
+        return valid_text(value)  # JSON has no other texts
     return None if value is NOTHING else value

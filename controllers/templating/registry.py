@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .errors import FunctionError
-from .values import NOTHING, Value
+from .values import NOTHING, Int64, StringMap, Value
 
 MAX_BYTES = 4 << 20
 MAX_ITEMS = 100_000
@@ -104,13 +104,13 @@ def fits(letter: str, value: Value) -> bool:
         case "s":
             return isinstance(value, str)
         case "i":
-            return isinstance(value, int) and not isinstance(value, bool)
+            return isinstance(value, int) and not isinstance(value, bool | Int64)
         case "f":
             return isinstance(value, float)
         case "b":
             return isinstance(value, bool)
         case "m":
-            return isinstance(value, dict)
+            return isinstance(value, dict) and not isinstance(value, StringMap)
         case "y":
             return isinstance(value, bytes)
     return isinstance(value, list | tuple)

@@ -12,13 +12,16 @@ from .godate import DATES
 from .goyaml import YAML
 from .pem import PEM
 from .registry import FunctionSet
-from .sprig_crypto import CRYPTO, crypto_functions
-from .sprig_data import DATA
-from .sprig_misc import MISC
-from .sprig_semver import SEMVER
-from .sprig_strings import STRINGS
+from .sprig.collections import COLLECTIONS
+from .sprig.crypto import CRYPTO, crypto_functions
+from .sprig.encodings import ENCODINGS
+from .sprig.numbers import NUMBERS
+from .sprig.regex import REGEX
+from .sprig.semver import SEMVER
+from .sprig.strings import STRINGS
+from .sprig.urls import URLS
 
-SPRIG = FunctionSet({**STRINGS, **DATA, **MISC, **DATES, **CRYPTO, **SEMVER})
+SPRIG = FunctionSet({**STRINGS, **COLLECTIONS, **NUMBERS, **ENCODINGS, **REGEX, **URLS, **DATES, **CRYPTO, **SEMVER})
 EXTERNAL_SECRETS = SPRIG | {**PEM, **YAML}
 
 

@@ -6,7 +6,9 @@
 | bool, int, float64| bool, int, float                       |
 | string            | str; bytes that are not UTF-8 are kept as lone surrogates (`surrogateescape`)
 | []byte            | bytes                                  |
+| int64             | Int64, an int (what sprig's arithmetic yields; not assignable to int)
 | slice             | list, tuple                            |
+| []string          | StringList                             |
 | map               | dict (printed and ranged over in sorted key order)
 | map[string]string | StringMap: a key that is absent is "" to `index`, like Go's zero value
 | struct            | Struct                                 |
@@ -16,6 +18,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -37,6 +40,22 @@ NOTHING: Final = _Nothing()
 
 class StringMap(dict[str, str]):
     """map[string]string."""
+
+
+class StringList(list[str]):
+    """[]string."""
+
+
+class NilList(list[Any]):
+    """A nil []interface{}: an empty list that is null in JSON."""
+
+
+class NilStrings(StringList):
+    """A nil []string."""
+
+
+class Int64(int):
+    """int64: what sprig's arithmetic yields. A parameter of type int does not take it."""
 
 
 class Ordered(dict[Any, Any]):
@@ -86,6 +105,14 @@ def to_text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
+
+
+def valid_text(text: str) -> str:
+    """What encoding/json makes of a text: each byte that is not UTF-8, and each lone surrogate, is U+FFFD."""
+    return _NOT_UTF8.sub("\ufffd", text)
+
+
 def type_name(value: Value) -> str:
     """The Go type, for `printf "%T"`, `typeOf` and error texts."""
     if value is None or value is NOTHING:
@@ -100,12 +127,14 @@ def type_name(value: Value) -> str:
 
 _TYPE_NAMES: tuple[tuple[type, str], ...] = (
     (bool, "bool"),
+    (Int64, "int64"),
     (int, "int"),
     (float, "float64"),
     (str, "string"),
     (bytes, "[]uint8"),
     (StringMap, "map[string]string"),
     (dict, "map[string]interface {}"),
+    (StringList, "[]string"),
     (list, "[]interface {}"),
     (tuple, "[]interface {}"),
 )

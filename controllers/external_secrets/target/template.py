@@ -16,7 +16,7 @@ from controllers.external_secrets.values.decode import decode
 from controllers.external_secrets.values.errors import EntryError, TargetTemplateError
 from controllers.templating import EXTERNAL_SECRETS, Budget, FunctionSet, StringMap, Template, TemplateError
 from controllers.templating.errors import FunctionError, ParseError
-from controllers.templating.goyaml import load
+from controllers.templating.goyaml import load_texts
 from controllers.templating.values import to_bytes, to_text
 
 Delimiters = tuple[str, str]
@@ -97,19 +97,12 @@ def _decoded(strategy: str, key: str, value: bytes) -> bytes:
 def _as_map(key: str, text: bytes) -> dict[str, bytes]:
     """KeysAndValues: what was rendered is a YAML map of texts."""
     try:
-        loaded = load(text.decode("utf-8"))
-    except (FunctionError, UnicodeDecodeError):
-        raise TargetTemplateError(f"template at key {key} did not render to YAML") from None
+        loaded = load_texts(to_text(text))
+    except FunctionError as error:
+        raise TargetTemplateError(f"template at key {key}: {error}") from None
     if loaded is None:
-        return {}
-    if not isinstance(loaded, dict):
         raise TargetTemplateError(f"template at key {key} did not render to a YAML map")
-    out: dict[str, bytes] = {}
-    for at, (name, value) in enumerate(loaded.items(), 1):
-        if not isinstance(value, str | bytes | None):  # by its number: a name may have been rendered from a value
-            raise TargetTemplateError(f"template at key {key}: value {at} of the map is no text; put it in quotes")
-        out[str(name)] = value if isinstance(value, bytes) else (value or "").encode()
-    return out
+    return {name: to_bytes(value) for name, value in loaded.items()}
 
 
 def _put(out: Rendered, target: str, key: str, value: bytes) -> None:

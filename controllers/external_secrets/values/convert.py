@@ -12,7 +12,6 @@ from .errors import EntryError
 V = TypeVar("V")
 MAX_KEY = 253
 _ESCAPED = re.compile(r"_U([0-9a-fA-F]{4,5})_")
-_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 
 
 def convert_key(strategy: str, key: str) -> str:
@@ -47,11 +46,12 @@ def reverse_key(strategy: str, key: str) -> str:
 
 
 def check_keys(values: Mapping[str, V]) -> None:
-    """Raises EntryError for the first key that a Kubernetes Secret does not take."""
+    """Raises EntryError for the first key that upstream refuses in an entry: a letter or digit of any script passes
+    here, for a template may use it under another name. What a Secret takes is checked of the rendered Secret."""
     for key in sorted(values):
         if len(key) > MAX_KEY:
             raise EntryError("Conversion", f"key {key[:60]}… has {len(key)} characters; expected at most {MAX_KEY}")
-        if not _KEY.fullmatch(key):
+        if not key or not all(map(_stays, key)):
             raise EntryError(
                 "Conversion", f"key {key} holds characters other than letters, digits, - _ and .; use rewrite to fix it"
             )

@@ -246,7 +246,7 @@ def _shape(entry: Entry, values: dict[str, bytes], render: Renderer) -> dict[str
     else:
         strategy = entry.ref.conversion_strategy if entry.ref is not None else "Default"
         names = convert_keys(strategy, {name: name for name in values})
-        shaped = {key: Traced(values[name], (name,)) for key, name in names.items()}
+        shaped = {key: Traced(values[name], (name,)) for key, name in names.items() if key}
     return {key: Traced(_decoded(entry, key, each.value), each.origins) for key, each in shaped.items()}
 
 

@@ -6,6 +6,7 @@ import json
 
 from controllers.lang.gjson import path as gjson
 from controllers.lang.gjson.scan import members, parse
+from controllers.templating.values import valid_text
 
 from .errors import EntryError
 
@@ -38,7 +39,9 @@ def extract(document: str, *, key: str) -> dict[str, str]:
     value = parse(document)
     out: dict[str, str] = {}
     for name, _, member in members(value.raw if value else "{}"):
-        out[name] = member.text if member.kind == "string" else "" if member.kind == "null" else member.raw
+        out[valid_text(name)] = (
+            valid_text(member.text) if member.kind == "string" else "" if member.kind == "null" else member.raw
+        )
     return out
 
 

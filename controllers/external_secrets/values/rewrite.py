@@ -1,7 +1,7 @@
 """`dataFrom[].rewrite`: new names for keys, or values merged. Pure.
 
-Beyond upstream: two keys that become one are an error (upstream keeps a random one), and integers of any size survive a
-merge (upstream goes through float64).
+Beyond upstream: two keys that become one are an error (upstream keeps a random one), and integers beyond 53 bits keep
+their digits in a merge (upstream goes through float64).
 """
 
 from __future__ import annotations
@@ -12,6 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import re2
+
+from controllers.templating.convert import json_string, to_json
+from controllers.templating.goformat import float_text
+from controllers.templating.sprig.regex import compile_re2, replace_all
+from controllers.templating.values import to_bytes, valid_text
 
 from .errors import EntryError
 
@@ -49,18 +54,18 @@ def traced(steps: Sequence[Mapping[str, Any]], values: Values, render: Renderer)
             out = rename(out, _transform(str(step["transform"].get("template") or ""), render))
         elif step.get("merge") is not None:
             out = merge(step["merge"], out)
+    out.pop("", None)
     return out
 
 
 def rename(values: Mapping[str, V], new_name: Callable[[str], str]) -> dict[str, V]:
-    """Each key renamed; keys that become empty are dropped."""
+    """Each key renamed. Raises EntryError where two become one; what becomes empty is dropped after the last step,
+    so of several no more than the last in order goes on."""
     out: dict[str, V] = {}
     origin: dict[str, str] = {}
     for key in sorted(values):
         name = new_name(key)
-        if name == "":
-            continue
-        if name in out:
+        if name and name in out:
             raise EntryError("Rewrite", f"rewrite makes {name} of both {origin[name]} and {key}")
         out[name] = values[key]
         origin[name] = key
@@ -72,8 +77,6 @@ def _transform(template: str, render: Renderer) -> Callable[[str], str]:
 
 
 def _regexp(spec: Mapping[str, Any]) -> Callable[[str], str]:
-    from controllers.templating.sprig_misc import compile_re2, replace_all
-
     try:
         pattern = compile_re2(str(spec.get("source") or ""))
     except Exception as error:  # the engine's own error type, whatever it is
@@ -110,55 +113,66 @@ def merge(spec: Mapping[str, Any], values: Mapping[str, Traced]) -> dict[str, Tr
         if not into:
             raise EntryError("Rewrite", "merge.into is required with merge.strategy JSON")
         every = tuple(dict.fromkeys(origin for key in ordered for origin in values[key].origins))
-        return {**values, into: Traced(_text(merged).encode(), every)}
+        return {**values, into: Traced(_text(merged, html=False).encode(), every)}
     return {name: Traced(_scalar(value), origins[name]) for name, value in merged.items()}
 
 
 def _object(key: str, value: bytes) -> dict[str, Any]:
     try:
-        loaded = json.loads(value, parse_float=_Number, parse_int=_Number)
+        loaded = json.loads(value.decode("utf-8", "surrogateescape"), parse_int=_Integer, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise EntryError("ValueInvalid", f"value of key {key} is not JSON; merge expects an object") from None
+    if loaded is None:
+        return {}
     if not isinstance(loaded, dict):
         raise EntryError("ValueInvalid", f"value of key {key} is JSON but not an object")
     return loaded
 
 
-class _Number(str):
-    """A number as it was written."""
-
-    __slots__ = ()
+def _refuse(name: str) -> None:
+    raise ValueError(name)
 
 
-def _text(value: Any) -> str:
-    """Go's compact JSON: keys sorted; numbers as they were written."""
-    if isinstance(value, _Number):
-        return str(value)
+_SAFE = 1 << 53
+
+
+class _Integer(float):
+    """A number without fraction and exponent. Beyond 53 bits it keeps its digits."""
+
+    __slots__ = ("digits",)
+    digits: str
+
+    def __new__(cls, text: str) -> _Integer:
+        number = super().__new__(cls, text)
+        number.digits = text if abs(number) >= _SAFE else ""
+        return number
+
+
+def _text(value: Any, *, html: bool) -> str:
+    """Go's compact JSON: keys sorted, numbers as Go writes them, `<>&` escaped where `html`."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{json_text(key)}:{_text(value[key])}" for key in sorted(value)) + "}"
+        members = sorted(value.items(), key=lambda member: to_bytes(valid_text(member[0])))
+        return "{" + ",".join(f"{json_string(k, escape_html=html)}:{_text(v, html=html)}" for k, v in members) + "}"
     if isinstance(value, list):
-        return f"[{','.join(map(_text, value))}]"
-    return json_text(value)
-
-
-def json_text(value: Any) -> str:
-    """A JSON scalar as Go's encoding/json writes it."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+        return f"[{','.join(_text(item, html=html) for item in value)}]"
+    if isinstance(value, _Integer) and value.digits:
+        return value.digits
+    return to_json(value, escape_html=html)
 
 
 def _scalar(value: Any) -> bytes:
+    """A JSON value as the bytes that a Secret gets."""
     if value is None:
         return b""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace")
-    return _text(value).encode("utf-8", "replace")
+        return to_bytes(valid_text(value))
+    if isinstance(value, _Integer) and value.digits:
+        return value.digits.encode()
+    if isinstance(value, float):
+        return float_text(value, "f").encode()
+    return _text(value, html=True).encode()
 
 
 def byte_value(value: Any) -> bytes:
     """A JSON value as the bytes that a Secret gets."""
-    if isinstance(value, float):
-        from controllers.lang.gjson.numbers import plain_number
-
-        return plain_number(value).encode()
     return _scalar(value)

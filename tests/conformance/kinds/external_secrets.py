@@ -9,14 +9,14 @@ from typing import Any, get_args
 
 import yaml
 
-from controllers.api.base import Fields, InvalidSpecError
+from controllers.api.base import Fields, InvalidSpecError, parse
 from controllers.api.external_secrets import ExternalSecretSpec, SyncWindows
+from controllers.external_secrets.cli.offline import Values, make
+from controllers.external_secrets.cli.render import engine
 from controllers.external_secrets.providers.parameter_store import PARAMETER_STORE
 from controllers.external_secrets.providers.parameter_store import calls as parameter_store
 from controllers.external_secrets.providers.secrets_manager import SECRETS_MANAGER
 from controllers.external_secrets.providers.secrets_manager import calls as secrets_manager
-from controllers.external_secrets.cli.offline import Values, make
-from controllers.external_secrets.cli.render import engine
 from controllers.external_secrets.target import desired as target
 from controllers.external_secrets.target import hashing
 from controllers.external_secrets.target import template as templates
@@ -159,11 +159,12 @@ def _render(vector: Vector) -> dict[str, Any]:
     """An ExternalSecret rendered offline, as `inhaul secrets render` does."""
     given = vector["input"]
     manifest = given["externalSecret"]
-    refs = store_refs(manifest["spec"])
-    views = {ref: StoreView(ref, "SecretsManager", given.get("prefix", "")) for ref in refs}
+    prefix = given.get("prefix", "")
     values = Values({name: _stored(value) for name, value in given["values"].items()}, given.get("tags", {}))
     objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(given.get("objects", ""))}
     try:
+        refs = store_refs(parse(ExternalSecretSpec, manifest))
+        views = {ref: StoreView(ref, SECRETS_MANAGER, prefix) for ref in refs}
         made = make(manifest, views, values, lambda kind, name: objects.get((kind, name)), engine())
     except (EntryError, SpecError, TargetTemplateError, InvalidSpecError) as error:
         return {"error": str(error)}

@@ -13,7 +13,7 @@ from controllers.external_secrets.events.match import announced, concerns, look_
 from controllers.external_secrets.providers.secrets_manager import SECRETS_MANAGER
 from controllers.external_secrets.target import desired as target
 from controllers.external_secrets.target.hashing import data_hash, field_manager
-from controllers.external_secrets.target.template import Engine, Rendered, TemplateSource, render
+from controllers.external_secrets.target.template import Engine, Rendered, TemplateSource, check_names, render
 from controllers.external_secrets.values import schedule
 from controllers.external_secrets.values.convert import check_keys, convert_keys
 from controllers.external_secrets.values.errors import EntryError, TargetTemplateError
@@ -95,10 +95,10 @@ def test_two_keys_that_become_one_are_an_error_everywhere() -> None:
         rewrite([step], {"k1": b"", "k2": b""}, ENGINE.text)
 
 
-def test_a_merge_keeps_integers_whole_and_lets_priority_win() -> None:
+def test_a_merge_keeps_integers_whole_writes_the_rest_as_go_does_and_lets_priority_win() -> None:
     values = {"a": b'{"n": 12345678901234567890, "x": 1.50}', "b": b'{"x": 2}'}
     merge = {"conflictPolicy": "Ignore", "priority": ["a"]}
-    assert rewrite([{"merge": merge}], values, ENGINE.text) == {"n": b"12345678901234567890", "x": b"1.50"}
+    assert rewrite([{"merge": merge}], values, ENGINE.text) == {"n": b"12345678901234567890", "x": b"1.5"}
     into = {"strategy": "JSON", "into": "all", "conflictPolicy": "Ignore"}
     assert rewrite([{"merge": into}], values, ENGINE.text)["all"] == b'{"n":12345678901234567890,"x":2}'
 
@@ -109,10 +109,33 @@ def test_gos_dollar_x_names_the_group_x() -> None:
     assert rewrite([{"regexp": {"source": "(.*)", "target": "dev-$1"}}], {"k": b""}, ENGINE.text) == {"dev-k": b""}
 
 
-@pytest.mark.parametrize("key", ["é", "a b", "a/b", "", "x" * 254])
-def test_a_key_that_kubernetes_refuses_is_named_before_it_does(key: str) -> None:
+def test_a_merge_into_json_has_no_html_escapes_and_the_parts_do_as_upstream() -> None:
+    values = {"a": b'{"u": "a&b", "o": {"h": "<x>"}, "f": 2.0, "e": 1e21, "s": "\\ud800-"}', "n": b"null"}
+    into = rewrite([{"merge": {"strategy": "JSON", "into": "all"}}], values, ENGINE.text)["all"]
+    assert into.decode() == '{"e":1e+21,"f":2,"o":{"h":"<x>"},"s":"\ufffd-","u":"a&b"}'
+    parts = rewrite([{"merge": {}}], values, ENGINE.text)
+    assert (parts["o"], parts["e"], parts["s"]) == (b'{"h":"\\u003cx\\u003e"}', b"1" + b"0" * 21, "\ufffd-".encode())
+
+
+def test_a_key_that_a_step_empties_is_seen_by_the_next_and_dropped_after_the_last() -> None:
+    empty = {"regexp": {"source": "^old$", "target": ""}}
+    again = {"regexp": {"source": "^$", "target": "new"}}
+    assert rewrite([empty], {"old": b"1", "b": b"2"}, ENGINE.text) == {"b": b"2"}
+    assert rewrite([empty, again], {"old": b"1", "b": b"2"}, ENGINE.text) == {"b": b"2", "new": b"1"}
+
+
+@pytest.mark.parametrize("key", ["a b", "a/b", "", "x" * 254])
+def test_a_key_that_no_entry_may_yield_is_named(key: str) -> None:
     with pytest.raises(EntryError):
         check_keys({key: b""})
+
+
+def test_a_key_of_another_script_is_for_the_template_and_refused_only_in_the_secret() -> None:
+    data = {"größe": b"1", "ok": b"2"}
+    check_keys(data)
+    check_names(render(Template(data={"out": "{{ .ok }}"}), data, engine=ENGINE), ())
+    with pytest.raises(TargetTemplateError, match="no key of a Secret"):
+        check_names(render(None, data, engine=ENGINE), ())
 
 
 def test_a_find_takes_exact_tag_pairs_below_its_prefix() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from controllers.lang.semver import Constraint, InvalidConstraintError, InvalidVersionError, Version, parse_version
 
-from .errors import FunctionError
-from .registry import Function, functions
-from .values import Struct, Value, type_name
+from ..errors import FunctionError
+from ..registry import Function, functions
+from ..values import Struct, Value, type_name
 
 _TYPE = "*semver.Version"
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import zlib
 from collections.abc import Callable
 
-from .convert import text_of, texts_of
-from .errors import FunctionError
-from .goformat import quote as go_quote
-from .goformat import sprint
-from .registry import Function, bounded_count, bounded_size, functions
-from .values import Value, to_bytes, to_text
-
-_GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+from ..convert import text_of, texts_of
+from ..errors import FunctionError
+from ..goformat import quote as go_quote
+from ..goformat import sprint
+from ..registry import Function, bounded_count, bounded_size, functions
+from ..values import StringList, StringMap, Value, to_bytes, to_text
+from . import case
+from .case import GO_SPACE
 
 
 def repeat(count: int, text: str) -> str:
@@ -67,54 +66,55 @@ def join(separator: str, value: Value) -> str:
     return separator.join(parts)
 
 
-def split_list(separator: str, text: str) -> list[str]:
+def split_list(separator: str, text: str) -> StringList:
     if separator == "":
-        return list(text)
+        return StringList(text)
     bounded_count(text.count(separator))
-    return text.split(separator)
+    return StringList(text.split(separator))
 
 
-def split(separator: str, text: str) -> dict[str, str]:
-    return {f"_{at}": part for at, part in enumerate(split_list(separator, text))}
+def split(separator: str, text: str) -> StringMap:
+    return StringMap({f"_{at}": part for at, part in enumerate(split_list(separator, text))})
 
 
-def splitn(separator: str, count: int, text: str) -> dict[str, str]:
+def splitn(separator: str, count: int, text: str) -> StringMap:
     if count == 0:
-        return {}
+        return StringMap()
     if separator == "":
         chars = list(text)
         parts = chars if count < 0 else [*chars[: count - 1], "".join(chars[count - 1 :])]
     else:
         parts = text.split(separator, count - 1 if count > 0 else -1)
-    return {f"_{at}": part for at, part in enumerate(parts)}
-
-
-def title(text: str) -> str:
-    out, previous = [], " "
-    for char in text:
-        starts = not (previous.isalnum() or previous in "_'")
-        out.append(char.title() if starts and len(char.title()) == 1 else char)
-        previous = char
-    return "".join(out)
-
-
-def swapcase(text: str) -> str:
-    out, after_space = [], True
-    for char in text:
-        if char.isupper() or char.istitle():
-            out.append(char.lower())
-            after_space = False
-        elif char.islower():
-            out.append(char.title() if after_space else char.upper())
-            after_space = False
-        else:
-            after_space = char.isspace()
-            out.append(char)
-    return "".join(out)
+    return StringMap({f"_{at}": part for at, part in enumerate(parts)})
 
 
 def initials(text: str) -> str:
-    return "".join(word[0] for word in text.split())
+    """Byte by byte, as sprig's library reads it: what is not ASCII is taken for Latin-1."""
+    out, after_space = [], True
+    for char in to_bytes(text).decode("latin-1"):
+        if char in GO_SPACE:
+            after_space = True
+        elif after_space:
+            out.append(char)
+            after_space = False
+    return "".join(out)
+
+
+def nospace(text: str) -> str:
+    """Byte by byte, too: where there is a space, what is not ASCII becomes Latin-1."""
+    chars = to_bytes(text).decode("latin-1")
+    kept = "".join(char for char in chars if char not in GO_SPACE)
+    return text if len(kept) == len(chars) else kept
+
+
+def _untitle(text: str) -> str:
+    """Every word's first letter, in lower case."""
+    out, after_space = [], True
+    for char in text:
+        space = char in GO_SPACE
+        out.append(case.lower(char) if after_space and not space else char)
+        after_space = space
+    return "".join(out)
 
 
 def abbreviate(width: int, text: str) -> str:
@@ -164,24 +164,10 @@ def wrap(width: int, separator: str, text: str, *, cut: bool) -> str:
     return "".join(out) + text[at:]
 
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W_]+")
-
-
-def _words(text: str) -> list[str]:
-    return _WORDS.findall(text)
-
-
-def snake(separator: str) -> Callable[[str], str]:
-    def convert(text: str) -> str:
-        return separator.join(word.lower() for word in _words(text))
-
-    return convert
-
-
-def camel(text: str) -> str:
-    """Upper camel case: letters after `_`, `-` and spaces become upper."""
-    parts = re.split(r"[_\-\s]+", text)
-    return "".join(part[:1].upper() + part[1:] for part in parts)
+def sort_alpha(value: Value) -> StringList:
+    """What is no list is a list of its text."""
+    texts = texts_of(value) if isinstance(value, list | tuple) else [text_of(value)]
+    return StringList(sorted(texts, key=to_bytes))
 
 
 def quote(*values: Value) -> str:
@@ -206,23 +192,23 @@ STRINGS: dict[str, Function] = functions(
         "abbrev": ("is", abbreviate),
         "abbrevboth": ("iis", abbreviate_both),
         "trunc": ("is", truncate),
-        "trim": ("s", lambda text: text.strip(_GO_SPACE)),
-        "upper": ("s", lambda text: "".join(c.upper() if len(c.upper()) == 1 else c for c in text)),
-        "lower": ("s", lambda text: "".join(c.lower() if len(c.lower()) == 1 else c for c in text)),
-        "title": ("s", title),
-        "untitle": ("s", lambda text: text[:1].lower() + text[1:]),
+        "trim": ("s", lambda text: text.strip(GO_SPACE)),
+        "upper": ("s", lambda text: "".join(map(case.upper, text))),
+        "lower": ("s", lambda text: "".join(map(case.lower, text))),
+        "title": ("s", case.title),
+        "untitle": ("s", _untitle),
         "substr": ("iis", substring),
         "repeat": ("is", repeat),
         "trimall": ("ss", lambda cut, text: text.strip(cut) if cut else text),
         "trimAll": ("ss", lambda cut, text: text.strip(cut) if cut else text),
         "trimSuffix": ("ss", lambda suffix, text: text.removesuffix(suffix)),
         "trimPrefix": ("ss", lambda prefix, text: text.removeprefix(prefix)),
-        "nospace": ("s", lambda text: "".join(c for c in text if c not in _GO_SPACE)),
+        "nospace": ("s", nospace),
         "initials": ("s", initials),
-        "swapcase": ("s", swapcase),
-        "snakecase": ("s", snake("_")),
-        "kebabcase": ("s", snake("-")),
-        "camelcase": ("s", camel),
+        "swapcase": ("s", case.swap),
+        "snakecase": ("s", case.snake("_")),
+        "kebabcase": ("s", case.snake("-")),
+        "camelcase": ("s", case.camel),
         "wrap": ("is", lambda width, text: wrap(width, "\n", text, cut=False)),
         "wrapWith": ("iss", lambda width, separator, text: wrap(width, separator, text, cut=True)),
         "contains": ("ss", lambda part, text: part in text),
@@ -240,9 +226,9 @@ STRINGS: dict[str, Function] = functions(
         "sha512sum": ("s", _digest("sha512")),
         "adler32sum": ("s", lambda text: str(zlib.adler32(to_bytes(text)))),
         "toString": ("a", text_of),
-        "toStrings": ("a", texts_of),
+        "toStrings": ("a", lambda value: StringList(texts_of(value))),
         "join": ("sa", join),
-        "sortAlpha": ("a", lambda value: sorted(texts_of(value), key=to_bytes)),
+        "sortAlpha": ("a", sort_alpha),
         "split": ("ss", split),
         "splitList": ("ss", split_list),
         "splitn": ("sis", splitn),

@@ -1,16 +1,15 @@
-"""Sprig's functions on numbers, lists, maps, defaults and types."""
+"""Sprig's functions on lists, maps, defaults and types."""
 
 from __future__ import annotations
 
 import copy
 import itertools
-import math
 from collections.abc import Callable
 
-from .convert import from_json, integer, real, texts_of, to_json, wrap64
-from .errors import FunctionError
-from .registry import Function, bounded_count, functions
-from .values import Value, kind_name, truth, type_name
+from ..convert import from_json, integer, text_of, to_json
+from ..errors import FunctionError
+from ..registry import Function, bounded_count, functions
+from ..values import NilList, StringList, Value, kind_name, truth, type_name
 
 
 def empty(value: Value) -> bool:
@@ -21,59 +20,6 @@ def default(fallback: Value, *given: Value) -> Value:
     return fallback if not given or empty(given[0]) else given[0]
 
 
-def until_step(start: int, stop: int, step: int) -> list[int]:
-    if (stop < start and step >= 0) or (stop >= start and step <= 0):
-        return []
-    bounded_count(len(range(start, stop, step)))
-    return list(range(start, stop, step))
-
-
-def seq(*values: int) -> str:
-    """`seq [start [step]] stop`, the numbers joined by spaces."""
-    match values:
-        case (stop,):
-            start, step = 1, (-1 if stop < 1 else 1)
-        case (start, stop):
-            step = -1 if stop < start else 1
-        case (start, step, stop):
-            if step == 0 or (stop < start) != (step < 0):
-                return ""
-        case _:
-            return ""
-    end = stop + (1 if step > 0 else -1)
-    bounded_count(len(range(start, end, step)))
-    return " ".join(map(str, range(start, end, step)))
-
-
-def quotient(dividend: int, divisor: int) -> int:
-    if divisor == 0:
-        raise FunctionError("runtime error: integer divide by zero")
-    return wrap64(abs(dividend) // abs(divisor) * (1 if (dividend < 0) == (divisor < 0) else -1))
-
-
-def round_(value: Value, places: int, *up_from: float) -> float:
-    threshold = up_from[0] if up_from else 0.5
-    factor = math.pow(10, places)
-    digit = factor * real(value)
-    fraction, _ = math.modf(digit)
-    return (math.ceil(digit) if fraction >= threshold else math.floor(digit)) / factor
-
-
-def _decimal(operation: Callable[[float, float], float]) -> Callable[..., float]:
-    def run(first: Value, *others: Value) -> float:
-        from decimal import Decimal, DivisionByZero, InvalidOperation  # rare; not worth every start
-
-        total = Decimal(repr(real(first)))
-        try:
-            for other in others:
-                total = operation(total, Decimal(repr(real(other))))  # type: ignore[arg-type,assignment]
-        except (DivisionByZero, InvalidOperation):
-            raise FunctionError("decimal division by 0") from None
-        return float(total)
-
-    return run
-
-
 def listed(value: Value, name: str) -> list[Value]:
     if not isinstance(value, list | tuple):
         raise FunctionError(f"Cannot {name} on type {kind_name(value)}")
@@ -81,12 +27,26 @@ def listed(value: Value, name: str) -> list[Value]:
 
 
 def slice_(value: Value, *bounds: Value) -> Value:
-    items = listed(value, "slice")
+    items = value if isinstance(value, StringList) else listed(value, "slice")
+    if not items:
+        return None
     start = integer(bounds[0]) if bounds else 0
     end = integer(bounds[1]) if len(bounds) > 1 else len(items)
     if not 0 <= start <= end <= len(items):
         raise FunctionError("slice bounds out of range")
-    return items[start:end]
+    return StringList(items[start:end]) if isinstance(items, StringList) else items[start:end]
+
+
+def rest(value: Value) -> list[Value]:
+    return listed(value, "find rest")[1:] or ([] if value else NilList())
+
+
+def initial(value: Value) -> list[Value]:
+    return listed(value, "find initial")[:-1] or ([] if value else NilList())
+
+
+def concat(*lists: Value) -> list[Value]:
+    return [item for value in lists for item in listed(value, "concat")] or NilList()
 
 
 def uniq(value: Value) -> list[Value]:
@@ -113,7 +73,7 @@ def chunk(size: int, value: Value) -> list[Value]:
 
 
 def dictionary(*pairs: Value) -> dict[str, Value]:
-    keys = [texts_of(key)[0] if texts_of(key) else "" for key in pairs[::2]]
+    keys = [text_of(key) for key in pairs[::2]]
     return dict(itertools.zip_longest(keys, pairs[1::2], fillvalue=""))
 
 
@@ -189,35 +149,8 @@ def _both(name: str, letters: str, call: Callable[..., Value]) -> dict[str, tupl
     return {name: (letters, call), f"must{name[0].upper()}{name[1:]}": (letters, call)}
 
 
-DATA: dict[str, Function] = functions(
+COLLECTIONS: dict[str, Function] = functions(
     {
-        "atoi": ("s", lambda text: integer(text) if text.lstrip("+-").isdecimal() else 0),
-        "int64": ("a", integer),
-        "int": ("a", integer),
-        "float64": ("a", real),
-        "toDecimal": ("a", lambda value: int(str(integer(value)), 8) if str(integer(value)).isdecimal() else 0),
-        "seq": ("i*", seq),
-        "until": ("i", lambda count: until_step(0, count, -1 if count < 0 else 1)),
-        "untilStep": ("iii", until_step),
-        "add1": ("a", lambda value: wrap64(integer(value) + 1)),
-        "add": ("a*", lambda *values: wrap64(sum(map(integer, values)))),
-        "sub": ("aa", lambda first, second: wrap64(integer(first) - integer(second))),
-        "div": ("aa", lambda first, second: quotient(integer(first), integer(second))),
-        "mod": ("aa", lambda a, b: integer(a) - integer(b) * quotient(integer(a), integer(b))),
-        "mul": ("aa*", lambda *values: wrap64(math.prod(map(integer, values)))),
-        "max": ("aa*", lambda *values: max(map(integer, values))),
-        "biggest": ("aa*", lambda *values: max(map(integer, values))),
-        "min": ("aa*", lambda *values: min(map(integer, values))),
-        "maxf": ("aa*", lambda *values: max(map(real, values))),
-        "minf": ("aa*", lambda *values: min(map(real, values))),
-        "add1f": ("a", lambda value: _decimal(lambda x, y: x + y)(value, 1)),
-        "addf": ("a*", lambda *values: _decimal(lambda x, y: x + y)(0.0, *values)),
-        "subf": ("aa*", _decimal(lambda x, y: x - y)),
-        "mulf": ("aa*", _decimal(lambda x, y: x * y)),
-        "divf": ("aa*", _decimal(lambda x, y: x / y)),
-        "ceil": ("a", lambda value: float(math.ceil(real(value)))),
-        "floor": ("a", lambda value: float(math.floor(real(value)))),
-        "round": ("aif*", round_),
         "default": ("aa*", default),
         "empty": ("a", empty),
         "coalesce": ("a*", lambda *values: next((value for value in values if truth(value)), None)),
@@ -248,21 +181,21 @@ DATA: dict[str, Function] = functions(
         "unset": ("ms", unset),
         "hasKey": ("ms", lambda mapping, key: key in (mapping or {})),
         "pluck": ("sm*", lambda key, *mappings: [mapping[key] for mapping in mappings if key in mapping]),
-        "keys": ("m*", lambda *mappings: [key for mapping in mappings for key in sorted(mapping)]),
+        "keys": ("m*", lambda *mappings: StringList(key for mapping in mappings for key in sorted(mapping))),
         "values": ("m", lambda mapping: [mapping[key] for key in sorted(mapping)]),
         "pick": ("ms*", lambda mapping, *keys: {key: mapping[key] for key in keys if key in mapping}),
         "omit": ("ms*", lambda mapping, *keys: {k: value for k, value in mapping.items() if k not in keys}),
         **_both("merge", "mm*", merge),
         **_both("mergeOverwrite", "mm*", lambda target, *rest: merge(target, *rest, overwrite=True)),
         "dig": ("a*", dig),
-        "concat": ("a*", lambda *lists: [item for value in lists for item in listed(value, "concat")]),
+        "concat": ("a*", concat),
         **_both("append", "aa", push),
         **_both("push", "aa", push),
         **_both("prepend", "aa", lambda value, item: [item, *listed(value, "prepend")]),
         **_both("first", "a", lambda value: next(iter(listed(value, "find first")), None)),
         **_both("last", "a", lambda value: next(reversed(listed(value, "find last")), None)),
-        **_both("rest", "a", lambda value: listed(value, "find rest")[1:] or None),
-        **_both("initial", "a", lambda value: listed(value, "find initial")[:-1] or None),
+        **_both("rest", "a", rest),
+        **_both("initial", "a", initial),
         **_both("reverse", "a", lambda value: listed(value, "find reverse")[::-1]),
         **_both("uniq", "a", uniq),
         **_both("compact", "a", lambda value: [item for item in listed(value, "compact") if truth(item)]),

@@ -24,15 +24,15 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from .errors import FunctionError
-from .pem import Block, blocks
-from .registry import Function, functions
-from .values import NOTHING, Struct, Value, to_bytes, to_text, type_name
+from ..errors import FunctionError
+from ..pem import Block, blocks
+from ..registry import Function, functions
+from ..values import NOTHING, Struct, Value, to_bytes, to_text, type_name
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
-    from .chance import Chance
+    from ..chance import Chance
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | dsa.DSAPrivateKey
 _KEYS = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey, dsa.DSAPrivateKey)

@@ -1,0 +1,1 @@
+"""Sprig's functions, a module per family. `sets` puts them together."""
