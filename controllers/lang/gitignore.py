@@ -1,9 +1,10 @@
 """Which files of a repository belong to a source: the patterns of `.sourceignore` files and of `spec.ignore`.
 
-The pattern language is that of `.gitignore`, read as go-git reads it: a pattern without a slash matches a name at any
-depth; one with a slash is anchored at its domain (the directory of its file); `**` stands for any number of
-directories; the last pattern that matches decides. What is inside an excluded directory can be included again, as
-go-git has it.
+The pattern language is that of `.gitignore` as Flux reads it, with go-git: a pattern without a slash matches a name at
+any depth; one with a slash is anchored at its domain (the directory of its file); `**/` stands for any number of
+directories up to the first name that matches; the last pattern that matches decides. Where go-git departs from git, so
+does this: `[!a]` is `!` or `a` (negation is `[^a]`), `dir/**` speaks of `dir` too, `**/a/b` does not try a later `a`,
+and what is inside an excluded directory can be included again.
 
 Patterns come from tenants. Matching is by hand and of polynomial cost in the pattern's length; the number and the
 length of patterns are bounded.
@@ -41,85 +42,86 @@ class TooManyPatternsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One name of an anchored pattern; `anywhere` after `**/`: the first segment that matches, however deep."""
+
+    glob: Glob
+    anywhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Pattern:
-    """One line of an ignore file. `parts` are its globs per path segment, None for `**`; none for what never
-    matches."""
+    """One line of an ignore file; one without `steps` never matches."""
 
     text: str
     domain: tuple[str, ...]
     include: bool
     directories_only: bool
     anchored: bool
-    parts: tuple[Glob | None, ...]
+    steps: tuple[Step, ...]
 
     def match(self, path: Sequence[str], *, is_dir: bool) -> Match:
         """Does it say anything of `path` (segments from the root)? A match of a parent directory counts too."""
-        if len(path) <= len(self.domain) or tuple(path[: len(self.domain)]) != self.domain or not self.parts:
+        if len(path) <= len(self.domain) or tuple(path[: len(self.domain)]) != self.domain or not self.steps:
             return Match.NONE
         rest = path[len(self.domain) :]
-        hit = self._anchored(rest, is_dir) if self.anchored else self._anywhere(rest, is_dir)
-        if not hit:
+        end = self._anchored(rest) if self.anchored else self._first(rest, 0, self.steps[0].glob)
+        if end == 0 or (self.directories_only and not is_dir and end == len(rest)):
             return Match.NONE
         return Match.INCLUDE if self.include else Match.EXCLUDE
 
-    def _anywhere(self, path: Sequence[str], is_dir: bool) -> bool:
-        glob = self.parts[0]
-        last = len(path) - 1
-        return any(
-            (glob is None or glob.matches(name)) and not (self.directories_only and index == last and not is_dir)
-            for index, name in enumerate(path)
-        )
+    def _anchored(self, path: Sequence[str]) -> int:
+        """How many segments the pattern takes; 0 where it does not match."""
+        end = 0
+        for step in self.steps:
+            if step.anywhere:
+                end = self._first(path, end, step.glob)
+                if not end:
+                    return 0
+            elif end < len(path) and step.glob.matches(path[end]):
+                end += 1
+            else:
+                return 0
+        return end
 
-    def _anchored(self, path: Sequence[str], is_dir: bool) -> bool:
-        reached = {0}
-        last = len(path) - 1
-        for index, name in enumerate(path):
-            reached = self._step(reached, name)
-            if len(self.parts) in reached and not (self.directories_only and index == last and not is_dir):
-                return True
-        # `dir/**` speaks of the directory's content, and go-git of the directory itself too.
-        return self.parts[-1] is None and len(self.parts) - 1 in reached
-
-    def _step(self, reached: set[int], name: str) -> set[int]:
-        """Positions in `parts` that are reached after one more path segment."""
-        after: set[int] = set()
-        for position in self._through_stars(reached):
-            if position == len(self.parts):
-                continue
-            part = self.parts[position]
-            if part is None:
-                after |= {position, position + 1} if position + 1 == len(self.parts) else {position}
-            elif part.matches(name):
-                after.add(position + 1)
-        return after
-
-    def _through_stars(self, reached: set[int]) -> set[int]:
-        closed = set(reached)
-        for position in sorted(reached):
-            while position < len(self.parts) - 1 and self.parts[position] is None:
-                position += 1
-                closed.add(position)
-        return closed
+    @staticmethod
+    def _first(path: Sequence[str], start: int, glob: Glob) -> int:
+        """The position behind the first segment from `start` on that matches; 0 for none."""
+        return next((index + 1 for index in range(start, len(path)) if glob.matches(path[index])), 0)
 
 
 def parse_pattern(line: str, domain: Sequence[str] = ()) -> Pattern:
     """One pattern; `domain` is the directory of its file. A glob that is malformed never matches."""
     text, include = (line[1:], True) if line.startswith("!") else (line, False)
+    if not text.endswith("\\ "):
+        text = text.rstrip(" ")
     directories_only = text.endswith("/")
     text = text.removesuffix("/")
     anchored = "/" in text
-    names = text.removeprefix("/").split("/")
     try:
-        parts = tuple(None if name == "**" and anchored else _glob(name) for name in names)
+        steps = _steps(text.split("/")) if anchored else (Step(_glob(text)),)
     except InvalidPatternError:
-        parts = ()
-    return Pattern(line, tuple(domain), include, directories_only, anchored, parts)
+        steps = ()
+    return Pattern(line, tuple(domain), include, directories_only, anchored, steps)
+
+
+def _steps(names: Sequence[str]) -> tuple[Step, ...]:
+    """An empty name takes back a `**` before it; a `**` at the end adds nothing."""
+    steps: list[Step] = []
+    anywhere = False
+    for name in names:
+        if name in ("", "**"):
+            anywhere = bool(name)
+            continue
+        if "**" in name:
+            raise InvalidPatternError("`**` stands alone between slashes")
+        steps.append(Step(_glob(name), anywhere))
+        anywhere = False
+    return tuple(steps)
 
 
 def _glob(name: str) -> Glob:
-    if "**" in name and name.strip("*"):
-        raise InvalidPatternError("`**` stands alone between slashes")
-    return Glob.parse(name)
+    return Glob.parse(name, negations="^")
 
 
 def parse_file(text: str, domain: Sequence[str] = ()) -> list[Pattern]:
@@ -153,19 +155,17 @@ def load(files: Mapping[str, str]) -> list[Pattern]:
 
 
 def selected(files: Mapping[str, str], ignore: str | None, domain: Sequence[str] = ()) -> Matcher:
-    """What decides for one source: with no pattern of its own the defaults, else the VCS files and its own patterns."""
-    own = load(files) + (parse_file(ignore, domain) if ignore is not None else [])
-    said = bool(own) or ignore is not None
-    return Matcher([*vcs_patterns(domain), *(own if said else default_patterns(domain))])
+    """What decides for one source: the VCS files, and its own patterns or, where it has none, the defaults."""
+    own = load(files) + parse_file(ignore or "", domain)
+    return Matcher([*vcs_patterns(domain), *(own or default_patterns(domain))])
 
 
 def _name_anywhere(pattern: Pattern) -> Glob | None:
     """The glob of a pattern that speaks of a name at any depth of the whole tree: `name`, `name/`, `**/name`."""
-    if pattern.domain or not pattern.parts:
+    if pattern.domain or len(pattern.steps) != 1:
         return None
-    if not pattern.anchored:
-        return pattern.parts[0]
-    return pattern.parts[1] if len(pattern.parts) == 2 and pattern.parts[0] is None else None
+    step = pattern.steps[0]
+    return step.glob if step.anywhere or not pattern.anchored else None
 
 
 class Matcher:

@@ -39,8 +39,8 @@ class Glob:
     people write is one of the two, and is compared without the automaton. Empty for all others."""
 
     @classmethod
-    def parse(cls, text: str) -> Glob:
-        """Raises InvalidPatternError."""
+    def parse(cls, text: str, *, negations: str = "^!") -> Glob:
+        """`negations` are the characters that negate a class when they begin it. Raises InvalidPatternError."""
         tokens: list[One | None] = []
         position = 0
         while position < len(text):
@@ -52,7 +52,7 @@ class Glob:
             elif character == "?":
                 tokens.append(One(None))
             elif character == "[":
-                token, position = _class(text, position)
+                token, position = _class(text, position, negations)
                 tokens.append(token)
             else:
                 if character == "\\":
@@ -120,9 +120,9 @@ def _ends(tokens: Sequence[One | None]) -> tuple[str, ...]:
     return tuple(texts) if len(texts) <= 2 else ()
 
 
-def _class(text: str, position: int) -> tuple[One, int]:
+def _class(text: str, position: int, negations: str) -> tuple[One, int]:
     """The character class that begins after `[`, and the position after its `]`."""
-    negated = text[position : position + 1] in ("^", "!")
+    negated = position < len(text) and text[position] in negations
     position += negated
     ranges: list[tuple[str, str]] = []
     while True:

@@ -43,8 +43,11 @@ def check_ignore(text: str | None) -> None:
 
 
 def below(listing: Listing, sparse: tuple[str, ...]) -> Listing:
-    """Only these directories; all where none is named."""
-    roots = [posixpath.normpath(each).lstrip("/") for each in sparse]
+    """Only these directories; all where none is named. Raises RefusedError for one that the repository lacks."""
+    roots = [posixpath.normpath(each).lstrip("/") or "." for each in sparse]
+    for index, root in enumerate(roots):
+        if root != "." and not any(path.startswith(f"{root}/") for path in listing.nodes):
+            raise RefusedError(f"spec.sparseCheckout[{index}]: directory {root[:200]!r} not found in the repository")
     if not roots or "." in roots:
         return listing
     kept = {path: node for path, node in listing.nodes.items() if any(path.startswith(f"{root}/") for root in roots)}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controllers.lang.gitignore import Match, Matcher, parse_pattern
+from controllers.lang.gitignore import Match, Matcher, parse_file, parse_pattern, selected
 from controllers.lang.glob import Glob, InvalidPatternError
 
 SEGMENTS = st.text("ab.", min_size=1, max_size=3)
@@ -47,3 +48,23 @@ def test_a_glob_matches_a_text_when_the_whole_of_it_is_a_prefix_that_it_matches(
         return
     assert glob.matches(text) == (len(text) in glob.prefixes(text))
     assert glob.reversed().matches(text[::-1]) == glob.matches(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "expected"),
+    [
+        ("a.yaml  ", "a.yaml", True), ("a\\ ", "a ", True), ("[!a]", "a", True), ("[!a]", "b", False),
+        ("[^a]", "b", True),
+        ("/**/", "a", False), ("/**", "a", False), ("**", "a", True), ("**//a", "b/a", False), ("a//b", "a/b", True),
+        ("a/**", "a", True), ("**/a/b", "a/x/a/b", False), ("a/**/b", "a/x/y/b", True), ("a/**/b", "a/b", True),
+        ("a**b", "acb", True), ("x/a**b", "x/acb", False), ("a\t", "a", False),
+    ],
+)  # fmt: skip
+def test_a_pattern_means_what_it_means_to_flux(line: str, path: str, expected: bool) -> None:
+    assert Matcher(parse_file(line)).ignores(path) is expected
+
+
+@pytest.mark.parametrize("ignore", [None, "", "\n", "# nothing\n", "  \n#a\n"])
+def test_without_a_pattern_of_its_own_a_source_keeps_the_defaults(ignore: str | None) -> None:
+    assert selected({}, ignore).ignores("photo.jpg")
+    assert not selected({}, "a\n").ignores("photo.jpg") and selected({}, "a\n").ignores(".gitignore")
