@@ -5,7 +5,7 @@ from __future__ import annotations
 from controllers.api.meta import annotations_of
 from controllers.api.resource import Manifest
 from controllers.kustomization.drift.annotations import InvalidAnnotationError, read_held
-from controllers.kustomization.objects.labels import RECONCILE, describe, switch
+from controllers.kustomization.objects.labels import RECONCILE, describe, is_set
 from controllers.runtime.conditions import find
 
 REASON, OWNER, UNTIL = (f"suspend.inhaul.dev/{name}" for name in ("reason", "owner", "until"))
@@ -19,8 +19,8 @@ def holds(manifest: Manifest) -> list[str]:
         why = f": {marks[REASON]}" if marks.get(REASON) else ""
         until = f" (until {marks[UNTIL]})" if marks.get(UNTIL) else ""
         found.append(f"suspended{by}{why}{until}")
-    if switch(manifest, RECONCILE) == "disabled":
-        found.append("annotated reconcile: disabled")
+    if is_set(manifest, RECONCILE, "disabled"):
+        found.append(f"{RECONCILE}: disabled")
     try:
         found += [f"{each.subject} {each.path} held at {each.live} (Git: {each.wanted}) since an edit by "
                   f"{each.manager or 'somebody'}" for each in read_held(marks)]  # fmt: skip

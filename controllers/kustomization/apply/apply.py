@@ -25,7 +25,7 @@ from controllers.kustomization.drift.policy import Drift, Mode, Policy, check_mo
 from controllers.kustomization.health.kstatus import State, compute
 from controllers.kustomization.objects.diff import Operation, mask_patch
 from controllers.kustomization.objects.inventory import entry_of
-from controllers.kustomization.objects.labels import FORCE, Identity, describe, identity, switch
+from controllers.kustomization.objects.labels import FORCE, Identity, describe, identity, is_set
 from controllers.kustomization.objects.managed_fields import without
 from controllers.kustomization.objects.order import stages
 from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKindError
@@ -227,7 +227,7 @@ class Applier:
         return ("",) if entry.id in self._masked else ("/data", "/stringData") if is_secret(entry) else ()
 
     def _may_recreate(self, wanted: Manifest, live: Manifest) -> bool:
-        return self._force or "enabled" in (switch(wanted, FORCE), switch(live, FORCE))
+        return self._force or is_set(wanted, FORCE, "enabled") or is_set(live, FORCE, "enabled")
 
     async def _get(self, resource: Resource, wanted: Manifest) -> Manifest | None:
         meta = wanted["metadata"]

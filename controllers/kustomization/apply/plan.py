@@ -15,7 +15,7 @@ from controllers.kustomization.drift import detect as drift
 from controllers.kustomization.drift.detect import IgnoreRule
 from controllers.kustomization.objects.diff import Operation, differences, mask_patch
 from controllers.kustomization.objects.inventory import Entry, difference, entry_of
-from controllers.kustomization.objects.labels import PRUNE, RECONCILE, SSA, describe, switch
+from controllers.kustomization.objects.labels import PRUNE, RECONCILE, SSA, describe, is_set
 from controllers.kustomization.objects.normalize import for_comparison
 
 CREATE, UPDATE, DELETE, UNCHANGED, HELD = "create", "update", "delete", "unchanged", "held"
@@ -84,20 +84,19 @@ def plan(
 
 def skip_reason(wanted: Manifest, live: Manifest | None) -> str:
     """Why an object is not applied at all: its own switches, on the wanted or the live object; "" where it is."""
-    if "disabled" in (switch(wanted, RECONCILE), switch(live, RECONCILE)):
-        return "annotated reconcile: disabled"
-    if "ignore" in (switch(wanted, SSA), switch(live, SSA)):
-        return "annotated ssa: Ignore"
-    if live is not None and switch(wanted, SSA) == "ifnotpresent":
-        return "annotated ssa: IfNotPresent"
+    for switch, value in ((RECONCILE, "disabled"), (SSA, "Ignore")):
+        if is_set(wanted, switch, value) or is_set(live, switch, value):
+            return f"{switch}: {value}"
+    if live is not None and is_set(wanted, SSA, "IfNotPresent"):
+        return f"{SSA}: IfNotPresent"
     return ""
 
 
 def keep_reason(live: Manifest) -> str:
     """Why a live object is not deleted although it is no longer wanted; "" where it may be."""
-    for annotation, value in ((PRUNE, "disabled"), (RECONCILE, "disabled"), (SSA, "ignore")):
-        if switch(live, annotation) == value:
-            return f"annotated {annotation.rpartition('/')[2]}: {value}"
+    for switch, value in ((PRUNE, "disabled"), (RECONCILE, "disabled"), (SSA, "Ignore")):
+        if is_set(live, switch, value):
+            return f"{switch}: {value}"
     return ""
 
 

@@ -50,9 +50,13 @@ def is_owned(live: Manifest, owner: Key) -> bool:
     return labels.get(OWNER_NAME) == owner.name and labels.get(OWNER_NAMESPACE) == owner.namespace
 
 
-def switch(manifest: Manifest | None, annotation: str) -> str:
-    """An object's switch (`ssa`, `force`, `prune`, `reconcile`) in lower case; "" where it has none."""
-    return str(annotations_of(manifest).get(annotation) or "").lower()
+def is_set(manifest: Manifest | None, switch: str, value: str) -> bool:
+    """Has an object this value of a switch (`ssa`, `force`, `prune`, `reconcile`), as a label or as an annotation?
+
+    As in Flux either of them is enough, whatever the other says, and case does not matter.
+    """
+    texts = labels_of(manifest).get(switch), annotations_of(manifest).get(switch)
+    return value.lower() in {str(text or "").lower() for text in texts}
 
 
 def bad_labels(manifests: Iterable[Manifest]) -> list[str]:
