@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from controllers.runtime.sensitive import Sensitive
@@ -59,12 +59,11 @@ class ParameterStore(Edge):
         if not 1 <= len(asked) <= BATCH:
             raise ValueError(f"{len(asked)} parameter names: expected 1 to {BATCH}")
         answer = await self.call("get_parameters", Names=asked, WithDecryption=True)
-        values: dict[str, Parameter] = {}
-        for item in answer.get("Parameters", []):
-            selector = str(item.get("Selector") or "")
-            for name in asked:
-                if name in (f"{item['Name']}{selector}", f"{item.get('ARN', '')}{selector}"):
-                    values[name] = _parameter(item)
+        matched, unmatched = assign(asked, answer.get("Parameters", []), answer.get("InvalidParameters", []))
+        values = {name: _parameter(item) for name, item in matched.items()}
+        alone = replace(self, held=False)  # the caller's turn was for the batch
+        for name in unmatched:
+            values |= (await alone.get([name])).values
         return ParameterBatch(values, tuple(name for name in asked if name not in values))
 
     async def by_path(
@@ -108,13 +107,48 @@ class ParameterStore(Edge):
         return [_parameter(item) for answer in answers for item in answer.get("Parameters", [])]
 
 
-def split_selector(name: str) -> tuple[str, str]:
-    """(name or ARN, version or label): `/a:3` → ("/a", "3"). A parameter's name holds no colon, its ARN has five."""
-    if not name.startswith("arn:"):
-        base, _, selector = name.partition(":")
-        return base, selector
-    parts = name.split(":", 6)
-    return ":".join(parts[:6]), parts[6] if len(parts) > 6 else ""
+def assign(
+    asked: Sequence[str], found: Sequence[Mapping[str, Any]], invalid: Sequence[str]
+) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+    """(answer by name, names without a certain answer); a name in neither does not exist. Pure.
+
+    Names are asked for with or without a leading slash, as ARNs, with a version or label; AWS answers in any of these
+    forms. An answer in the form that was asked for is certain; in another form it is taken where it fits one name and
+    that name fits no other. A single name needs no form: what is answered is its answer.
+    """
+    if len(asked) == 1:
+        return ({asked[0]: found[0]} if len(found) == 1 else {}), []
+    matched: dict[str, Mapping[str, Any]] = {}
+    for item in found:
+        matched |= {name: item for name in asked if name in _forms(item)}
+    rest = [name for name in asked if name not in matched and name not in invalid]
+    unclaimed = [item for item in found if not any(name in _forms(item) for name in asked)]
+    for name in rest:
+        fitting = [item for item in unclaimed if _same(name, item)]
+        if len(fitting) == 1 and sum(_same(other, fitting[0]) for other in rest) == 1:
+            matched[name] = fitting[0]
+    return matched, [name for name in rest if name not in matched]
+
+
+def _forms(item: Mapping[str, Any]) -> tuple[str, str]:
+    selector = str(item.get("Selector") or "")
+    return f"{item['Name']}{selector}", f"{item.get('ARN', '')}{selector}"
+
+
+def _same(name: str, item: Mapping[str, Any]) -> bool:
+    """May this answer, in whatever form, be of this name?"""
+    owner, path = _split(name)
+    return any(
+        path == other and (not owner or not whose or owner == whose) for whose, other in map(_split, _forms(item))
+    )
+
+
+def _split(text: str) -> tuple[str, str]:
+    """("region:account" of an ARN or "", the path without its leading slash, selector and all)."""
+    if not text.startswith("arn:"):
+        return "", text.removeprefix("/")
+    _, _, _, region, account, *rest = text.split(":", 5)
+    return f"{region}:{account}", "".join(rest).removeprefix("parameter").removeprefix("/")
 
 
 def _parameter(item: Mapping[str, Any]) -> Parameter:

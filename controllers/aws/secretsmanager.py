@@ -1,25 +1,27 @@
 """Secrets Manager: one value, twenty values, a search, a description.
 
 A batch is answered per key: what AWS refuses for one secret (missing, denied, scheduled for deletion) is that key's
-error and nobody else's; a key that AWS answered with nothing at all is NotFound. BatchGetSecretValue always gives
-AWSCURRENT and needs a permission of its own: on AccessDenied of the whole call the caller falls back to `get`.
+error and nobody else's; a key that no answer can be told to belong to is asked for alone. BatchGetSecretValue always
+gives AWSCURRENT and needs a permission of its own: on AccessDenied of the whole call the caller falls back to `get`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from controllers.runtime.sensitive import Sensitive
 
 from .edge import Edge
-from .errors import AwsError, NotFound, from_code
+from .errors import AwsError, from_code
 
 BATCH = 20  # ids in one BatchGetSecretValue
 CURRENT = "AWSCURRENT"
 _BATCH_CALL = "secretsmanager:BatchGetSecretValue"
+_SUFFIX = re.compile(r"-[A-Za-z0-9]{6}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,6 @@ class SecretEntry:
     deleted: dt.datetime | None = None
 
 
-def parse_version(text: str) -> tuple[str, str]:
-    """remoteRef.version → (VersionId, VersionStage), one of them empty: "uuid/<id>" is an id, anything else a stage."""
-    if text.startswith("uuid/"):
-        return text.removeprefix("uuid/"), ""
-    return "", text or CURRENT
-
-
 class SecretsManager(Edge):
     service: ClassVar[str] = "secretsmanager"
 
@@ -80,11 +75,14 @@ class SecretsManager(Edge):
         answers = await self.pages("batch_get_secret_value", token="NextToken", SecretIdList=ids)  # noqa: S106
         found = [_value(item) for answer in answers for item in answer.get("SecretValues", [])]
         failed = [item for answer in answers for item in answer.get("Errors", [])]
-        values = {asked: value for asked in ids for value in found if names(asked, name=value.name, arn=value.arn)}
-        errors: dict[str, AwsError] = {}
-        for asked in ids:
-            if asked not in values:
-                errors[asked] = _error_of(asked, failed)
+        values, refused, unmatched = assign(ids, found, failed)
+        errors = {asked: _error(item) for asked, item in refused.items()}
+        alone = replace(self, held=False)  # the caller's turn was for the batch
+        for asked in unmatched:
+            try:
+                values[asked] = await alone.get(asked)
+            except AwsError as error:
+                errors[asked] = error
         return SecretBatch(values, errors)
 
     async def find(self, filters: Sequence[Mapping[str, Any]]) -> SecretBatch:
@@ -109,19 +107,53 @@ class SecretsManager(Edge):
         return _entry(await self.call("describe_secret", SecretId=secret_id))
 
 
-def names(asked: str, *, name: str, arn: str) -> bool:
-    """Whether `asked` (name, ARN, or ARN without its six random characters) names this secret."""
-    return asked in (name, arn) or (asked.startswith("arn:") and arn[:-7] == asked and arn[-7:-6] == "-")
+def assign(
+    asked: Sequence[str], found: Sequence[SecretValue], failed: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, SecretValue], dict[str, Mapping[str, Any]], list[str]]:
+    """(value by id, error by id, ids without a certain answer). Pure.
 
-
-def _error_of(asked: str, failed: Sequence[Mapping[str, Any]]) -> AwsError:
+    An id is a name, an ARN, or an ARN without its six random characters; AWS answers in any of these forms. An answer
+    in the form that was asked for is certain. In another form it is taken where it fits one id and nothing else does:
+    an ARN without its suffix may look like another secret's ARN with one.
+    """
+    values: dict[str, SecretValue] = {}
+    errors: dict[str, Mapping[str, Any]] = {}
+    for value in found:
+        values |= {each: value for each in asked if each in (value.name, value.arn)}
     for item in failed:
         identifier = str(item.get("SecretId", ""))
-        if asked == identifier or names(identifier, name=asked, arn=asked) or names(asked, name="", arn=identifier):
-            return _error(item)
-        if identifier.startswith("arn:") and identifier.rpartition(":secret:")[2][:-7] == asked:
-            return _error(item)
-    return NotFound(f"{_BATCH_CALL}: the response does not contain this secret", operation=_BATCH_CALL)
+        errors |= {each: item for each in asked if each == identifier and each not in values}
+    claimed = {*values, *errors}
+    open_values = [value for value in found if not claimed & {value.name, value.arn}]
+    open_errors = [item for item in failed if str(item.get("SecretId", "")) not in claimed]
+    rest = [each for each in asked if each not in claimed]
+    for each in rest:
+        unclear = bool(_SUFFIX.search(each))
+        fitting = [value for value in (open_values if unclear else found) if _partial(each, value.arn)]
+        refused = [item for item in open_errors if _same(each, str(item.get("SecretId", "")))]
+        if len(fitting) == 1 and not refused:
+            values[each] = fitting[0]
+        elif len(refused) == 1 and not fitting:
+            identifier = str(refused[0].get("SecretId", ""))
+            if sum(_same(other, identifier) for other in rest) == 1:
+                errors[each] = refused[0]
+    return values, errors, [each for each in rest if each not in values and each not in errors]
+
+
+def _partial(asked: str, arn: str) -> bool:
+    """Is `asked` this ARN without its suffix?"""
+    return asked.startswith("arn:") and arn[:-7] == asked and bool(_SUFFIX.fullmatch(arn[-7:]))
+
+
+def _same(one: str, other: str) -> bool:
+    """May two ids, in whatever forms, be of one secret?"""
+    if one == other or _partial(one, other) or _partial(other, one):
+        return True
+    name, arn = (other, one) if one.startswith("arn:") else (one, other)
+    if name.startswith("arn:") or not arn.startswith("arn:"):
+        return False
+    named = arn.rpartition(":secret:")[2]
+    return name in (named, _SUFFIX.sub("", named))
 
 
 def _error(item: Mapping[str, Any]) -> AwsError:

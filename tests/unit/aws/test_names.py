@@ -9,10 +9,10 @@ import pytest
 
 from controllers.aws.ecr import EcrImage, EcrRegistry, parse_host, tags_of
 from controllers.aws.identity import session_name
-from controllers.aws.parameterstore import split_selector
-from controllers.aws.secretsmanager import names, parse_version
+from controllers.aws.secretsmanager import SecretValue, assign
 from controllers.aws.settings import AwsSettings
 from controllers.aws.sqs import backoff, has_redrive, hold, region_of
+from controllers.runtime.sensitive import Sensitive
 
 ACCOUNT = "123456789012"
 
@@ -77,19 +77,11 @@ def test_tags_point_to_their_image() -> None:
     ],
 )
 def test_a_batch_value_belongs_to_the_key_that_names_it(asked: str, is_it: bool) -> None:
-    assert names(asked, name="a/b", arn="arn:aws:secretsmanager:r:1:secret:a/b-AbCdEf") is is_it
-
-
-def test_versions_are_ids_or_stages() -> None:
-    assert parse_version("") == ("", "AWSCURRENT")
-    assert parse_version("AWSPREVIOUS") == ("", "AWSPREVIOUS")
-    assert parse_version("uuid/1-2") == ("1-2", "")
-
-
-def test_selectors_are_split_off_names_and_arns() -> None:
-    arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/a"
-    assert split_selector("/a:3") == ("/a", "3") and split_selector("/a") == ("/a", "")
-    assert split_selector(f"{arn}:stable") == (arn, "stable") and split_selector(arn) == (arn, "")
+    arn = "arn:aws:secretsmanager:r:1:secret:a/b-AbCdEf"
+    value = SecretValue("a/b", arn, "v", ("AWSCURRENT",), Sensitive("x"))
+    values, errors, unmatched = assign([asked], [value], [])
+    assert (values.get(asked) is value, unmatched == [asked]) == (is_it, not is_it)
+    assert not errors
 
 
 def test_session_names_hold_only_what_sts_takes() -> None:
