@@ -24,6 +24,7 @@ from controllers.sources.tree import InvalidPathError, Tree
 from .build import inputs
 from .build.kustomization_file import InvalidSourceError
 from .build.kustomize import KustomizeError
+from .build.limits import BuildLimitError, BuildLimits
 from .build.postbuild import InvalidSubstitutionError
 from .build.render import BuildSource, Rendered, Variables, find_source, render, render_key
 
@@ -62,6 +63,7 @@ class Builder:
         """`sources` by kind."""
         self._sources, self._pools, self._settings = sources, pools, settings
         self._decryption = decryption or inputs.Decryption()
+        self._limits = _limits_of(settings)
         self._cache = RenderCache(settings.render_cache << 20)
 
     def source(self, key: Key, manifest: Manifest) -> SourceState:
@@ -92,7 +94,7 @@ class Builder:
         keys = await inputs.keys(tenant, key, manifest, spec, source.revision, self._decryption)
         try:
             tree = await self._sources[source.kind].tree(source)
-            found = await self._pools.run("other", find_source, tree, spec.path, raw)
+            found = await self._pools.run("other", find_source, tree, spec.path, raw, limits=self._limits)
         except BaseException as error:
             keys.close()
             raise _as_condition(error) from error
@@ -118,12 +120,25 @@ class Builder:
         return rendered
 
 
+def _limits_of(settings: KustomizationSettings) -> BuildLimits:
+    return BuildLimits(
+        file_size=settings.build_file_size << 20, files=settings.build_files, size=settings.build_size << 20,
+        objects=settings.build_objects, output=settings.build_output << 20, timeout=settings.build_timeout,
+    )  # fmt: skip
+
+
 def _as_condition(error: BaseException) -> BaseException:
     """What a condition says of an error of a build; a bug stays what it is."""
     match error:
         case InvalidSourceError() if "kustomization path not found" in str(error):
             return NotReady("ArtifactFailed", str(error))
-        case InvalidSourceError() | InvalidPathError() | InvalidSubstitutionError() | KustomizeError():
+        case (
+            InvalidSourceError()
+            | InvalidPathError()
+            | InvalidSubstitutionError()
+            | KustomizeError()
+            | BuildLimitError()
+        ):
             return NotReady("BuildFailed", str(error))
         case DecryptionError():
             return NotReady("BuildFailed", f"decryption failed: {error}")

@@ -22,3 +22,9 @@ class KustomizationSettings:
     render_cache: int = setting(
         64, "size of the cache of rendered manifests, MiB; an unchanged source is not built again"
     )
+    build_file_size: int = setting(64, "size limit of one file in a build, MiB; operators ship files of up to 5 MB")
+    build_files: int = setting(50_000, "limit on the files that one build may read")
+    build_size: int = setting(512, "size limit of all files that one build may read, MiB")
+    build_objects: int = setting(50_000, "limit on the objects of one build")
+    build_output: int = setting(512, "size limit of the output of kustomize for one build, MiB")
+    build_timeout: float = setting(120.0, "seconds that kustomize may take for one build")

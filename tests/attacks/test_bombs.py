@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from controllers.kustomization.build import render
-from controllers.kustomization.build.kustomization_file import InvalidSourceError
+from controllers.kustomization.build.limits import BuildLimitError, BuildLimits
 from controllers.kustomization.build.render import render_files
 from controllers.kustomization.health import cel_evaluator as expressions
 from controllers.kustomization.health.cel_evaluator import Evaluator
@@ -119,11 +118,11 @@ def test_patterns_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
     assert sourceignore.selected({}, text).ignores("a/x2999")
 
 
-@attack(AREA, "Objects without end", guard="render.py: MAX_OBJECTS", without="a higher limit: all of them are applied")
-def test_objects_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@attack(
+    AREA, "Objects without end", guard="build/limits.py: BuildLimits", without="a higher limit: all of them are applied"
+)
+def test_objects_without_end_are_refused() -> None:
     files = {"a.yaml": "---\n".join(CONFIG % at for at in range(30)).encode()}
-    monkeypatch.setattr(render, "MAX_OBJECTS", 20)
-    with pytest.raises(InvalidSourceError, match="30 objects"):
-        render_files(files, "", {})
-    monkeypatch.undo()
+    with pytest.raises(BuildLimitError, match=r"30 objects, expected at most 20; .*--kustomization-build-objects"):
+        render_files(files, "", {}, limits=BuildLimits(objects=20))
     assert len(render_files(files, "", {})) == 30

@@ -17,6 +17,7 @@ import pytest
 from controllers.kustomization.build import kustomize
 from controllers.kustomization.build.kustomization_file import InvalidSourceError
 from controllers.kustomization.build.kustomize import binary
+from controllers.kustomization.build.limits import BuildLimits
 from controllers.kustomization.build.render import find_source, render_files
 from controllers.lang.yaml_dump import dump
 from controllers.sources.tree import InvalidPathError, Node, Tree, of_files
@@ -284,18 +285,17 @@ def test_a_link_in_a_repository_is_not_followed_out_of_it(outside: Path) -> None
 
 @listed("kustomization", "Overlays of overlays: output that doubles each time", guard="kustomize.py: a time limit",
         without="kustomize alone goes on")  # fmt: skip
-def test_a_build_that_doubles_is_ended(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_that_doubles_is_ended(outside: Path) -> None:
     files = {"l0/kustomization.yaml": "resources: [cm.yaml]\n", "l0/cm.yaml": CONFIG}
     for level in range(1, 20):
         for side in "ab":
             files[f"l{level}/{side}/kustomization.yaml"] = f"namePrefix: {side}-\nresources: [../../l{level - 1}]\n"
         files[f"l{level}/kustomization.yaml"] = "resources: [a, b]\n"
     files["app/kustomization.yaml"] = "resources: [../l19]\n"
-    monkeypatch.setattr(kustomize, "TIMEOUT", 0.5)
-    monkeypatch.setattr(kustomize.build, "__kwdefaults__", {"timeout": 0.5})
-    with pytest.raises(kustomize.KustomizeError, match="did not end within"):
-        render_files({name: text.encode() for name, text in files.items()}, "app", {})
-    monkeypatch.undo()
+    with pytest.raises(
+        kustomize.KustomizeError, match=r"did not finish within 0\.5 s; .*--kustomization-build-timeout"
+    ):
+        render_files({name: text.encode() for name, text in files.items()}, "app", {}, limits=BuildLimits(timeout=0.5))
     with pytest.raises(subprocess.TimeoutExpired):
         unguarded(outside, files, seconds=1.0)
 

@@ -14,16 +14,15 @@ from typing import Any
 
 from controllers.api.kustomize import NAMES
 from controllers.api.resource import Manifest
-from controllers.lang.yaml_load import InvalidYamlError, load, load_all, load_typed
+from controllers.lang.yaml_load import InvalidYamlError, YamlLimits, load, load_all, load_typed
 
 from . import root_file
 from .components import NotLocalError, merge_components, merge_images
+from .limits import DEFAULT_LIMITS, BuildLimits
 
 API_VERSION = "kustomize.config.k8s.io/v1beta1"
 PLACEHOLDER = "_placeholder"
 """The namespace of a generated file that lists nothing: kustomize refuses a file without content."""
-
-MAX_FILES = 20_000
 
 
 class InvalidSourceError(ValueError):
@@ -49,7 +48,11 @@ def own_file(paths: Iterable[str] | Mapping[str, Any], directory: str) -> str:
 
 
 def manifest_files(
-    files: Mapping[str, bytes], directory: str, *, ignored: Callable[[str], bool] = lambda path: False
+    files: Mapping[str, bytes],
+    directory: str,
+    *,
+    ignored: Callable[[str], bool] = lambda path: False,
+    limits: BuildLimits = DEFAULT_LIMITS,
 ) -> list[str]:
     """What a generated file lists: manifests below the directory, and sub-directories that build themselves.
 
@@ -67,10 +70,9 @@ def manifest_files(
         if owner := _own_directory(files, prefix, relative):
             found.add(owner)
         elif posixpath.basename(path) not in NAMES:
-            read_manifests(path, files[path])
+            read_manifests(path, files[path], limits=limits)
             found.add(relative)
-    if len(found) > MAX_FILES:
-        raise InvalidSourceError(f"{directory or '.'}: found {len(found)} manifests, expected at most {MAX_FILES}")
+    limits.check_files(f"{directory or '.'}: ", len(found), 0)
     return sorted(found)
 
 
@@ -84,12 +86,13 @@ def _own_directory(files: Mapping[str, bytes], prefix: str, relative: str) -> st
     return ""
 
 
-def read_manifests(path: str, content: bytes) -> list[Manifest]:
+def read_manifests(path: str, content: bytes, *, limits: BuildLimits = DEFAULT_LIMITS) -> list[Manifest]:
     """The objects of one file, Lists opened. Raises InvalidSourceError naming file, line, what was found and
     expected.
     """
+    limits.check_file(path, len(content))
     try:
-        documents = load_all(content)
+        documents = load_all(content, limits=YamlLimits(bytes=limits.file_size))
     except InvalidYamlError as error:
         raise InvalidSourceError(f"{path}: {error}") from None
     found: list[Manifest] = []
@@ -126,6 +129,7 @@ def generate(
     *,
     ignored: Callable[[str], bool] = lambda path: False,
     exists: Callable[[str], bool] | None = None,
+    limits: BuildLimits = DEFAULT_LIMITS,
 ) -> Generated:
     """The kustomization of a directory with a Kustomization's spec merged in. Raises InvalidSourceError.
 
@@ -136,7 +140,7 @@ def generate(
     if path:
         content = _root(path, files[path])
     else:
-        listed = manifest_files(files, directory, ignored=ignored)
+        listed = manifest_files(files, directory, ignored=ignored, limits=limits)
         content = {"apiVersion": API_VERSION, "kind": "Kustomization", "resources": [f"./{name}" for name in listed]}
     there = exists or (lambda name: name in files or any(each.startswith(f"{name}/") for each in files))
     merge_spec(content, spec, exists=lambda name: there(posixpath.normpath(posixpath.join(directory, name))))

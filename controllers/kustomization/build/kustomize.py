@@ -22,10 +22,9 @@ from pathlib import Path
 
 from controllers.runtime.sandbox import command
 
-TIMEOUT = 60.0
-"""Seconds for one build."""
-MAX_OUTPUT = 64 * 1024 * 1024
-_LIMITS = {"CPU": 60, "AS": 8 * 1024**3, "NOFILE": 512, "FSIZE": MAX_OUTPUT + 1, "CORE": 0}
+from .limits import DEFAULT_LIMITS, BuildLimits, mebibytes
+
+_LIMITS = {"AS": 8 * 1024**3, "NOFILE": 512, "CORE": 0}
 
 _SLOTS = threading.BoundedSemaphore(4)
 
@@ -50,7 +49,7 @@ def binary() -> str:
     return found
 
 
-def build(files: Mapping[str, bytes], directory: str, *, timeout: float = TIMEOUT) -> bytes:
+def build(files: Mapping[str, bytes], directory: str, *, limits: BuildLimits = DEFAULT_LIMITS) -> bytes:
     """The output of a build over exactly these files (path from the root → content). Raises KustomizeError.
 
     Blocking: run it on a thread.
@@ -65,13 +64,14 @@ def build(files: Mapping[str, bytes], directory: str, *, timeout: float = TIMEOU
             target.write_bytes(content)
         home = root / "home"
         home.mkdir(mode=0o700)
-        return _run(tree / directory, home, timeout, hide=str(tree))
+        return _run(tree / directory, home, limits, hide=str(tree))
 
 
-def _run(directory: Path, home: Path, timeout: float, *, hide: str) -> bytes:
+def _run(directory: Path, home: Path, limits: BuildLimits, *, hide: str) -> bytes:
     argv = command(
         binary(), "kustomize", "--load-restrictor=LoadRestrictionsNone", str(directory),
-        read=[hide], write=[str(home)], limits=_LIMITS,
+        read=[hide], write=[str(home)],
+        limits={**_LIMITS, "CPU": max(1, int(limits.timeout)), "FSIZE": limits.output + 1},
     )  # fmt: skip
     nowhere = "http://127.0.0.1:1"
     environment = {
@@ -83,19 +83,25 @@ def _run(directory: Path, home: Path, timeout: float, *, hide: str) -> bytes:
             argv, cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, start_new_session=True
         )
         try:
-            code = _wait(child, timeout)
+            code = _wait(child, limits.timeout)
         except subprocess.TimeoutExpired:
-            raise KustomizeError(f"kustomize did not end within {timeout:g} s") from None
+            raise KustomizeError(
+                f"kustomize did not finish within {limits.timeout:g} s; "
+                "to raise the limit: --kustomization-build-timeout"
+            ) from None
         finally:
             if child.poll() is None:
                 with suppress(ProcessLookupError):
                     os.killpg(child.pid, 9)
                 child.wait()
+        if os.fstat(out.fileno()).st_size > limits.output:
+            raise KustomizeError(
+                f"kustomize printed more than {mebibytes(limits.output)}; "
+                "to raise the limit: --kustomization-build-output"
+            )
         if code:
             errors.seek(0)
             raise KustomizeError(_message(errors.read(20_000).decode("utf-8", "replace"), hide) or f"exit code {code}")
-        if out.tell() > MAX_OUTPUT or os.fstat(out.fileno()).st_size > MAX_OUTPUT:
-            raise KustomizeError(f"the build gives more than {MAX_OUTPUT} bytes")
         out.seek(0)
         return out.read()
 

@@ -24,8 +24,9 @@ from controllers.sources.tree import InvalidPathError, Tree
 
 from .components import is_local_relative_path
 from .kustomization_file import InvalidSourceError, own_file, problem_of, read_kustomization
+from .limits import DEFAULT_LIMITS, BuildLimits
 
-MAX_FILES, MAX_BYTES, MAX_DEPTH = 20_000, 64 * 1024 * 1024, 50
+MAX_DEPTH = 50
 
 _PLAIN = {
     "apiVersion", "kind", "metadata", "namespace", "namePrefix", "nameSuffix", "labels", "commonLabels",
@@ -75,7 +76,9 @@ class ReadSet:
         return {path: tree.nodes[path].id for path in sorted(self.copies | self.sources) if path in tree.nodes}
 
 
-def read_set(tree: Tree, directory: str, root: Mapping[str, Any], root_path: str) -> ReadSet:
+def read_set(
+    tree: Tree, directory: str, root: Mapping[str, Any], root_path: str, *, limits: BuildLimits = DEFAULT_LIMITS
+) -> ReadSet:
     """Everything that building `directory` reads; `root` is its kustomization with a spec's fields merged in.
 
     Raises InvalidSourceError for a reference that is refused or leads nowhere, naming file and field.
@@ -87,10 +90,7 @@ def read_set(tree: Tree, directory: str, root: Mapping[str, Any], root_path: str
     walk.kustomization(root_path, directory, content, 0)
     walk.found.texts[root_path] = dump_all([content])
     size = sum(tree.nodes[path].size for path in walk.found.copies)
-    if len(walk.found.copies) + len(walk.found.texts) > MAX_FILES or size > MAX_BYTES:
-        raise InvalidSourceError(
-            f"{directory or '.'}: the build reads more than {MAX_FILES} files or {MAX_BYTES} bytes"
-        )
+    limits.check_files(f"{directory or '.'}: ", len(walk.found.copies) + len(walk.found.texts), size)
     return walk.found
 
 

@@ -20,7 +20,7 @@ from controllers.kustomization.objects.inventory import entry_of
 from controllers.kustomization.objects.labels import describe, with_metadata
 from controllers.kustomization.objects.normalize import normalize
 from controllers.lang.yaml_dump import dump
-from controllers.lang.yaml_load import InvalidYamlError, load_all
+from controllers.lang.yaml_load import InvalidYamlError, YamlLimits, load_all
 from controllers.sops.errors import DataKeyError, SopsError, ToolError
 from controllers.sources.tree import InvalidPathError, Tree, of_files
 
@@ -34,9 +34,9 @@ from .kustomization_file import (
     own_file,
     read_manifests,
 )
+from .limits import DEFAULT_LIMITS, BuildLimits
 from .readset import ReadSet, read_set
 
-MAX_OBJECTS = 20_000
 SPEC_FIELDS = (
     "path", "targetNamespace", "namePrefix", "nameSuffix", "patches", "images", "components", "ignoreMissingComponents",
     "buildMetadata", "commonMetadata", "postBuild",
@@ -76,6 +76,7 @@ class BuildSource:
     reads: ReadSet | None
     plain: tuple[str, ...]  # the manifests of a directory that has no kustomization file
     ids: Mapping[str, str]
+    limits: BuildLimits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,12 @@ class Rendered:
 
 
 def find_source(
-    tree: Tree, path: str, spec: Mapping[str, Any], *, ignored: Callable[[str], bool] = lambda path: False
+    tree: Tree,
+    path: str,
+    spec: Mapping[str, Any],
+    *,
+    ignored: Callable[[str], bool] = lambda path: False,
+    limits: BuildLimits = DEFAULT_LIMITS,
 ) -> BuildSource:
     """What building `path` of a tree reads. Raises InvalidSourceError (nothing was built)."""
     try:
@@ -107,13 +113,14 @@ def find_source(
     if not own:
         plain = _plain(tree, directory, ignored)
         if plain is not None and not is_transforming(spec):
-            return BuildSource(directory, None, None, plain, {each: tree.nodes[each].id for each in plain})
+            limits.check_files(f"{directory or '.'}: ", len(plain), sum(tree.nodes[each].size for each in plain))
+            return BuildSource(directory, None, None, plain, {each: tree.nodes[each].id for each in plain}, limits)
     names = [own] if own else [each for each in tree.below(directory) if each.endswith((".yaml", ".yml"))]
     known: dict[str, bytes] = dict.fromkeys(tree.entries(directory), b"")
     known |= tree.read([each for each in names if not ignored(each)])
-    made = generate(known, directory, spec, ignored=ignored, exists=tree.has)
-    reads = read_set(tree, directory, made.content, made.path)
-    return BuildSource(directory, made, reads, (), reads.ids(tree))
+    made = generate(known, directory, spec, ignored=ignored, exists=tree.has, limits=limits)
+    reads = read_set(tree, directory, made.content, made.path, limits=limits)
+    return BuildSource(directory, made, reads, (), reads.ids(tree), limits)
 
 
 def _plain(tree: Tree, directory: str, ignored: Callable[[str], bool]) -> tuple[str, ...] | None:
@@ -141,27 +148,31 @@ def render(
     refused: tuple[str, ...] = ()
     if source.reads is None:
         contents, refused = _opened_each(tree.read(source.plain), decrypt)
+        for path, content in contents.items():
+            source.limits.check_file(path, len(content))
         plainly = plain.objects(contents)
-        objects = _kustomized(contents, source.directory) if plainly is None else plainly
+        objects = _kustomized(contents, source.directory, source.limits) if plainly is None else plainly
     else:
         objects = _built(tree, source, source.reads, decrypt)
-    if len(objects) > MAX_OBJECTS:
-        raise InvalidSourceError(f"found {len(objects)} objects, expected at most {MAX_OBJECTS}")
+    source.limits.check_objects(len(objects))
     return replace(_finished(_checked(objects), spec, variables, decrypt), refused=refused)
 
 
-def _kustomized(contents: Mapping[str, bytes], directory: str) -> list[Manifest]:
+def _kustomized(contents: Mapping[str, bytes], directory: str, limits: BuildLimits) -> list[Manifest]:
     """Manifests without a kustomization file, through kustomize by a generated one."""
-    if not _checked([each for path, content in contents.items() for each in read_manifests(path, content)]):
+    if not _checked(
+        [each for path, content in contents.items() for each in read_manifests(path, content, limits=limits)]
+    ):
         return []
     listed = [f"./{posixpath.relpath(path, directory or '.')}" for path in contents]
     content = {"apiVersion": API_VERSION, "kind": "Kustomization", "resources": listed}
-    return _output({**contents, posixpath.join(directory, NAMES[0]): dump(content).encode()}, directory)
+    return _output({**contents, posixpath.join(directory, NAMES[0]): dump(content).encode()}, directory, limits)
 
 
-def _output(files: Mapping[str, bytes], directory: str) -> list[Manifest]:
+def _output(files: Mapping[str, bytes], directory: str, limits: BuildLimits) -> list[Manifest]:
     try:
-        return [document for document in load_all(kustomize.build(files, directory)) if document]
+        output = kustomize.build(files, directory, limits=limits)
+        return [document for document in load_all(output, limits=YamlLimits(bytes=limits.output)) if document]
     except InvalidYamlError as error:
         raise InvalidSourceError(f"kustomize's output: {error}") from None
 
@@ -175,7 +186,7 @@ def _built(tree: Tree, source: BuildSource, reads: ReadSet, decrypt: Decrypt | N
     files |= {path: text.encode() for path, text in reads.texts.items()}
     if not source.generated or not _lists_anything(source.generated.content):
         return []
-    return _output(files, source.directory)
+    return _output(files, source.directory, source.limits)
 
 
 def _opened(files: Mapping[str, bytes], decrypt: Decrypt | None, generators: Collection[str] = ()) -> dict[str, bytes]:
@@ -258,7 +269,9 @@ def _unmarked(manifest: Manifest) -> tuple[Manifest, bool]:
     return {**manifest, "metadata": {**rest, "annotations": kept} if kept else rest}, True
 
 
-def render_files(files: Mapping[str, bytes], directory: str, spec: Mapping[str, Any]) -> list[Manifest]:
+def render_files(
+    files: Mapping[str, bytes], directory: str, spec: Mapping[str, Any], *, limits: BuildLimits = DEFAULT_LIMITS
+) -> list[Manifest]:
     """A render of files in memory without variables and decryption."""
     tree = of_files(files)
-    return list(render(tree, find_source(tree, directory, spec), spec, Variables()).objects)
+    return list(render(tree, find_source(tree, directory, spec, limits=limits), spec, Variables()).objects)

@@ -29,6 +29,7 @@ from controllers.kustomization.apply.plan import (
 from controllers.kustomization.apply.preflight import check_deletions
 from controllers.kustomization.build.kustomization_file import InvalidSourceError
 from controllers.kustomization.build.kustomize import KustomizeError
+from controllers.kustomization.build.limits import BuildLimitError
 from controllers.kustomization.build.postbuild import InvalidSubstitutionError, is_wanted, variables
 from controllers.kustomization.build.render import Rendered, Variables, find_source, render
 from controllers.kustomization.drift.detect import rules_of
@@ -138,7 +139,7 @@ def _rendered(tree: Tree, subject: _Subject, values: Variables) -> Rendered:
         names = ", ".join(f"{ref.get('kind')}/{ref.get('name')}" for ref in refs)
         hint = f"; values of {names} are not read here: give them with --var NAME=VALUE" if names else ""
         raise CommandError(f"{error}{hint}") from None
-    except (InvalidSourceError, InvalidPathError, KustomizeError, SubstitutionError) as error:
+    except (InvalidSourceError, InvalidPathError, KustomizeError, SubstitutionError, BuildLimitError) as error:
         raise CommandError(str(error)) from None
 
 
