@@ -10,7 +10,6 @@ become reasons; nothing that it prints enters a message, for sops echoes clearte
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -20,16 +19,14 @@ from pathlib import Path
 from controllers.runtime.sandbox import LIBRARIES, NETWORK, command
 
 from .decrypt import Decrypted, KeyPolicy, allow_every_key, decrypt
-from .errors import MetadataError, NeedsBinaryError, RefusedSyntaxError, SopsError, ToolError
-from .formats import read
+from .document import EncryptedFile
+from .errors import NeedsBinaryError, RefusedSyntaxError, SopsError, ToolError
 from .keys import SopsKeys
 from .limits import SopsLimits
-from .metadata import Metadata, parse_metadata
 from .tree import Report
 
 _TIMEOUT = 30.0
 _LIMITS = {"AS": 3 << 30, "CPU": 20, "CORE": 0}
-_NETWORK_KEYS = re.compile(rb"(kms|azure_kv|hc_vault|key_groups)__", re.I)
 _REASONS = {
     25: ("ValueInvalid", "a value does not decrypt"),
     51: ("MacMismatch", "the MAC is missing or is not that of the values"),
@@ -58,21 +55,16 @@ def find_sops(explicit: str = "") -> str:
 
 
 def decrypt_any(
-    data: bytes, form: str, keys: SopsKeys, *, policy: KeyPolicy = allow_every_key, limits: SopsLimits | None = None,
-    sops: str | None = None, environment: Mapping[str, str] | None = None,
+    file: EncryptedFile, keys: SopsKeys, *, policy: KeyPolicy = allow_every_key, binary: str | None = None
 ) -> Decrypted:  # fmt: skip
-    """Our reader first; the binary for what it leaves. `sops` is the binary's path (None: look for it)."""
-    limits = limits or SopsLimits()
+    """Our reader first; the sops binary for what it leaves. `binary` is its path (None: look for it)."""
     try:
-        return decrypt(data, form, keys, policy=policy, limits=limits)
+        return decrypt(file, keys, policy=policy)
     except NeedsBinaryError as need:
-        binary = find_sops() if sops is None else sops
+        binary = find_sops() if binary is None else binary
         if not binary:
             raise ToolError("ToolMissing", f"{need.message}; it is not installed") from None
-    try:
-        metadata = parse_metadata(read(data, form, limits).section)
-    except NeedsBinaryError:
-        metadata = _odd_ini_metadata(data)
+    metadata = file.metadata
     for key in metadata.keys:
         # each must be allowed, for the binary tries them all by itself
         if refused := policy(key):
@@ -80,28 +72,12 @@ def decrypt_any(
     kinds = {key.kind for key in metadata.keys}
     arn = next((key.identifier for key in metadata.keys if key.kind == "kms"), "")
     vaults = [key.fields.get("vault_address", "") for key in metadata.keys if key.kind == "hc_vault"]
-    env = {
-        "SOPS_HC_VAULT_ALLOWLIST": ",".join(vaults) or "none",
-        **keys.tool_environment(kinds, arn), **(environment or {}),
-    }  # fmt: skip
-    plain = run_sops(binary, data, form, env)
-    if len(plain) > 4 * limits.size:
-        raise RefusedSyntaxError(
-            "TooLarge", f"the plaintext has {len(plain)} bytes; at most {4 * limits.size} are taken"
-        )
+    env = {"SOPS_HC_VAULT_ALLOWLIST": ",".join(vaults) or "none", **keys.tool_environment(kinds, arn)}
+    plain = run_sops(binary, file.data, file.form, env)
+    if len(plain) > (limit := 4 * SopsLimits().size):
+        raise RefusedSyntaxError("TooLarge", f"the plaintext has {len(plain)} bytes; at most {limit} are taken")
     used = tuple(f"{key.kind}:{key.identifier}" for key in metadata.keys)
-    return Decrypted(plain, [], Report(fields=["(by the sops binary)"]), used, metadata)
-
-
-def _odd_ini_metadata(data: bytes) -> Metadata:
-    """The keys of an INI file that our reader does not read whole: of age and PGP alone, or it is refused.
-
-    Its section is read by a stricter rule than the binary's, so what cannot be read here for sure is not run there.
-    """
-    if _NETWORK_KEYS.search(data):
-        raise MetadataError("UnsupportedFormat", "an INI file of this form is read with age and PGP keys only")
-    _, _, tail = data.partition(b"[sops]")
-    return parse_metadata(read(b"[sops]" + tail, "ini", SopsLimits()).section)
+    return Decrypted(file.form, [], Report(fields=["(by the sops binary)"]), used, plain)
 
 
 def run_sops(binary: str, data: bytes, form: str, environment: Mapping[str, str]) -> bytes:

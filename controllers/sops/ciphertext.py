@@ -113,6 +113,35 @@ def go_float(value: float) -> str:
     return digits.removesuffix(".0")
 
 
+def go_json_float(value: float) -> str:
+    """A float as Go's JSON writes it, a whole number without a point. Raises ValueError for NaN and infinity."""
+    if value - value != 0:
+        raise ValueError("JSON has no NaN and no infinity")
+    if value and not 1e-6 <= abs(value) < 1e21:
+        mantissa, exponent = _scientific(value)
+        return f"{mantissa}e{exponent:+d}"
+    return go_float(value)
+
+
+def go_yaml_float(value: float) -> str:
+    """A float as go-yaml writes it: an exponent from 1e+06 on and below 1e-04."""
+    if value - value != 0:
+        return ".nan" if value != value else (".inf" if value > 0 else "-.inf")
+    mantissa, exponent = _scientific(value)
+    return go_float(value) if -4 <= exponent < 6 else f"{mantissa}e{exponent:+03d}"
+
+
+def _scientific(value: float) -> tuple[str, int]:
+    """The shortest digits as a mantissa with one digit before the point, and the exponent."""
+    digits = go_float(abs(value))
+    whole, _, fraction = digits.partition(".")
+    significant = (whole + fraction).lstrip("0")
+    exponent = len(whole) - 1 if whole != "0" else len(fraction.lstrip("0")) - len(fraction) - 1
+    significant = significant.rstrip("0") or "0"
+    sign = "-" if value < 0 else ""
+    return sign + significant[0] + (f".{significant[1:]}" if significant[1:] else ""), exponent if value else 0
+
+
 def _shift(mantissa: str, exponent: int) -> str:
     sign = "-" if mantissa.startswith("-") else ""
     whole, _, fraction = mantissa.lstrip("-").partition(".")

@@ -19,13 +19,12 @@ from controllers.runtime.cli.files import files_below
 
 from .binary import decrypt_any
 from .creation_rules import CONFIG, CreationRule, drift, parse_rules, relative, rule_for
-from .decrypt import Decrypted
 from .errors import DecryptionError, SopsError
 from .formats import format_for_path, is_encrypted, read
 from .keys import SopsKeys
 from .limits import SopsLimits
 from .local_keys import local_keyring
-from .metadata import MasterKey, Metadata, parse_metadata
+from .metadata import MasterKey, Metadata
 from .plaintext_scan import plaintext_secrets
 
 _ROTATE_AFTER_DAYS = 180
@@ -128,7 +127,9 @@ def _verify(given: argparse.Namespace) -> int:
 def verify_file(tree: Tree, path: str, data: bytes, form: str, keys: SopsKeys) -> dict[str, Any]:
     """The verdict on one file; no value is in it."""
     try:
-        opened: Decrypted = decrypt_any(data, form, keys, limits=tree.limits)
+        file = read(data, form, tree.limits)
+        opened = decrypt_any(file, keys)
+        _ = opened.plaintext  # a value that the format cannot hold is not verified
     except SopsError as error:
         return {
             "path": path, "result": "refused", "reason": error.reason, "error": error.message, "keys": [],
@@ -137,7 +138,7 @@ def verify_file(tree: Tree, path: str, data: bytes, form: str, keys: SopsKeys) -
     warnings = [f"{name} is empty: the MAC does not cover it" for name in opened.report.empty_fields]
     if opened.report.plain_comments:
         warnings.append(f"{opened.report.plain_comments} comments are in plaintext at encrypted positions")
-    warnings += tree.drift(path, opened.metadata)
+    warnings += tree.drift(path, file.metadata)
     return {
         "path": path, "result": "verified", "keys": list(opened.key_ids), "fields": opened.report.fields,
         "warnings": warnings,
@@ -150,7 +151,7 @@ def _decrypt(given: argparse.Namespace) -> int:
         for number, path in enumerate(files_below(given.paths)):
             data, form = tree.data(path), format_for_path(path)
             try:
-                plain = decrypt_any(data, form, keys, limits=tree.limits).plaintext
+                plain = decrypt_any(read(data, form, tree.limits), keys).plaintext
             except SopsError as error:
                 print(f"inhaul sops: {path}: {error.message}", file=sys.stderr)
                 status = 1
@@ -165,7 +166,7 @@ def _keys(given: argparse.Namespace) -> int:
     tree, rows, status = Tree(), [], 0
     for path, data, form in tree.encrypted(given.paths):
         try:
-            metadata = parse_metadata(read(data, form, tree.limits).section)
+            metadata = read(data, form, tree.limits).metadata
         except SopsError as error:
             print(f"inhaul sops: {path}: {error.message}", file=sys.stderr)
             status = 1

@@ -1,6 +1,6 @@
 """The SOPS reader: encrypted bytes in, verified plaintext out, with a key service injected.
 
-    read the file → typed metadata → data key from the key groups → values → MAC → plaintext
+    the file as it was read → typed metadata → data key from the key groups → values → MAC → plaintext
 
 Native for YAML, JSON, dotenv, INI and binary files. What needs more (comment rules, INI's odd forms, key services that
 we do not speak) raises `NeedsBinaryError`; `controllers.sops.binary` then runs the sops binary, if there is one. A
@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from .ciphertext import Timestamp
+from .document import EncryptedFile
 from .errors import DataKeyError, NeedsBinaryError, TreeError
-from .formats import Encrypted, read, write
-from .limits import SopsLimits
-from .metadata import MasterKey, Metadata, parse_metadata
+from .formats import write
+from .metadata import MasterKey, Metadata
 from .shamir import combine
 from .tree import Report, decrypt_documents
 
@@ -42,48 +43,47 @@ KeyPolicy = Callable[[MasterKey], str]
 """Why a key may not be used ("" when it may): the tenant's policy, asked before any key service."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decrypted:
-    """A decrypted file. `plaintext` is in the file's own format; `report` and `key_ids` are for the audit line."""
+    """A file whose MAC was verified. `report` and `key_ids` are for the audit line."""
 
-    plaintext: bytes = field(repr=False)
+    form: str
     documents: list[Any] = field(repr=False)
     report: Report
     key_ids: tuple[str, ...]
-    metadata: Metadata
+    written: bytes | None = field(default=None, repr=False)
+    """The plaintext where the sops binary wrote it; there are no documents then."""
+
+    @cached_property
+    def plaintext(self) -> bytes:
+        """The plaintext in the file's own format. Raises RefusedSyntaxError where that format cannot hold it."""
+        return self.written if self.written is not None else write(self.documents, self.form)
 
 
 def allow_every_key(key: MasterKey) -> str:
     return ""
 
 
-def decrypt(
-    data: bytes, form: str, keys: KeyService, *, policy: KeyPolicy = allow_every_key, limits: SopsLimits | None = None
-) -> Decrypted:
-    """Decrypts and verifies a whole file of the format. Raises SopsError, its reason fit for a condition."""
-    encrypted = read(data, form, limits or SopsLimits())
-    return decrypt_read(encrypted, keys, policy=policy)
-
-
-def decrypt_read(encrypted: Encrypted, keys: KeyService, *, policy: KeyPolicy = allow_every_key) -> Decrypted:
-    metadata = parse_metadata(encrypted.section)
+def decrypt(file: EncryptedFile, keys: KeyService, *, policy: KeyPolicy = allow_every_key) -> Decrypted:
+    """Decrypts and verifies a whole file. Raises SopsError, its reason fit for a condition."""
+    if file.needs_binary:
+        raise NeedsBinaryError(file.needs_binary)
+    metadata = file.metadata
     if metadata.needs_comments:
         raise NeedsBinaryError(f"sops.{metadata.rule}: rules on comments are read by the sops binary")
     data_key, used = data_key_of(metadata, keys, policy)
-    selector = (lambda path: True) if encrypted.form == "binary" else None
-    documents, report = decrypt_documents(encrypted.documents, metadata, data_key, selector=selector)
-    if encrypted.form != "binary" and _holds_bytes(documents):
+    documents, report = decrypt_documents(file, data_key)
+    if file.form != "binary" and _holds_bytes(documents):
         raise TreeError("ValueInvalid", "a value's plaintext is not text; only binary files may hold bytes")
-    return Decrypted(write(documents, encrypted.form), documents, report, used, metadata)
+    return Decrypted(file.form, documents, report, used)
 
 
 def decrypt_object(
     manifest: dict[str, Any], keys: KeyService, *, policy: KeyPolicy = allow_every_key
 ) -> tuple[dict[str, Any], Decrypted]:
     """An object that still carries its `sops` section (an inline patch, an API round trip), decrypted and verified."""
-    section = manifest.get("sops")
     body = {key: value for key, value in manifest.items() if key != "sops"}
-    decrypted = decrypt_read(Encrypted("json", [body], section), keys, policy=policy)
+    decrypted = decrypt(EncryptedFile("json", [body], manifest.get("sops")), keys, policy=policy)
     plain: dict[str, Any] = _jsonable(decrypted.documents[0])
     return plain, decrypted
 
@@ -140,4 +140,6 @@ def _jsonable(value: Any) -> Any:
         return {key: _jsonable(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_jsonable(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return int(value)  # sops up to 3.13.1 encrypts every number of JSON as a float
     return value.text if isinstance(value, Timestamp) else value

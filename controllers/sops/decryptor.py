@@ -20,6 +20,7 @@ from controllers.api.resource import Manifest
 
 from .binary import decrypt_any
 from .decrypt import Decrypted, KeyPolicy, allow_every_key, decrypt_object
+from .document import EncryptedFile
 from .errors import SopsError
 from .formats import format_for_path, is_encrypted, read, write
 from .keys import SopsKeys
@@ -74,15 +75,15 @@ class Decryptor:
 
     def __init__(
         self, keys: SopsKeys | None, *, policy: KeyPolicy = allow_every_key,
-        audit: Callable[[Audit], None] = lambda _: None, limits: SopsLimits | None = None, sops: str | None = None,
+        audit: Callable[[Audit], None] = lambda _: None, limits: SopsLimits | None = None, binary: str | None = None,
         owner: str = "", revision: str = "", plaintext: str = "allow",
     ) -> None:  # fmt: skip
-        self._keys, self._policy, self._audit, self._limits, self._sops = (
+        self._keys, self._policy, self._audit, self._limits, self._binary = (
             keys,
             policy,
             audit,
             limits or SopsLimits(),
-            sops,
+            binary,
         )
         self._owner, self._revision, self._plaintext = owner, revision, plaintext
         self.warnings: list[str] = []
@@ -93,9 +94,15 @@ class Decryptor:
         if not is_encrypted(data, form):
             self._look_for_plaintext(path, data)
             return data
-        if self._keys is None or (form in ("yaml", "json") and self._skipped(data, form)):
+        if self._keys is None:
             return data
-        decrypted = self._file(path, data, form)
+        try:
+            file = read(data, form, self._limits)
+        except SopsError as error:
+            raise self._refused(path, form, error) from None
+        if form in ("yaml", "json") and any(_is_skipped(document) for document in file.documents):
+            return data
+        decrypted = self._opened(path, file)
         if mark and decrypted.documents and form in ("yaml", "json"):
             return write([_marked(document, mark) for document in decrypted.documents], form)
         return decrypted.plaintext
@@ -111,14 +118,6 @@ class Decryptor:
     def _warn(self, text: str) -> None:
         if len(self.warnings) < 100:
             self.warnings.append(text)
-
-    def _skipped(self, data: bytes, form: str) -> bool:
-        """Does an object in the file ask to be left encrypted? A file that does not parse is refused when decrypted."""
-        try:
-            documents = read(data, form, self._limits).documents
-        except SopsError:
-            return False
-        return any(_is_skipped(document) for document in documents)
 
     def decrypt_object(self, manifest: Manifest) -> Manifest:
         """The object in plaintext. Raises SopsError whose message names the object and field."""
@@ -161,20 +160,26 @@ class Decryptor:
         wanted = format_for_path(name)
         if found == "json" and wanted == "binary":
             found = "binary"
-        decrypted = self._file(f"{subject} {part}.{name}", raw, found)
+        field = f"{subject} {part}.{name}"
+        try:
+            file = read(raw, found, self._limits)
+        except SopsError as error:
+            raise self._refused(field, found, error) from None
+        decrypted = self._opened(field, file)
         plain = decrypted.plaintext
         if wanted not in (found, "binary") and decrypted.documents:
             plain = write(decrypted.documents, wanted)
         return base64.b64encode(plain).decode() if part == "data" else plain.decode()
 
-    def _file(self, subject: str, data: bytes, form: str) -> Decrypted:
+    def _opened(self, subject: str, file: EncryptedFile) -> Decrypted:
         if self._keys is None:
             raise SopsError("NoDataKey", f"{subject}: there are no keys")
         try:
-            decrypted = decrypt_any(data, form, self._keys, policy=self._policy, limits=self._limits, sops=self._sops)
+            decrypted = decrypt_any(file, self._keys, policy=self._policy, binary=self._binary)
+            _ = decrypted.plaintext  # what cannot be written is refused here, with its audit line
         except SopsError as error:
-            raise self._refused(subject, form, error) from None
-        self._report(subject, form, decrypted)
+            raise self._refused(subject, file.form, error) from None
+        self._report(subject, file.form, decrypted)
         return decrypted
 
     def _refused(self, subject: str, form: str, error: SopsError) -> SopsError:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
-from .ciphertext import Comment, Timestamp, go_float
-from .errors import MetadataError, NeedsBinaryError, RefusedSyntaxError
+from .ciphertext import Comment, Timestamp, go_json_float
+from .document import EncryptedFile, Entries
+from .errors import MetadataError, RefusedSyntaxError
+from .flat import flat_section, scalar_text, text_lines
+from .ini import read_ini, write_ini
 from .limits import SopsLimits
-from .metadata import unflatten
-from .tree import Entries
-from .yaml_tree import dump_documents, load_documents
+from .yaml_tree import MergeKey, dump_documents, load_documents
 
 FORMATS = ("yaml", "json", "dotenv", "ini", "binary")
 _BY_EXTENSION = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".env": "dotenv", ".ini": "ini"}
@@ -43,17 +43,9 @@ def is_encrypted(data: bytes, form: str) -> bool:
     return _MARKERS[form].search(data) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Encrypted:
-    """A file as read: its documents without the section, and the section."""
-
-    form: str
-    documents: list[Any] = field(repr=False)
-    section: Any
-
-
-def read(data: bytes, form: str, limits: SopsLimits) -> Encrypted:
+def read(data: bytes, form: str, limits: SopsLimits | None = None) -> EncryptedFile:
     """Raises RefusedSyntaxError for bytes that are no such file, MetadataError where the section is missing."""
+    limits = limits or SopsLimits()
     limits.check_size(data)
     match form:
         case "yaml":
@@ -63,7 +55,7 @@ def read(data: bytes, form: str, limits: SopsLimits) -> Encrypted:
         case "dotenv":
             return _dotenv(data)
         case "ini":
-            return _ini(data)
+            return read_ini(data)
         case _:
             raise MetadataError("UnsupportedFormat", f"unknown format {form!r}; expected one of {', '.join(FORMATS)}")
     section = documents[0].get("sops")
@@ -72,7 +64,7 @@ def read(data: bytes, form: str, limits: SopsLimits) -> Encrypted:
     if not isinstance(section, dict):
         raise MetadataError("MetadataInvalid", "sops: expected a mapping, found a scalar or list")
     stripped = [{key: value for key, value in document.items() if key != "sops"} for document in documents]
-    return Encrypted(form, stripped, section)
+    return EncryptedFile(form, stripped, section, data)
 
 
 def write(documents: list[Any], form: str) -> bytes:
@@ -81,7 +73,7 @@ def write(documents: list[Any], form: str) -> bytes:
         case "yaml":
             return dump_documents(documents)
         case "json":
-            return (json.dumps(documents[0], indent="\t", ensure_ascii=False, default=_plain) + "\n").encode()
+            return (_json_text(documents[0]) + "\n").encode()
         case "binary":
             value = documents[0].get("data") if isinstance(documents[0], dict) else None
             if not isinstance(value, str | bytes):
@@ -89,11 +81,7 @@ def write(documents: list[Any], form: str) -> bytes:
             return value if isinstance(value, bytes) else value.encode()
         case "dotenv":
             return "".join(_env_line(key, value) for key, value in documents[0]).encode()
-    return _write_ini(documents[0])
-
-
-def _plain(value: Any) -> Any:
-    return value.text if isinstance(value, Timestamp) else value.decode()
+    return write_ini(documents[0])
 
 
 # --- JSON ---
@@ -115,6 +103,31 @@ def _json(data: bytes, limits: SopsLimits) -> dict[str, Any]:
         raise RefusedSyntaxError("SyntaxError", "expected an object at the top level")
     counter.check(value)
     return value
+
+
+def _json_text(value: Any, indent: str = "\n") -> str:
+    """JSON with tabs, numbers as Go writes them. Raises RefusedSyntaxError for what JSON cannot say."""
+    deeper = indent + "\t"
+    match value:
+        case dict() if value:
+            if any(isinstance(key, MergeKey) for key in value):
+                raise RefusedSyntaxError("SyntaxError", "a merge key (<<) cannot be written as JSON")
+            items = (
+                f"{json.dumps(key, ensure_ascii=False)}: {_json_text(each, deeper)}" for key, each in value.items()
+            )
+            return f"{{{deeper}{f',{deeper}'.join(items)}{indent}}}"
+        case list() if value:
+            return f"[{deeper}{f',{deeper}'.join(_json_text(each, deeper) for each in value)}{indent}]"
+        case Timestamp():
+            value = value.text
+        case bytes():
+            value = value.decode()
+        case float():
+            try:
+                return go_json_float(value)
+            except ValueError as error:
+                raise RefusedSyntaxError("SyntaxError", f"a number cannot be written: {error}") from None
+    return json.dumps(value, ensure_ascii=False)
 
 
 class _Counter:
@@ -154,9 +167,9 @@ def _int(text: str) -> int | float:
 # --- dotenv ---
 
 
-def _dotenv(data: bytes) -> Encrypted:
+def _dotenv(data: bytes) -> EncryptedFile:
     entries, flat = Entries(), {}
-    for number, line in enumerate(_lines(data), 1):
+    for number, line in enumerate(text_lines(data), 1):
         if not line:
             continue
         if line.startswith("#"):
@@ -172,104 +185,10 @@ def _dotenv(data: bytes) -> Encrypted:
             raise RefusedSyntaxError("DuplicateKey", f"line {number}: the key stands twice in the file")
         else:
             entries.append((key, value))
-    return Encrypted("dotenv", [entries], _section(flat))
+    return EncryptedFile("dotenv", [entries], flat_section(flat), data)
 
 
 def _env_line(key: str | Comment, value: Any) -> str:
     if isinstance(key, Comment):
         return f"#{key.text}\n"
-    return f"{key}={_scalar_text(value)}\n".replace("\n", "\\n", _scalar_text(value).count("\n"))
-
-
-def _scalar_text(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return go_float(value)
-        case bytes():
-            raise RefusedSyntaxError("SyntaxError", "a value is not text: the format cannot hold it")
-        case Timestamp():
-            return value.text
-    return str(value)
-
-
-def _section(flat: dict[str, str]) -> Any:
-    if not flat:
-        raise MetadataError("MetadataInvalid", "the file has no sops section: it is not encrypted by sops")
-    if len(flat) > 4096:
-        raise RefusedSyntaxError("TooLarge", "sops: more than 4096 entries")
-    return unflatten(flat)
-
-
-def _lines(data: bytes) -> list[str]:
-    try:
-        return data.decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError:
-        raise RefusedSyntaxError("SyntaxError", "the file is not UTF-8 text") from None
-
-
-# --- INI ---
-
-
-def _ini(data: bytes) -> Encrypted:
-    """The subset that is the same for every INI reader; quotes and continuations are left to the sops binary."""
-    sections: dict[str, Entries] = {}
-    current, pending = sections.setdefault("DEFAULT", Entries()), Entries()
-    lines = iter(enumerate(_lines(data), 1))
-    for number, raw in lines:
-        line = raw.strip()
-        if not line:
-            continue
-        if line[0] in "#;":
-            pending.append((Comment(line[1:].strip()), None))
-        elif line[0] == "[" and line[-1] == "]":
-            name = line[1:-1].strip()
-            if name in sections and name != "DEFAULT":
-                raise RefusedSyntaxError("DuplicateKey", f"line {number}: the section stands twice in the file")
-            current = sections.setdefault(name, Entries())
-            current.extend(pending)
-            pending = Entries()
-        else:
-            current.extend(pending)
-            pending = Entries()
-            key, value = _ini_entry(line, number, lines)
-            if any(key == other for other, _ in current):
-                raise RefusedSyntaxError("DuplicateKey", f"line {number}: the key stands twice in its section")
-            current.append((key, value))
-    flat = {str(key): str(value).replace("\\n", "\n") for key, value in sections.pop("sops", Entries())}
-    tree = Entries((name, entries) for name, entries in sections.items() if entries or name != "DEFAULT")
-    return Encrypted("ini", [tree], _section(flat))
-
-
-def _ini_entry(line: str, number: int, lines: Any) -> tuple[str, str]:
-    key, mark, value = re.match(r"([^=:]*)([=:]?)(.*)", line, re.S).groups()  # type: ignore[union-attr]
-    key, value = key.strip(), value.strip()
-    if not mark or not key or key[0] in "\"`'":
-        raise RefusedSyntaxError("SyntaxError", f"line {number}: expected key = value")
-    if value.startswith('"""'):
-        parts = [value[3:]]
-        while not parts[-1].rstrip().endswith('"""'):
-            following = next(lines, None)
-            if following is None:
-                raise RefusedSyntaxError("SyntaxError", f'line {number}: the """ is never closed')
-            parts.append(following[1])
-        return key, "\n".join(parts).rstrip().removesuffix('"""')
-    if value[:1] in "\"`'" or value.endswith("\\") or " #" in value or " ;" in value:
-        raise NeedsBinaryError(f"line {number}: quotes, continuations and inline comments are read by the sops binary")
-    return key, value
-
-
-def _write_ini(tree: Entries) -> bytes:
-    blocks = []
-    for name, entries in tree:
-        lines = [f"; {key.text}" for key, _ in entries if isinstance(key, Comment)]
-        keys = [str(key) for key, _ in entries if not isinstance(key, Comment)]
-        width = max(map(len, keys), default=0)
-        if name != "DEFAULT":
-            lines.append(f"[{name}]")
-        lines += [f"{key:<{width}} = {_scalar_text(value)}" for key, value in entries if not isinstance(key, Comment)]
-        blocks.append("\n".join(lines) + "\n")
-    return "\n".join(blocks).encode()
+    return f"{key}={scalar_text(value)}\n".replace("\n", "\\n", scalar_text(value).count("\n"))

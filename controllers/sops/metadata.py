@@ -20,7 +20,7 @@ RULES = (
 _KINDS = ("kms", "gcp_kms", "hckms", "azure_kv", "hc_vault", "pgp", "age")
 _FIRST = ("age", "pgp")
 _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})")
-_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_VERSION = re.compile(r"1\..*|v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", re.S)
 _MAX_REGEX = 4096
 
 
@@ -95,7 +95,7 @@ def parse_metadata(raw: object) -> Metadata:
     if len(set_rules) > 1:
         raise MetadataError("ConflictingRules", f"sops: only one rule may be set, found {', '.join(set_rules)}")
     rule = set_rules[0] if set_rules else "unencrypted_suffix"
-    if not _VERSION.match(_text(raw, "version")):
+    if not _VERSION.fullmatch(_text(raw, "version")):
         raise MetadataError("MetadataInvalid", "sops.version: expected a version like 3.9.0")
     groups = _groups(raw)
     if not any(groups):
@@ -109,7 +109,7 @@ def parse_metadata(raw: object) -> Metadata:
         lastmodified=_lastmodified(raw.get("lastmodified")),
         rule=rule,
         rule_value=_text(raw, rule) if set_rules else "_unencrypted",
-        mac_only_encrypted=str(raw.get("mac_only_encrypted") or "false").lower() in ("true", "1"),
+        mac_only_encrypted=str(raw.get("mac_only_encrypted") or "false").lower() in ("true", "t", "1"),
         threshold=int(str(threshold)) or len(groups),
         version=_text(raw, "version"),
     )

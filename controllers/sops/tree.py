@@ -13,12 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .ciphertext import Comment, is_envelope, mac_bytes, open_bytes, open_value
+from .document import EncryptedFile, Entries
 from .errors import MacError, TreeError
-from .metadata import Metadata
-
-
-class Entries(list[tuple["str | Comment", Any]]):
-    """An ordered mapping that may hold comments (as keys, with the value None): what dotenv and INI files are."""
 
 
 @dataclass(slots=True)
@@ -32,14 +28,14 @@ class Report:
     plain_comments: int = 0
 
 
-def decrypt_documents(
-    documents: list[Any], metadata: Metadata, key: bytes, *, selector: Callable[[tuple[str, ...]], bool] | None = None
-) -> tuple[list[Any], Report]:
-    """The plaintext documents, the MAC verified over all of them. `selector` overrides the rule (binary files)."""
+def decrypt_documents(file: EncryptedFile, key: bytes) -> tuple[list[Any], Report]:
+    """The plaintext documents, the MAC verified over all of them. A binary file is encrypted whole."""
+    metadata = file.metadata
     if not metadata.mac:
         raise MacError("MacMissing", "the file has no MAC: its values cannot be trusted")
-    walk = _Walk(key, selector or metadata.selector(), metadata.mac_only_encrypted)
-    plain = [walk.node(document, ()) for document in documents]
+    selector = (lambda path: True) if file.form == "binary" else metadata.selector()
+    walk = _Walk(key, selector, metadata.mac_only_encrypted, exact=2**53 if file.form == "json" else 2**64)
+    plain = [walk.node(document, ()) for document in file.documents]
     try:
         stated, kind = open_bytes(metadata.mac, key, metadata.lastmodified)
     except TreeError:
@@ -48,19 +44,25 @@ def decrypt_documents(
         ) from None
     if kind != "str":
         raise MacError("MacMismatch", "the MAC is not of type str: the file was changed after it was encrypted")
-    if not hmac.compare_digest(stated.upper(), walk.digest().encode()):
+    if not any(hmac.compare_digest(stated.upper(), digest.encode()) for digest in walk.digests()):
         raise MacError("MacMismatch", "the MAC is not that of the values: the file was changed after it was encrypted")
     return plain, walk.report
 
 
 class _Walk:
-    def __init__(self, key: bytes, selector: Callable[[tuple[str, ...]], bool], only_encrypted: bool) -> None:
+    def __init__(
+        self, key: bytes, selector: Callable[[tuple[str, ...]], bool], only_encrypted: bool, *, exact: int
+    ) -> None:  # fmt: skip
+        self._exact = exact
         self._key, self._selector, self._only_encrypted = key, selector, only_encrypted
         self._hash = hashlib.sha512(hashlib.sha256(b"sops").digest() if only_encrypted else b"")
+        self._rounded: Any = None
+        """The MAC of sops up to 3.13.1, which reads integers of JSON as floats; None while it is the same."""
         self.report = Report()
 
-    def digest(self) -> str:
-        return self._hash.hexdigest().upper()
+    def digests(self) -> list[str]:
+        """The MACs that the values may have, in hexadecimal."""
+        return [found.hexdigest().upper() for found in (self._hash, self._rounded) if found is not None]
 
     def node(self, value: Any, path: tuple[str, ...]) -> Any:
         match value:
@@ -72,14 +74,24 @@ class _Walk:
                     for key, inner in value
                 )
             case dict():
-                return {key: self.node(inner, (*path, _name(key, path))) for key, inner in value.items()}
+                entries = ((key, self.node(inner, (*path, _name(key, path)))) for key, inner in value.items())
+                return {key: inner for key, inner in entries if not isinstance(inner, Comment)}
             case list():
-                return [self.node(inner, path) for inner in value]
+                items = (self.node(inner, path) for inner in value)
+                return [item for item in items if not isinstance(item, Comment)]
             case None:
                 if path and self._selector(path):
                     self.report.empty_fields.append(".".join(path))
                 return None
         return self._leaf(value, path)
+
+    def _update(self, value: Any) -> None:
+        part, inexact = mac_bytes(value), type(value) is int and abs(value) > self._exact
+        if self._rounded is None and inexact:
+            self._rounded = self._hash.copy()
+        self._hash.update(part)
+        if self._rounded is not None:
+            self._rounded.update(mac_bytes(float(value)) if inexact else part)
 
     def _leaf(self, value: Any, path: tuple[str, ...]) -> Any:
         encrypted = self._selector(path)
@@ -91,10 +103,10 @@ class _Walk:
                 raise TreeError("NotEncrypted", f"{':'.join(path)}: expected an encrypted value, found a bare scalar")
             value = open_value(value, self._key, _aad(path))
             if isinstance(value, Comment):
-                raise TreeError("ValueInvalid", f"{':'.join(path)}: a comment stands where a value is expected")
+                return value  # sops writes the comments of a list as items; they are outside the MAC
             self.report.fields.append(".".join(path))
         if encrypted or not self._only_encrypted:
-            self._hash.update(mac_bytes(value))
+            self._update(value)
         return value
 
     def _comment(self, comment: Comment, path: tuple[str, ...]) -> Comment:

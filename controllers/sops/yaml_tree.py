@@ -1,18 +1,21 @@
 """YAML files into trees, with the scalars that Go's yaml.v3 makes of them, for SOPS hashes what that library reads.
 
 Event by event, so that limits hold while reading. Aliases and anchors are refused (sops expands them on encryption, so
-an encrypted file has none), duplicate keys and keys that are no text too.
+an encrypted file has none), duplicate keys, keys that are not text and tags whose meaning readers disagree on too. A
+merge key stays one, since sops keeps it with the mapping that it merges.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
-from .ciphertext import Timestamp
+from .ciphertext import Timestamp, go_yaml_float
 from .errors import RefusedSyntaxError, TreeError
 from .limits import SopsLimits
 
@@ -28,6 +31,14 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INT = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][0-9]*|0)")
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:([Tt]|[ \t]+)(\d{1,2}):(\d{1,2}):(\d{1,2})(\.\d+)?(.*))?")
 _MAX_DIGITS = 400
+
+
+class MergeKey(str):
+    """The key `<<` of a YAML mapping, unquoted: its value is merged into the mapping by every reader of the file."""
+
+    __slots__ = ()
+
+
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -134,19 +145,21 @@ class _Builder:
                 "AliasRefused", f"line {line}: an encrypted file has no anchors and aliases; refused"
             )
         if isinstance(event, yaml.ScalarEvent):
-            return _scalar(event)
+            return _scalar(event, line)
         if isinstance(event, yaml.SequenceStartEvent):
+            _check_tag(event, "seq")
             items = []
             while not isinstance(item := next(events), yaml.SequenceEndEvent):
                 items.append(self._node(item, events, depth + 1))
             return items
+        _check_tag(event, "map")
         return self._mapping(events, depth)
 
     def _mapping(self, events: Any, depth: int) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             line = event.start_mark.line + 1
-            key = self._node(event, events, depth + 1)
+            key = self._node(event, events, depth + 1) if not _is_merge(event) else MergeKey("<<")
             if not isinstance(key, str):
                 raise TreeError("KeyNotString", f"line {line}: expected a text as key, found another type")
             if key in mapping:
@@ -155,19 +168,46 @@ class _Builder:
         return mapping
 
 
-def _scalar(event: Any) -> Any:
+def _is_merge(event: Any) -> bool:
+    if not isinstance(event, yaml.ScalarEvent) or event.value != "<<" or event.anchor:
+        return False
+    return event.tag == f"{_TAG}merge" or (event.tag is None and event.implicit[0])
+
+
+def _check_tag(event: Any, kind: str) -> None:
+    if event.tag not in (None, "!", f"{_TAG}{kind}"):
+        _refuse_tag(event, event.start_mark.line + 1)
+
+
+def _refuse_tag(event: Any, line: int) -> NoReturn:
+    tag = str(event.tag).replace(_TAG, "!!")[:60]
+    raise RefusedSyntaxError("TagRefused", f"line {line}: the tag {tag} is not read in an encrypted file; remove it")
+
+
+def _scalar(event: Any, line: int) -> Any:
     text: str = event.value
     if event.tag is None:
         return resolve_plain(text) if event.implicit[0] else text
     match str(event.tag).removeprefix(_TAG):
         case "!" | "str":
             return text
-        case "int" | "float" | "bool" | "null" | "timestamp" as kind:
+        case "merge" if text == "<<":
+            return text  # go-yaml writes the text so where it is a value
+        case "binary":
+            try:
+                return base64.b64decode("".join(text.split()), validate=True).decode()
+            except (binascii.Error, ValueError):
+                raise RefusedSyntaxError("TagRefused", f"line {line}: !!binary: expected base64 of text") from None
+        case kind if kind in _TAGGED:
             value = resolve_plain(text)
-            if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+            if kind == "float" and type(value) is int:
                 return float(value)
-            return value
-    return text
+            if isinstance(value, _TAGGED[kind]) and (kind == "bool" or type(value) is not bool):
+                return value
+    _refuse_tag(event, line)
+
+
+_TAGGED: dict[str, type] = {"int": int, "float": float, "bool": bool, "null": type(None), "timestamp": Timestamp}
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -187,6 +227,12 @@ def _dump_text(dumper: Any, value: str) -> Any:
     return dumper.represent_scalar(f"{_TAG}str", value, style=style)
 
 
+def _dump_float(dumper: Any, value: float) -> Any:
+    """Plain, as go-yaml writes it; with the tag that this library gives the text, so that it is written without one."""
+    text = go_yaml_float(value)
+    return dumper.represent_scalar(dumper.resolve(yaml.ScalarNode, text, (True, False)), text)
+
+
 _YAML_11 = {"y", "Y", "n", "N"} | {
     f(word) for word in ("yes", "no", "on", "off") for f in (str, str.upper, str.capitalize)
 }
@@ -197,6 +243,8 @@ def _odd(value: str) -> bool:
 
 
 _Dumper.add_representer(str, _dump_text)
+_Dumper.add_representer(MergeKey, lambda dumper, key: dumper.represent_scalar(f"{_TAG}merge", "<<"))
+_Dumper.add_representer(float, _dump_float)
 _Dumper.add_representer(Timestamp, lambda dumper, moment: dumper.represent_scalar(f"{_TAG}timestamp", moment.text))
 
 

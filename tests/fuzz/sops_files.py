@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from controllers.sops.binary import find_sops
 from controllers.sops.ciphertext import Timestamp, go_float
 from controllers.sops.decrypt import decrypt
 from controllers.sops.errors import DecryptionError
+from controllers.sops.formats import read
 from controllers.sops.keys import SopsKeys, parse_key_secret
 from controllers.sops.limits import SopsLimits
 from controllers.sops.yaml_tree import load_documents
@@ -101,7 +103,23 @@ def plain_file(rng: random.Random) -> tuple[bytes, str]:
             documents = [_mapping(rng, 4) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
             style = rng.choice((False, None, True))
             text = yaml.safe_dump_all(documents, allow_unicode=True, sort_keys=False, default_flow_style=style)
-            return text.encode(), "yaml"
+            return (_commented(rng, text) if rng.random() < 0.3 else text).encode(), "yaml"
+
+
+def _commented(rng: random.Random, text: str) -> str:
+    """The file with comments on lines of their own and beside values, wherever they are comments and not text."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if line.endswith((":", "'", '"', "]", "}")) and rng.random() < 0.3:
+            line += " # beside"
+        if line.strip() and rng.random() < 0.3:
+            lines.append(" " * (len(line) - len(line.lstrip())) + "# above")
+        lines.append(line)
+    changed = "\n".join(lines)
+    with contextlib.suppress(yaml.YAMLError):
+        if list(yaml.safe_load_all(changed)) == list(yaml.safe_load_all(text)):
+            return changed
+    return text
 
 
 def damaged(rng: random.Random, data: bytes) -> bytes:
@@ -157,7 +175,7 @@ class Rig:
     def ours(self, data: bytes, form: str) -> tuple[Any, str]:
         """The same of our reader, and the reason where it refuses. Any other exception is a finding."""
         try:
-            return comparable(decrypt(data, form, self.keys).plaintext, form), ""
+            return comparable(decrypt(read(data, form), self.keys).plaintext, form), ""
         except DecryptionError as error:
             return None, error.reason
 

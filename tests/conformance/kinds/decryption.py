@@ -19,7 +19,7 @@ from controllers.sops.binary import decrypt_any
 from controllers.sops.ciphertext import open_value
 from controllers.sops.decryptor import Decryptor, is_encrypted_object
 from controllers.sops.errors import DecryptionError
-from controllers.sops.formats import format_for_path
+from controllers.sops.formats import format_for_path, read
 from controllers.sops.keys import SopsKeys, parse_key_secret
 from controllers.sops.metadata import MasterKey
 from controllers.sources.tree import of_files
@@ -46,7 +46,7 @@ def sops(vector: dict[str, Any]) -> dict[str, Any]:
     form = vector.get("format") or format_for_path(vector["file"])
     try:
         with _keyring(vector) as keys:
-            plain = decrypt_any(_path(vector, vector["file"]).read_bytes(), form, keys).plaintext
+            plain = decrypt_any(read(_path(vector, vector["file"]).read_bytes(), form), keys).plaintext
     except DecryptionError as error:
         return {"result": "error", "error": error.message}
     return {"result": "ok", "format": form, "plaintext": plain.decode("utf-8", "surrogateescape")}

@@ -164,7 +164,7 @@ def test_damage_anywhere_ends_in_our_own_error_with_bounded_memory(age: Age, enc
                 at = rng.randrange(len(changed))
                 changed[at : at + rng.randrange(3)] = rng.randbytes(rng.randrange(4))
             with contextlib.suppress(DecryptionError):
-                Decryptor(keys, sops="").decrypt_file("f", bytes(changed), rng.choice((form, form, *FORMATS)))
+                Decryptor(keys, binary="").decrypt_file("f", bytes(changed), rng.choice((form, form, *FORMATS)))
 
 
 def test_any_sealed_object_ends_in_a_result_or_our_own_error() -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from controllers.sops.decrypt import decrypt
 from controllers.sops.errors import DecryptionError
-from controllers.sops.formats import is_encrypted
+from controllers.sops.formats import is_encrypted, read
 from controllers.sops.limits import SopsLimits
 from controllers.sops.metadata import MasterKey
 
@@ -35,7 +35,7 @@ def test_a_yaml_file_opens_to_the_values_that_were_encrypted(age: Age, encrypt: 
     assert b"s3cr3t-value" not in sealed
     assert is_encrypted(sealed, "yaml")
     with age.keyring() as keys:
-        opened = decrypt(sealed, "yaml", keys)
+        opened = decrypt(read(sealed, "yaml"), keys)
     assert yaml.safe_load(opened.plaintext) == yaml.safe_load(SECRET)
     assert opened.report.fields == ["stringData.key", "stringData.port", "stringData.multi"]
     assert opened.key_ids == (f"age:{age.recipient}",)
@@ -51,7 +51,7 @@ def test_a_yaml_file_opens_to_the_values_that_were_encrypted(age: Age, encrypt: 
 def test_scalars_are_read_as_go_reads_them_so_that_the_mac_holds(age: Age, encrypt: Encrypt, scalar: str) -> None:
     sealed = encrypt(f"value: {scalar}\nclear_unencrypted: {scalar}\nlist: [{scalar}, a]\n".encode(), "yaml")
     with age.keyring() as keys:
-        opened = decrypt(sealed, "yaml", keys)
+        opened = decrypt(read(sealed, "yaml"), keys)
     first = opened.documents[0]
     assert str(first["value"]) == str(first["list"][0])
 
@@ -59,10 +59,10 @@ def test_scalars_are_read_as_go_reads_them_so_that_the_mac_holds(age: Age, encry
 def test_documents_of_a_stream_are_all_read_and_all_covered_by_the_mac(age: Age, encrypt: Encrypt) -> None:
     sealed = encrypt(b"a: 1\n---\nb: two\n---\nc: [x, y]\n", "yaml")
     with age.keyring() as keys:
-        assert decrypt(sealed, "yaml", keys).documents == [{"a": 1}, {"b": "two"}, {"c": ["x", "y"]}]
+        assert decrypt(read(sealed, "yaml"), keys).documents == [{"a": 1}, {"b": "two"}, {"c": ["x", "y"]}]
         short = sealed[: sealed.rindex(b"\n---\n")]
         with pytest.raises(DecryptionError) as refused:
-            decrypt(short, "yaml", keys)
+            decrypt(read(short, "yaml"), keys)
     assert refused.value.reason == "MacMismatch"
 
 
@@ -77,7 +77,7 @@ def test_json_dotenv_ini_and_binary_files_come_back_as_they_were(age: Age, encry
         sealed = encrypt(content, form)
         assert is_encrypted(sealed, form)
         with age.keyring() as keys:
-            opened = decrypt(sealed, form, keys).plaintext
+            opened = decrypt(read(sealed, form), keys).plaintext
         if form == "json":
             assert json.loads(opened) == json.loads(content)
         elif form == "ini":
@@ -90,7 +90,7 @@ def test_a_changed_value_is_refused_and_the_message_names_the_path_not_the_value
     sealed = encrypt(SECRET, "yaml", "--encrypted-regex", "^(data|stringData)$")
     tampered = sealed.replace(b"name: signing", b"name: other-name")
     with age.keyring() as keys, pytest.raises(DecryptionError) as refused:
-        decrypt(tampered, "yaml", keys)
+        decrypt(read(tampered, "yaml"), keys)
     assert refused.value.reason == "MacMismatch"
 
     def flip(match: re.Match[bytes]) -> bytes:
@@ -98,7 +98,7 @@ def test_a_changed_value_is_refused_and_the_message_names_the_path_not_the_value
 
     broken = re.sub(rb"(key: ENC\[AES256_GCM,data:.)(.)", flip, sealed, count=1)
     with age.keyring() as keys, pytest.raises(DecryptionError) as refused:
-        decrypt(broken, "yaml", keys)
+        decrypt(read(broken, "yaml"), keys)
     assert refused.value.reason == "ValueInvalid"
     assert "stringData:key" in refused.value.message
     assert "s3cr3t" not in str(refused.value)
@@ -107,7 +107,7 @@ def test_a_changed_value_is_refused_and_the_message_names_the_path_not_the_value
 def test_an_alias_bomb_is_refused_before_it_expands(age: Age) -> None:
     bomb = b"a: &a [x, x]\n" + b"".join(b"k%d: &k%d [*a, *a]\n" % (i, i) for i in range(50))
     with age.keyring() as keys, pytest.raises(DecryptionError) as refused:
-        decrypt(bomb, "yaml", keys)
+        decrypt(read(bomb, "yaml"), keys)
     assert refused.value.reason == "AliasRefused"
 
 
@@ -115,7 +115,7 @@ def test_size_nodes_and_depth_are_limited_before_anything_is_decrypted(age: Age)
     with age.keyring() as keys:
         for data in (b"a: " + b"x" * 200, b"a: [" + b"1," * 200 + b"1]", b"a: " + b"[" * 60 + b"]" * 60):
             with pytest.raises(DecryptionError) as refused:
-                decrypt(data, "yaml", keys, limits=SopsLimits(size=180, nodes=50, depth=20))
+                decrypt(read(data, "yaml", SopsLimits(size=180, nodes=50, depth=20)), keys)
             assert refused.value.reason == "TooLarge"
 
 
@@ -128,7 +128,7 @@ def test_policy_is_asked_before_any_key_is_tried(age: Age, encrypt: Encrypt) -> 
 
     sealed = encrypt(SECRET, "yaml")
     with age.keyring() as keys, pytest.raises(DecryptionError) as refused:
-        decrypt(sealed, "yaml", keys, policy=refuse)
+        decrypt(read(sealed, "yaml"), keys, policy=refuse)
     assert refused.value.reason == "NoDataKey"
     assert "not a recipient of this tenant" in refused.value.message
     assert [key.identifier for key in asked] == [age.recipient]
@@ -139,6 +139,6 @@ def test_a_file_for_another_identity_says_that_none_at_hand_opens_it(encrypt: En
 
     other = Age(str(pyrage.x25519.Identity.generate()), "")
     with other.keyring() as keys, pytest.raises(DecryptionError) as refused:
-        decrypt(encrypt(SECRET, "yaml"), "yaml", keys)
+        decrypt(read(encrypt(SECRET, "yaml"), "yaml"), keys)
     assert refused.value.reason == "NoDataKey"
     assert "AGE-SECRET-KEY" not in str(refused.value)

@@ -12,8 +12,7 @@ from controllers.sops.decryptor import SKIP_ANNOTATION, Audit, Decryptor
 from controllers.sops.errors import SopsError
 from controllers.sops.formats import read
 from controllers.sops.keys import DataKeyCache
-from controllers.sops.limits import SopsLimits
-from controllers.sops.metadata import MasterKey, parse_metadata
+from controllers.sops.metadata import MasterKey
 from controllers.sops.plaintext_scan import PLAINTEXT_ANNOTATION, mode_of, plaintext_secrets
 
 from .conftest import Age, Encrypt
@@ -110,7 +109,7 @@ def test_the_first_rule_that_matches_a_path_is_compared(age: Age, encrypt: Encry
     rules = parse_rules(
         f"creation_rules:\n- {{path_regex: prod/, age: age1other}}\n- {{age: '{age.recipient}'}}\n".encode()
     )
-    metadata = parse_metadata(read(encrypt(PLAIN, "yaml"), "yaml", SopsLimits()).section)
+    metadata = read(encrypt(PLAIN, "yaml"), "yaml").metadata
     assert drift(rule_for(rules, "dev/a.yaml"), metadata) == []
     assert drift(rule_for(rules, "prod/a.yaml"), metadata) == [
         f"age {age.recipient} is not in .sops.yaml", "age age1other of .sops.yaml cannot open it",

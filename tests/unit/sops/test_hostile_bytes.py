@@ -11,7 +11,7 @@ from controllers.sealed_secrets.ciphertext import split_item
 from controllers.sops.ciphertext import open_value
 from controllers.sops.decrypt import decrypt
 from controllers.sops.errors import DecryptionError
-from controllers.sops.formats import FORMATS, is_encrypted
+from controllers.sops.formats import FORMATS, is_encrypted, read
 from controllers.sops.keys import KeyMaterial, SopsKeys, parse_key_secret
 
 _PIECES = st.sampled_from(
@@ -28,7 +28,7 @@ _PIECES = st.sampled_from(
 def test_the_reader_ends_in_a_result_or_in_its_own_error(data: bytes, form: str) -> None:
     is_encrypted(data, form)
     with contextlib.suppress(DecryptionError):
-        decrypt(data, form, SopsKeys(KeyMaterial()))
+        decrypt(read(data, form), SopsKeys(KeyMaterial()))
 
 
 @given(st.text(max_size=200), st.binary(min_size=32, max_size=32))
