@@ -304,7 +304,11 @@ class AutomationReconciler:
         if held:
             names = ", ".join(f"{name} ({tag})" for name, tag in sorted(held.items()))
             if outcome.held:
-                draft.event("Held", f"a commit was reverted; held until released: {names}", warning=True)
+                draft.event(
+                    "Held",
+                    f"update was reverted in Git; on hold: {names}. To resume remove annotation {HELD}",
+                    warning=True,
+                )
             text += f". Held, for a commit was reverted: {names}"
         if reports:
             shown = "; ".join(reports[:_SHOWN])

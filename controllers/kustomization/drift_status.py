@@ -58,7 +58,7 @@ class DriftMetrics(Collector):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.detected = Counter(
-            "inhaul_drift_detected", "Fields that a hand changed", ["namespace", "name", "action"], registry=registry
+            "inhaul_drift_detected", "Drifted fields", ["namespace", "name", "action"], registry=registry
         )
         self.held: dict[Key, tuple[RetainedField, ...]] = {}
         registry.register(self)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from controllers.api.duration import parse_duration
+from controllers.api.plural import are, counted
 from controllers.api.resource import Manifest
 from controllers.kustomization.objects.labels import Identity
 from controllers.runtime import conditions
@@ -71,7 +72,9 @@ class HealthWait:
         )
         state = aggregate(each.status.state for each in observed)
         if state is State.CURRENT:
-            run.draft.condition(HEALTHY, "True", "Succeeded", f"{len(observed)} objects are healthy")
+            run.draft.condition(
+                HEALTHY, "True", "Succeeded", f"{counted(len(observed), 'object')} {are(len(observed))} healthy"
+            )
             self._meters.healthy(self._monotonic() - run.memory.waiting_since)
             return None
         return await self._open(run, state, failures(observed))

@@ -19,6 +19,7 @@ from controllers.api.base import parse
 from controllers.api.duration import parse_duration
 from controllers.api.kustomize import KUSTOMIZATIONS, KustomizationSpec
 from controllers.api.meta import annotations_of
+from controllers.api.plural import are, counted
 from controllers.api.resource import Key, Manifest
 from controllers.kustomization.objects.labels import Identity
 from controllers.kustomization.settings import KustomizationSettings
@@ -191,7 +192,7 @@ class Reconciler:
             if problem := dependencies.not_ready(run.manifest, dependency, key, found, revision, holds=holds):
                 circle = dependencies.in_circle(run.key, self._store().list())
                 if circle:
-                    raise Stalled("DependencyCycle", f"dependsOn goes in a circle: {' -> '.join(map(str, circle))}")
+                    raise Stalled("DependencyCycle", f"circular dependsOn: {' -> '.join(map(str, circle))}")
                 raise NotReady("DependencyNotReady", problem, retry_after=30.0)
 
     async def _unchanged(self, run: ReconcileRun, built: Built) -> Result:
@@ -279,7 +280,9 @@ class Reconciler:
         if rendered.refused:  # nothing is pruned, for what a refused file holds is not known
             self._remember(run, rendered, "BuildFailed")
             text = "; ".join(rendered.refused[:5])
-            more = f"; the other {len(run.objects)} objects are applied" if run.objects else ""
+            more = (
+                f"; {counted(len(run.objects), 'other object')} {are(len(run.objects))} applied" if run.objects else ""
+            )
             raise NotReady("BuildFailed", f"decryption failed: {text}{more}", retry_after=run.retry_interval)
         if (pending := await self._health.pending(run)) is not None:
             return pending

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from controllers.api.plural import counted
 from controllers.api.resource import Manifest
 from controllers.runtime.cli.files import files_below
 from controllers.sops.cli import reported
@@ -169,7 +170,7 @@ def _reseal(given: argparse.Namespace) -> int:
             continue
         if count:
             changed += 1
-            print(f"{'older key' if given.check else 'resealed'} {path}  {count} items")
+            print(f"{'older key' if given.check else 'resealed'} {path}  {counted(count, 'item')}")
             if not given.check:
                 Path(path).write_text(after)
     return 1 if failed or (given.check and changed) else 0

@@ -188,7 +188,5 @@ class SealingKeyManager:
         }
         made = await self._kube.create(SECRETS, body, self.namespace)
         log.info("new sealing key %s", made["metadata"]["name"])
-        self._on_told(
-            made, "KeyRenewed", "a new sealing key: what is sealed with older keys should be sealed anew", False
-        )
+        self._on_told(made, "KeyRenewed", "new sealing key; re-encrypt what was sealed with older keys", False)
         await self.load()

@@ -97,7 +97,7 @@ class SealedSecretReconciler:
         names = {key.fingerprint: key for key in (*self._keys.ring.keys, *self._keys.ring.retired)}
         state = self._keys.state(used)
         shown = ", ".join(sorted(names[each].name for each in used if each in names)) or "a key that is gone"
-        text = f"sealed with {shown}, which is {_TO_RESEAL[state]}: seal it anew (inhaul reseal)"
+        text = f"sealed with {shown}, which is {_TO_RESEAL[state]}; re-encrypt it (inhaul reseal)"
         if not is_true(draft.status, KEY_OUTDATED):
             draft.event("KeyOutdated", text, warning=True)
         draft.condition(KEY_OUTDATED, "True", "KeyRetired" if state == "retired" else "KeyOverdue", text)
@@ -117,7 +117,7 @@ class SealedSecretReconciler:
             try:
                 await self._kube.create(SECRETS, decision.body, key.namespace, field_manager=FIELD_MANAGER)
             except AlreadyExists:
-                raise NotReady("AlreadyExists", "the Secret came to be meanwhile", retry_after=1.0) from None
+                raise NotReady("AlreadyExists", "Secret was created concurrently; retrying", retry_after=1.0) from None
         else:
             await self._kube.replace(SECRETS, decision.body, field_manager=FIELD_MANAGER)
         log.info(

@@ -105,12 +105,10 @@ def decide(sealed: Manifest, wanted: Manifest, existing: Manifest | None) -> Wri
     if _content(body) == _content(existing):
         return Write("none")
     if existing.get("immutable") and (body.get("data") or {}) != (existing.get("data") or {}):
-        return Refusal(
-            "Immutable", f'Secret "{name}" is immutable and holds other data: delete it to have it made anew'
-        )
+        return Refusal("Immutable", f'Secret "{name}" is immutable and holds other data: delete it and it is recreated')
     if wanted.get("type") and wanted["type"] != existing.get("type", "Opaque"):
         found = existing.get("type", "Opaque")
-        text = f'Secret "{name}" has type {found}, wanted {wanted["type"]}: delete it to have it made anew'
+        text = f'Secret "{name}" has type {found}, wanted {wanted["type"]}: delete it and it is recreated'
         return Refusal("TypeChanged", text)
     return Write("replace", body)
 

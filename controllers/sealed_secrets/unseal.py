@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from controllers.api.plural import counted
 from controllers.api.resource import Manifest
 from controllers.sops.errors import SealedError
 
@@ -114,12 +115,12 @@ def diagnose(sealed: Manifest, text: str, ring: SealingKeys) -> SealedError:
     if (retired := ring.retired_key_of(text, own.label(namespace, name))) is not None:
         return SealedError(
             "RetiredKey",
-            f"it is sealed with key {retired.name}, which is labelled {retired.state!r} and opens nothing: seal anew",
+            f"it is sealed with key {retired.name}, which is labelled {retired.state!r} and is not used: re-encrypt it",
         )
     count = len(ring.keys)
     return SealedError(
         "NoKey",
-        f"none of {count} active key{'s' * (count != 1)} opens it: sealed for another name, namespace or cluster, "
+        f"none of {counted(count, 'active key')} opens it: sealed for another name, namespace or cluster, "
         "or with a key that is gone",
     )
 
@@ -188,7 +189,7 @@ def reseal(sealed: Manifest, ring: SealingKeys, key: SealingKey) -> Manifest:
     label = scope_of(meta.get("annotations")).label(meta.get("namespace", ""), meta["name"])
     items: dict[str, str] = {}
     if not (sealed.get("spec") or {}).get("encryptedData") and (sealed.get("spec") or {}).get("data"):
-        raise SealedError("DeprecatedData", "spec.data: the deprecated one-blob form is not sealed anew; use items")
+        raise SealedError("DeprecatedData", "spec.data: the deprecated one-blob form cannot be re-encrypted; use items")
     for name, text in ((sealed.get("spec") or {}).get("encryptedData") or {}).items():
         if not isinstance(text, str):
             raise SealedError("Corrupt", f"encryptedData.{name}: expected a text")

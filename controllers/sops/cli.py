@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from controllers.api.plural import counted
 from controllers.runtime.cli.files import files_below
 
 from .binary import decrypt_any
@@ -120,7 +121,7 @@ def _verify(given: argparse.Namespace) -> int:
         for text in result["warnings"]:
             print(f"{'warning':8} {result['path']}  {text}")
     failed = sum(result["result"] != "verified" for result in results)
-    print(f"{len(results)} encrypted files, {failed} not verified", file=sys.stderr)
+    print(f"{counted(len(results), 'encrypted file')}, {failed} not verified", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -137,7 +137,7 @@ class Contents:
     ) -> Listing:  # fmt: skip
         key = Key(_namespace(manifest), manifest["metadata"]["name"])
         if key in path:
-            raise Stalled(UNAVAILABLE, f"spec.include goes in a circle: {' -> '.join(map(str, (*path, key)))}")
+            raise Stalled(UNAVAILABLE, f"circular spec.include: {' -> '.join(map(str, (*path, key)))}")
         if len(spec.include) > MAX_INCLUDES:
             raise Stalled(UNAVAILABLE, f"spec.include: found {len(spec.include)}, expected at most {MAX_INCLUDES}")
         named = ref_of(manifest, revision, recorded=False)

@@ -11,6 +11,7 @@ from typing import Any
 from controllers.api.base import parse
 from controllers.api.duration import format_duration
 from controllers.api.external_secrets import ExternalSecretSpec
+from controllers.api.plural import counted
 from controllers.api.resource import Manifest
 from controllers.external_secrets.events import version_diff as sweep
 from controllers.external_secrets.providers.reads import PlannedRead, PlannedSource
@@ -82,7 +83,7 @@ def plan_of(files: Files, *, account: str = "", kms_keys: list[str] | None = Non
         keys = {read.key for read in reads if read.source == source and read.key is not None}
         lines.append(sweep_line(source, interval, len(keys)))
     if any(read.find is not None for read in reads):
-        notes.append(f"each find is assumed to match {matches} secrets (--matches)")
+        notes.append(f"each find is assumed to match {counted(matches, 'secret')} (--matches)")
     granted = policies(reads, account=account, kms_keys=kms_keys or [], swept=swept)
     return Plan(Forecast(tuple(lines), tuple(dict.fromkeys(notes))), granted, len(secrets))
 

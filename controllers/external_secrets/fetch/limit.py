@@ -42,7 +42,7 @@ class AdmissionLimit:
             spread = 0.75 + 0.5 * random.random()  # noqa: S311 jitter
             raise Backpressure(
                 "SecretSyncedError",
-                f"Throttled: AWS is slow to answer {source.service} for this store; waiting for a turn",
+                f"Throttled: {source.service} throttles or is slow for this store; refresh queued",
                 retry_after=min(_LATE, max(_SOON, seconds)) * spread,
             )
 

@@ -87,7 +87,7 @@ def of_secrets(
         changes.pop("removed", None)  # keys of others stay
     out = [Difference(what, f"data.{key}", _WORDS[kind]) for kind, keys in changes.items() for key in keys]
     if (live.get("type") or "Opaque") != wanted.type:
-        out.append(Difference(what, "type", f"{live.get('type') or 'Opaque'} -> {wanted.type} (deleted and made anew)"))
+        out.append(Difference(what, "type", f"{live.get('type') or 'Opaque'} -> {wanted.type} (deleted and recreated)"))
     for part, new in (("labels", wanted.labels), ("annotations", wanted.annotations)):
         old = live["metadata"].get(part) or {}
         names = [key for key in sorted(set(new) - set(_MINE)) if old.get(key) != new[key]]
@@ -110,7 +110,7 @@ def of_shapes(manifest: Manifest, live: Manifest | None) -> list[Difference]:
         out += [Difference(what, f"data.{key}", "would be removed") for key in sorted(have - keys)]
     wanted = (target.template.type if target.template is not None else "") or "Opaque"
     if (live.get("type") or "Opaque") != wanted:
-        out.append(Difference(what, "type", f"{live.get('type') or 'Opaque'} -> {wanted} (deleted and made anew)"))
+        out.append(Difference(what, "type", f"{live.get('type') or 'Opaque'} -> {wanted} (deleted and recreated)"))
     return [*out, Difference(what, "", "values are not compared; give --with or --fetch", real=False)]
 
 

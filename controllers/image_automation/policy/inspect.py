@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from controllers.api.plural import counted
+
 from .cosign import covers, signature_tag, signatures
 
 REVISION_LABELS = ("org.opencontainers.image.revision", "org.label-schema.vcs-ref")
@@ -35,7 +37,7 @@ async def unsigned(images: Images, digest: str, verify: Callable[[bytes, bytes],
         payload = await images.blob(one.payload_digest, MAX_PAYLOAD)
         if verify(payload, one.signature) and covers(payload, digest):
             return ""
-    return f"has {len(found)} signature{'' if len(found) == 1 else 's'}, none of them by the key for this digest"
+    return f"has {counted(len(found), 'signature')}, none of them by the key for this digest"
 
 
 async def missing_platforms(images: Images, digest: str, wanted: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from controllers.api.kustomize import KustomizationSpec
 from controllers.api.meta import annotations_of
+from controllers.api.plural import counted
 from controllers.api.resource import Manifest
 from controllers.api.tenancy import MINTING_SECRET_TYPES, ApplyKind, Decision, Request, WriteSecretType
 from controllers.kustomization.drift.detect import rules_of
@@ -75,12 +76,15 @@ def check_deletions(owner: Manifest, owned: Sequence[Entry], objects: Sequence[M
         return
     marks = annotations_of(owner)
     if not objects and marks.get(ALLOW_EMPTY, "").lower() != "true":
-        text = f"the source renders nothing, and {len(stale)} objects would be deleted; annotate {ALLOW_EMPTY}: 'true'"
+        text = (
+            f"build produced no objects; refusing to prune {counted(len(stale), 'object')}. "
+            f"To allow it: annotation {ALLOW_EMPTY}: 'true'"
+        )
         raise Stalled("ReconciliationFailed", text)
     limit = _limit(marks.get(MAX_DELETES, ""), len(owned))
     if limit is not None and len(stale) > limit:
         names = ", ".join(map(str, stale[:10]))
-        text = f"{len(stale)} objects would be deleted, and {MAX_DELETES} allows {limit}: {names}"
+        text = f"{counted(len(stale), 'object')} would be deleted, but {MAX_DELETES} allows {limit}: {names}"
         raise Stalled("ReconciliationFailed", text)
 
 

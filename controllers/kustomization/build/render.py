@@ -233,7 +233,7 @@ def _checked(objects: list[Manifest]) -> list[Manifest]:
     for manifest in objects:
         meta = manifest.get("metadata") if isinstance(manifest, dict) else None
         if not isinstance(meta, dict) or not manifest.get("kind") or not manifest.get("apiVersion"):
-            raise InvalidSourceError("the build gives something that is no Kubernetes object")
+            raise InvalidSourceError("the build produced something that is not a Kubernetes object")
         if not isinstance(meta.get("name"), str) or not meta["name"]:
             raise InvalidSourceError(f"{manifest['kind']} without metadata.name")
         if (identity := entry_of(manifest).identity) in seen:

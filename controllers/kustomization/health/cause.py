@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from controllers.api.plural import counted
 from controllers.api.resource import Manifest
 from controllers.kustomization.objects.labels import describe
 
@@ -116,7 +117,7 @@ def _container(container: Mapping[str, Any], subject: str, since: str, events: S
         return Cause(Why.MEMORY, one_line(text), subject, since)
     if reason not in ("", "ContainerCreating", "PodInitializing") or (ended.get("exitCode") and not running):
         told = f": exit code {ended.get('exitCode')}{_in_brackets(ended.get('reason'))}" if ended else ""
-        times = f", restarted {count} times" if (count := container.get("restartCount")) else ""
+        times = f", restarted {counted(count, 'time')}" if (count := container.get("restartCount")) else ""
         return Cause(Why.CRASH, one_line(f"{name}: {reason or 'ended'}{told}{times}"), subject, since)
     return None
 

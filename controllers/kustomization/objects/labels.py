@@ -62,7 +62,7 @@ def is_set(manifest: Manifest | None, switch: str, value: str) -> bool:
 def bad_labels(manifests: Iterable[Manifest]) -> list[str]:
     """A line per label that no API server takes, so that the cause can be named before one is asked."""
     return [
-        f"{describe(manifest)}: metadata.labels[{key}]: found text that is no label value"
+        f"{describe(manifest)}: metadata.labels[{key}]: invalid label value"
         + ("; it holds an expression, and postBuild has no variables" if "${" in str(value) else "")
         for manifest in manifests
         for key, value in labels_of(manifest).items()

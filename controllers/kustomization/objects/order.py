@@ -26,7 +26,7 @@ class DependencyCycleError(ValueError):
     """Objects that wait for one another. `cycle` begins and ends with the same key."""
 
     def __init__(self, cycle: Sequence[Key]) -> None:
-        super().__init__("dependsOn goes in a circle: " + " -> ".join(map(str, cycle)))
+        super().__init__("circular dependsOn: " + " -> ".join(map(str, cycle)))
         self.cycle = tuple(cycle)
 
 

@@ -26,7 +26,7 @@ class DecryptionSteps(Actor):
         step = self.tell.step
         await step("kms", "A file encrypted with KMS opens as payments' own identity", self.kms)
         await step("tampered", "A tampered file is refused, the rest is applied", self.tampered)
-        await step("reseal", "The sealing key is renewed, a commit seals anew", self.reseal)
+        await step("reseal", "The sealing key is renewed, a commit re-encrypts", self.reseal)
 
     async def kms(self, told: Told) -> str:
         value = secrets.token_urlsafe(24)
