@@ -25,13 +25,13 @@ from controllers.kustomization.drift.policy import Drift, Mode, Policy, check_mo
 from controllers.kustomization.health.kstatus import State, compute
 from controllers.kustomization.objects.diff import Operation, mask_patch
 from controllers.kustomization.objects.inventory import entry_of
-from controllers.kustomization.objects.labels import FORCE, Identity, describe, identity, is_set
+from controllers.kustomization.objects.labels import Identity, describe, identity
 from controllers.kustomization.objects.managed_fields import without
 from controllers.kustomization.objects.order import stages
 from controllers.runtime.kube import ApiError, KubeClient, NotFound, UnknownKindError
 
-from .immutable import is_immutable
-from .plan import field_changes, is_secret, skip_reason
+from .plan import field_changes, is_forced, is_secret, skip_reason
+from .recreate import asks_for_recreation, would_be_created
 
 MANAGER = "kustomize-controller"
 """Upstream's field manager: with another, a field that is dropped from Git would stay for ever after a swap."""
@@ -184,8 +184,7 @@ class Applier:
         try:
             return await self._dry_run(wanted, resource, live, sent)
         except ApiError as error:
-            immutable = is_immutable(error.message, status=error.status)
-            if live is not None and immutable and self._may_recreate(wanted, live):
+            if await self._mended_by_recreation(resource, wanted, live, error):
                 return _Candidate(wanted, resource, live, "recreated", wanted, recreate=True)
             raise
 
@@ -226,8 +225,12 @@ class Applier:
         entry = entry_of(wanted)
         return ("",) if entry.id in self._masked else ("/data", "/stringData") if is_secret(entry) else ()
 
-    def _may_recreate(self, wanted: Manifest, live: Manifest) -> bool:
-        return self._force or is_set(wanted, FORCE, "enabled") or is_set(live, FORCE, "enabled")
+    async def _mended_by_recreation(
+        self, resource: Resource, wanted: Manifest, live: Manifest | None, refusal: ApiError
+    ) -> bool:
+        if live is None or not is_forced(wanted, live, self._force) or not asks_for_recreation(refusal):
+            return False
+        return await would_be_created(self._dry, resource, wanted, refusal, manager=MANAGER)
 
     async def _get(self, resource: Resource, wanted: Manifest) -> Manifest | None:
         meta = wanted["metadata"]

@@ -15,10 +15,10 @@ from controllers.kustomization.drift import detect as drift
 from controllers.kustomization.drift.detect import IgnoreRule
 from controllers.kustomization.objects.diff import Operation, differences, mask_patch
 from controllers.kustomization.objects.inventory import Entry, difference, entry_of
-from controllers.kustomization.objects.labels import PRUNE, RECONCILE, SSA, describe, is_set
+from controllers.kustomization.objects.labels import FORCE, PRUNE, RECONCILE, SSA, describe, is_set
 from controllers.kustomization.objects.normalize import for_comparison
 
-CREATE, UPDATE, DELETE, UNCHANGED, HELD = "create", "update", "delete", "unchanged", "held"
+CREATE, UPDATE, RECREATE, DELETE, UNCHANGED, HELD = "create", "update", "recreate", "delete", "unchanged", "held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,15 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Would executing it write nothing?"""
-        return not self.of(CREATE, UPDATE, DELETE)
+        return not self.of(CREATE, UPDATE, RECREATE, DELETE)
 
     def summary(self) -> str:
         """`2 to create, 1 to update, 0 to delete, 7 unchanged, 0 held`."""
         names = {CREATE: "to create", UPDATE: "to update", DELETE: "to delete", UNCHANGED: "unchanged", HELD: "held"}
-        return ", ".join(f"{len(self.of(action))} {name}" for action, name in names.items())
+        texts = [f"{len(self.of(action))} {name}" for action, name in names.items()]
+        if recreated := self.of(RECREATE):
+            texts.insert(2, f"{len(recreated)} to recreate")
+        return ", ".join(texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Seen:
     wanted: Manifest
     live: Manifest | None
     dry_run: Manifest | None
+    recreated: str = ""
+    """Why the object is deleted and created again (`force`); "" where it is not."""
 
 
 def plan(
@@ -92,6 +97,11 @@ def skip_reason(wanted: Manifest, live: Manifest | None) -> str:
     return ""
 
 
+def is_forced(wanted: Manifest, live: Manifest, force: bool) -> bool:
+    """May an object be recreated where an update is refused? `force` is the Kustomization's."""
+    return force or is_set(wanted, FORCE, "enabled") or is_set(live, FORCE, "enabled")
+
+
 def keep_reason(live: Manifest) -> str:
     """Why a live object is not deleted although it is no longer wanted; "" where it may be."""
     for switch, value in ((PRUNE, "disabled"), (RECONCILE, "disabled"), (SSA, "Ignore")):
@@ -104,6 +114,8 @@ def _change(one: Seen, rules: Sequence[IgnoreRule], masked: frozenset[str]) -> P
     entry, subject = entry_of(one.wanted), describe(one.wanted)
     if reason := skip_reason(one.wanted, one.live):
         return PlannedChange(HELD, entry, subject, reason=reason)
+    if one.recreated:
+        return PlannedChange(RECREATE, entry, subject, reason=one.recreated)
     outcome = drift.action(one.live, one.dry_run or one.wanted, rules)
     if outcome == drift.CREATED or one.live is None:
         return PlannedChange(CREATE, entry, subject)

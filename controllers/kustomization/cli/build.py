@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from controllers.api.resource import Key, Manifest
+from controllers.api.resource import Key, Manifest, Resource
 from controllers.kustomization.apply.apply import MANAGER
 from controllers.kustomization.apply.plan import (
     CREATE,
@@ -23,10 +23,12 @@ from controllers.kustomization.apply.plan import (
     Plan,
     PlannedChange,
     Seen,
+    is_forced,
     is_secret,
     plan,
 )
 from controllers.kustomization.apply.preflight import check_deletions
+from controllers.kustomization.apply.recreate import asks_for_recreation, would_be_created
 from controllers.kustomization.build.kustomization_file import InvalidSourceError
 from controllers.kustomization.build.kustomize import KustomizeError
 from controllers.kustomization.build.limits import BuildLimitError
@@ -241,7 +243,7 @@ async def _against_cluster(given: argparse.Namespace, subject: _Subject, result:
         if key is not None:
             labels = owner_labels(Key(key.namespace or namespace, key.name))
             objects = [with_metadata(each, labels) for each in objects]
-        seen, held, problems = await _seen(kube, objects)
+        seen, held, problems = await _seen(kube, objects, force=bool(spec.get("force")))
     made = plan(
         seen, inventory=[each for each in owned if each.identity not in {one.entry.identity for one in held}],
         prune=bool(spec.get("prune")), rules=rules_of(spec.get("ignore") or ()), masked=result.masked,
@@ -265,7 +267,9 @@ async def _owner(kube: KubeClient, key: Key | None, namespace: str) -> Manifest 
         return None
 
 
-async def _seen(kube: KubeClient, objects: list[Manifest]) -> tuple[list[Seen], list[PlannedChange], list[str]]:
+async def _seen(
+    kube: KubeClient, objects: list[Manifest], *, force: bool
+) -> tuple[list[Seen], list[PlannedChange], list[str]]:
     """Live states and dry-run answers; what is not compared; what the server refuses, all of it."""
     seen: list[Seen] = []
     held: list[PlannedChange] = []
@@ -285,7 +289,7 @@ async def _seen(kube: KubeClient, objects: list[Manifest]) -> tuple[list[Seen], 
                 live = await kube.get(resource, entry.name, entry.namespace)
             except NotFound:
                 live = None
-            seen.append(Seen(wanted, live, await dry.apply(resource, wanted, field_manager=MANAGER)))
+            seen.append(await _dry_run(dry, resource, wanted, live, force=force))
         except UnknownKindError as error:
             if (entry.group, entry.kind) in kinds:
                 seen.append(Seen(wanted, None, None))
@@ -297,3 +301,17 @@ async def _seen(kube: KubeClient, objects: list[Manifest]) -> tuple[list[Seen], 
             else:
                 problems.append(f"{describe(wanted)}: {error.reason}: {error.message}")
     return seen, held, problems
+
+
+async def _dry_run(
+    dry: KubeClient, resource: Resource, wanted: Manifest, live: Manifest | None, *, force: bool
+) -> Seen:
+    try:
+        return Seen(wanted, live, await dry.apply(resource, wanted, field_manager=MANAGER))
+    except ApiError as refusal:
+        if live is None or not is_forced(wanted, live, force) or not asks_for_recreation(refusal):
+            raise
+        if not await would_be_created(dry, resource, wanted, refusal, manager=MANAGER):
+            raise
+        fields = ", ".join(dict.fromkeys(each.field for each in refusal.causes if each.field))
+        return Seen(wanted, live, None, recreated=f"the update is refused{f' for {fields}' if fields else ''}")
