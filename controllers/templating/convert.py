@@ -57,7 +57,7 @@ def parse_int(text: str, base: int = 0) -> int | None:
         prefix = found["prefix"] or found["zero"] or ""
         base = _BASES[prefix.lower()]
         digits = digits.replace("_", "")[len(prefix) :]
-    if not digits or not digits.isascii() or not digits.isalnum():
+    if not digits.isascii() or not (digits.isdigit() if base <= 10 else digits.isalnum()):
         return None
     try:
         number = int(digits, base)

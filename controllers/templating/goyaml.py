@@ -54,6 +54,14 @@ class _Refused:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class _BadKey:
+    """A key that JSON has no form for, as go-yaml describes it."""
+
+    kind: str
+    shown: str
+
+
 @dataclass(slots=True)
 class _Node:
     kind: str
@@ -164,7 +172,7 @@ class _Decoder:
             return _coerced(value, node.text) if self.coerce else value
         if node.kind == "list":
             return [self.value(child, depth + 1) for child in node.children]
-        out: dict[str, Any] = {}
+        out: dict[str | _BadKey, Any] = {}
         self._fill(node, out, depth)
         return out
 
@@ -176,14 +184,12 @@ class _Decoder:
         self.open.discard(id(node))
         return value
 
-    def _fill(self, node: _Node, out: dict[str, Any], depth: int) -> None:
+    def _fill(self, node: _Node, out: dict[str | _BadKey, Any], depth: int) -> None:
         for key, item in zip(node.children[::2], node.children[1::2], strict=True):
             if key.kind == "scalar" and key.text == "<<" and (key.plain or key.tag == f"{_TAG}merge"):
                 self._merge(item, out, depth + 1)
             else:
-                name = self._key(key)
-                value = self.value(item, depth + 1)
-                out[_key_text(name, value)] = value
+                out[_key_text(self._key(key))] = self.value(item, depth + 1)
 
     def _key(self, node: _Node) -> Any:
         node = node.target or node
@@ -192,7 +198,7 @@ class _Decoder:
         plain = _Decoder().value(node)
         raise _ReadError(f"yaml: invalid map key: {go_syntax(plain, untyped_keys=True)}")
 
-    def _merge(self, node: _Node, out: dict[str, Any], depth: int) -> None:
+    def _merge(self, node: _Node, out: dict[str | _BadKey, Any], depth: int) -> None:
         """Of several maps the first wins; what the map said before gives way, what it says later wins."""
         items = [node] if (node.target or node).kind == "map" else reversed(node.children)
         if node.kind == "scalar" or (node.target is not None and node.target.kind != "map"):
@@ -245,7 +251,7 @@ def _is_time(text: str) -> bool:
     return bool(TIME.fullmatch(text))
 
 
-def _key_text(key: Any, value: Any) -> str:
+def _key_text(key: Any) -> str | _BadKey:
     """A key as the JSON object has it."""
     if isinstance(key, str):
         return key
@@ -255,9 +261,20 @@ def _key_text(key: Any, value: Any) -> str:
         return float32_text(key) if math.isfinite(key) else f"{'-' if key < 0 else ''}.{'nan' if key != key else 'inf'}"
     if isinstance(key, int) and key < 1 << 63:
         return str(key)
-    kind = "%!s(<nil>)" if key is None else "uint64"
-    shown = "<nil>" if key is None else f"{key:#x}"
-    raise _ReadError(f"unsupported map key of type: {kind}, key: {shown}, value: {go_syntax(value, untyped_keys=True)}")
+    return _BadKey("%!s(<nil>)", "<nil>") if key is None else _BadKey("uint64", f"{key:#x}")
+
+
+def _check_keys(value: Any) -> None:
+    """Raises _ReadError for a key that no JSON object has."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_keys(item)
+            if isinstance(key, _BadKey):
+                shown = "<nil>" if item is None else go_syntax(item, untyped_keys=True)
+                raise _ReadError(f"unsupported map key of type: {key.kind}, key: {key.shown}, value: {shown}")
+    elif isinstance(value, list):
+        for item in value:
+            _check_keys(item)
 
 
 def _coerced(value: Any, text: str) -> Any:
@@ -301,6 +318,7 @@ def load_texts(text: str) -> dict[str, str] | None:
         if node.kind != "map":
             return {} if node.kind == "scalar" and _scalar(node) is None else None
         loaded = _Decoder(coerce=True).value(root)
+        _check_keys(loaded)
     except (_ReadError, RecursionError):
         raise FunctionError("did not render to YAML") from None
     for at, value in enumerate(loaded.values(), 1):
@@ -316,6 +334,7 @@ def from_yaml(text: str) -> dict[str, Value]:
     """A map; what is none yields {"Error": …}, for templates that look for it."""
     try:
         loaded = _decoded(text)
+        _check_keys(loaded)
         _check_numbers(loaded)
     except _ReadError as error:
         return {"Error": f"error converting YAML to JSON: {error}"}

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from .convert import parse_float
 from .errors import FunctionError
 from .goformat import float_text
 from .values import NOTHING, NilList, NilStrings, Struct, Value, valid_text
@@ -42,7 +43,8 @@ def _needs_quotes(text: str) -> bool:
     if not text[:1].isascii() or text[:1] not in "+-.0123456789":
         return False
     number = without_underscores(text)
-    return bool(FLOAT.fullmatch(number) or INTEGER.fullmatch(number) or _BASE_60.fullmatch(text) or _is_time(text))
+    is_float = FLOAT.fullmatch(number) and parse_float(number) is not None  # one that overflows is a text
+    return bool(is_float or INTEGER.fullmatch(number) or _BASE_60.fullmatch(text) or _is_time(text))
 
 
 def without_underscores(text: str) -> str:
@@ -131,8 +133,9 @@ def _float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
     """By way of JSON, where a whole number has no point."""
     if not math.isfinite(value):
         raise ValueError("not a JSON number")
-    whole = value.is_integer() and -(2**63) <= value < 2**64
-    return _plain_text(dumper, str(int(value)) if whole else float_text(value, "g"))
+    digits = float_text(value, "f")
+    whole = value.is_integer() and -(2**63) <= int(digits) < 2**64
+    return _plain_text(dumper, str(int(digits)) if whole else float_text(value, "g"))
 
 
 def _mapping(dumper: yaml.SafeDumper, value: dict[str, Any]) -> yaml.MappingNode:

@@ -89,6 +89,8 @@ def _words(text: str) -> list[_Word]:
             end = _upper_end(text, at)
         elif kind == "letters":
             end = _run(text, at + 1, _is_small)
+        elif kind == "punctuation":  # hyphens and underscores behind it are punctuation, too
+            end = _run(text, at + 1, lambda char: unicodedata.category(char).startswith("P"))
         elif kind == "other":
             end = _run(text, at + 1, lambda char: _kind(char) == "other")
         else:
@@ -115,7 +117,7 @@ class _Joiner:
         kind, text = word
         if kind == "connector":
             text = self.connector * len(text)
-        self.out.append("".join(map(lower, text)) if kind == "upper" else text)
+        self.out.append("".join(lower(char) if is_upper(char) else char for char in text) if kind == "upper" else text)
 
     def take(self) -> None:
         self.write(self.words[self.at])
@@ -176,7 +178,7 @@ def camel(text: str) -> str:
     text = _valid(text)
     lead = _run(text, 0, _is_connector)
     if lead == len(text):
-        return text
+        return text + text[-1:]  # the library writes the last one twice
     out = [text[:lead]]
     current = text[lead]
     was_upper = is_upper(current)

@@ -83,6 +83,14 @@ def _find(pattern: str, text: str) -> str:
     return found.group(0) if found else ""
 
 
+def _matches_quietly(pattern: str, text: str) -> bool:
+    """A pattern that is none matches nothing."""
+    try:
+        return compile_re2(pattern).search(text) is not None
+    except FunctionError:
+        return False
+
+
 def _split(pattern: str, text: str, limit: int) -> StringList:
     """At most `limit` pieces (below 0: all); an empty match at the start or at the end leaves no empty piece."""
     compiled = compile_re2(pattern)
@@ -115,7 +123,8 @@ def _both(name: str, letters: str, call: Callable[..., Value]) -> dict[str, tupl
 
 REGEX: dict[str, Function] = functions(
     {
-        **_both("Match", "ss", lambda pattern, text: compile_re2(pattern).search(text) is not None),
+        "regexMatch": ("ss", _matches_quietly),
+        "mustRegexMatch": ("ss", lambda pattern, text: compile_re2(pattern).search(text) is not None),
         **_both("Find", "ss", _find),
         **_both("FindAll", "ssi", _find_all),
         **_both("ReplaceAll", "sss", lambda pattern, text, new: replace_all(compile_re2(pattern), text, new)),

@@ -18,6 +18,7 @@ NAMES = {
     "ISO8601Date": ("iso8601_date", "iso8601-date", "Iso8601Date"),
     "größeÄnderung": ("größe_änderung", "größe-änderung", "GrößeÄnderung"),
     "a@b": ("a@b", "a@b", "A@b"),
+    "a.--B": ("a.--b", "a.--b", "A.-B"),
     "": ("", "", ""),
 }
 
@@ -51,6 +52,8 @@ ANSWERS = {
     '{{ sortAlpha "b" }} {{ dict (list 1 2) "x" }} {{ fromJson "\\"a\\\\ud800b\\"" }}': "[b] map[[1 2]:x] a\ufffdb",
     '{{ printf "%b|%z|%#v" 0.5 (list 1 "a") (list nil) }}':
         "4503599627370496p-53|[%!z(int=1) %!z(string=a)]|[]interface {}{interface {}(nil)}",
+    '{{ regexMatch "(" "a" }} {{ toDecimal "0o17" }} {{ dict "a" "5e48573" "b" -9223372036854775808.0 | toYaml }}':
+        "false 0 a: 5e48573\nb: -9.223372036854776e+18",
     '{{ printf "%*d" "w" 5 }}': "%!(BADWIDTH)5",
 }  # fmt: skip
 
