@@ -70,10 +70,6 @@ class Asked:
         return any(not plain(name) for name in self.names)
 
 
-class InvalidPatternError(ValueError):
-    """An annotation that names Secrets by what is no regular expression; the text says which."""
-
-
 def plain(name: str) -> bool:
     """A name that stands for itself alone; its dots are dots, though Reloader takes them for any character."""
     return _PLAIN.fullmatch(name) is not None
@@ -166,8 +162,7 @@ def uses_of(workload: Manifest) -> dict[str, Use]:
 
 
 def choose(wish: Asked, uses: Mapping[str, Use], known: Mapping[str, Tags]) -> dict[str, Use]:
-    """The Secrets whose change restarts the workload. `known`: the Secrets of its namespace. Raises
-    InvalidPatternError.
+    """The Secrets whose change restarts the workload. `known`: the Secrets of its namespace.
 
     A Secret that is named counts whole, whatever of it is used. One that does not exist (yet) is chosen too where its
     name alone decides, and under `search` (its annotation went with it): what is known of it is that it is absent, and
@@ -188,19 +183,28 @@ def choose(wish: Asked, uses: Mapping[str, Use], known: Mapping[str, Tags]) -> d
     }
 
 
-def _named(patterns: Iterable[str], known: Mapping[str, Tags]) -> list[str]:
+def invalid_patterns(names: Iterable[str]) -> list[str]:
+    """What is wrong with each name that is neither a name nor a regular expression. `choose` goes on without them."""
+    return [problem for name in names if isinstance(problem := _pattern(name), str)]
+
+
+def _named(names: Iterable[str], known: Mapping[str, Tags]) -> list[str]:
     out: dict[str, None] = {}
+    for name in names:
+        if plain(name):
+            out[name] = None
+        elif not isinstance(pattern := _pattern(name), str):
+            out |= dict.fromkeys(each for each in known if pattern.fullmatch(each))
+    return list(out)
+
+
+def _pattern(name: str) -> Any:
+    """The compiled pattern, or a text that says why there is none."""
+    if len(name) > _MAX_PATTERN:
+        return f"found a name of {len(name)} characters, expected at most {_MAX_PATTERN}"
     options = re2.Options()
     options.log_errors = False
-    for pattern in patterns:
-        if plain(pattern):
-            out[pattern] = None
-            continue
-        if len(pattern) > _MAX_PATTERN:
-            raise InvalidPatternError(f"found a name of {len(pattern)} characters, expected at most {_MAX_PATTERN}")
-        try:
-            compiled = re2.compile(pattern, options=options)
-        except re2.error:
-            raise InvalidPatternError(f"found {pattern!r}, expected a name or a regular expression (RE2)") from None
-        out |= dict.fromkeys(name for name in known if compiled.fullmatch(name))
-    return list(out)
+    try:
+        return re2.compile(name, options=options)
+    except re2.error:
+        return f"found {name!r}, expected a name or a regular expression (RE2)"

@@ -32,7 +32,7 @@ from . import decide as restart
 from .decide import Decision, Marks, Record
 from .marks import InvalidMarkKeyError, Marker, load_key
 from .secrets import SecretBook
-from .uses import MAX_SECRETS, ON_CHANGE, OPTING_IN, Asked, InvalidPatternError, Use, asked, choose, uses_of
+from .uses import MAX_SECRETS, ON_CHANGE, OPTING_IN, Asked, Use, asked, choose, invalid_patterns, uses_of
 
 log = logging.getLogger(__name__)
 
@@ -251,11 +251,9 @@ class Restarter:
         """The Secrets to look at; None, with an event that says why, where the annotations cannot be followed."""
         uses = uses_of(workload)
         self._remember(kind, key, _Interest(frozenset((*uses, *wish.names)), wish.by_pattern))
-        try:
-            chosen = choose(wish, uses, self._book.known(key.namespace))
-        except InvalidPatternError as error:
-            self._warn(kind, workload, f"invalid annotation with Secret names: {error}")
-            return None
+        for problem in invalid_patterns(wish.names):
+            self._warn(kind, workload, f"ignoring an invalid entry of the annotation with Secret names: {problem}")
+        chosen = choose(wish, uses, self._book.known(key.namespace))
         if len(chosen) > MAX_SECRETS:
             self._warn(kind, workload, f"found {len(chosen)} Secrets to watch, expected at most {MAX_SECRETS}")
             return None

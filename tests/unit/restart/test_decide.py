@@ -13,7 +13,7 @@ from controllers.api.resource import Key, Manifest
 from controllers.restart import decide as restart
 from controllers.restart.decide import ABSENT, SEEN, Record, decide, read_record
 from controllers.restart.marks import WHOLE, Marker
-from controllers.restart.uses import Asked, InvalidPatternError, Tags, Use, asked, choose, used_secrets, uses_of
+from controllers.restart.uses import Asked, Tags, Use, asked, choose, invalid_patterns, used_secrets, uses_of
 from controllers.restart.watch import runs_reloader
 from controllers.runtime.sensitive import Sensitive
 
@@ -159,9 +159,11 @@ def test_under_search_a_secret_that_is_gone_is_still_waited_for() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["(", "[a", "a" * 300 + ".*"])
-def test_a_pattern_that_is_none_is_refused_by_name(pattern: str) -> None:
-    with pytest.raises(InvalidPatternError, match="found"):
-        choose(Asked(names=(pattern,)), {}, KNOWN)
+def test_an_invalid_pattern_is_reported_and_leaves_the_other_names_at_work(pattern: str) -> None:
+    names = (pattern, "db", "app-.*")
+    (problem,) = invalid_patterns(names)
+    assert problem.startswith("found")
+    assert set(choose(Asked(names=names), USES, KNOWN)) == {"db", "app-1"}
 
 
 # --- marks
