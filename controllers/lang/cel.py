@@ -124,14 +124,14 @@ def _is_sorted(items: Sequence[Any]) -> bool:
     return all(before <= after for before, after in pairwise(plain))
 
 
-def _index_of(items: Sequence[Any], wanted: Any) -> int:
+def _index_of(items: Sequence[Any], item: Any) -> int:
     plain = list(items)
-    return plain.index(wanted) if wanted in plain else -1
+    return plain.index(item) if item in plain else -1
 
 
-def _last_index_of(items: Sequence[Any], wanted: Any) -> int:
+def _last_index_of(items: Sequence[Any], item: Any) -> int:
     plain = list(items)[::-1]
-    return len(plain) - 1 - plain.index(wanted) if wanted in plain else -1
+    return len(plain) - 1 - plain.index(item) if item in plain else -1
 
 
 def _find(text: str, pattern: str) -> str:

@@ -127,13 +127,13 @@ def _glob(name: str) -> Glob:
 def parse_file(text: str, domain: Sequence[str] = ()) -> list[Pattern]:
     """The patterns of one ignore file; comments and empty lines are left out. Raises TooManyPatternsError."""
     lines = [line.rstrip("\r") for line in text.split("\n")]
-    wanted = [line for line in lines if line.strip() and not line.startswith("#")]
-    if len(wanted) > MAX_PATTERNS or any(len(line) > MAX_PATTERN_LENGTH for line in wanted):
+    patterns = [line for line in lines if line.strip() and not line.startswith("#")]
+    if len(patterns) > MAX_PATTERNS or any(len(line) > MAX_PATTERN_LENGTH for line in patterns):
         raise TooManyPatternsError(
-            f"{'/'.join((*domain, FILE))}: found {len(wanted)} patterns, "
+            f"{'/'.join((*domain, FILE))}: found {len(patterns)} patterns, "
             f"expected at most {MAX_PATTERNS} of at most {MAX_PATTERN_LENGTH} characters"
         )
-    return [parse_pattern(line, domain) for line in wanted]
+    return [parse_pattern(line, domain) for line in patterns]
 
 
 def vcs_patterns(domain: Sequence[str] = ()) -> list[Pattern]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import re2
 
 MAX_LENGTH = 256
-"""Longest text read as a version; what is longer is no version."""
+"""Longest text read as a version; longer texts are not versions."""
 _MAX_CONSTRAINT = 4096
 _SEGMENT_MAX = 2**64
 _IDS = r"[0-9A-Za-z\-]+(?:\.[0-9A-Za-z\-]+)*"
@@ -31,11 +31,11 @@ _RANGE = re2.compile(rf"\s*({_CV})\s+-\s+({_CV})\s*")
 
 
 class InvalidVersionError(ValueError):
-    """A text that is no version."""
+    """Not a version."""
 
 
 class InvalidConstraintError(ValueError):
-    """A text that is no range of versions."""
+    """Not a range of versions."""
 
 
 Identifier = tuple[int, int, str]
@@ -113,7 +113,7 @@ def parse_version(text: str) -> Version:
 
 
 def parse_tag(text: str) -> Version | None:
-    """A tag as Flux reads versions: at least three parts between dots, else it is none."""
+    """A tag as Flux reads versions: at least three parts between dots, else None."""
     if text.count(".") < 2:
         return None
     try:
@@ -223,62 +223,62 @@ def _holds(rule: Rule, version: Version) -> bool:
 
 
 def _not_equal(rule: Rule, version: Version) -> bool:
-    wanted = rule.version
+    bound = rule.version
     if not rule.open:
-        return version != wanted
-    if version.major != wanted.major:
+        return version != bound
+    if version.major != bound.major:
         return True
     if rule.minor_open:
         return False
-    if version.minor != wanted.minor:
+    if version.minor != bound.minor:
         return True
     if rule.patch_open:
-        return version.prerelease != wanted.prerelease
-    return version != wanted  # a wildcard for all parts
+        return version.prerelease != bound.prerelease
+    return version != bound  # a wildcard for all parts
 
 
 def _greater(rule: Rule, version: Version) -> bool:
     """`>11` starts at 12, `>11.1` at 11.2."""
-    wanted = rule.version
-    if not rule.open or version.major != wanted.major:
-        return version > wanted if not rule.open else version.major > wanted.major
+    bound = rule.version
+    if not rule.open or version.major != bound.major:
+        return version > bound if not rule.open else version.major > bound.major
     if rule.minor_open:
         return False
-    return version.minor > wanted.minor if rule.patch_open else version > wanted
+    return version.minor > bound.minor if rule.patch_open else version > bound
 
 
 def _at_most(rule: Rule, version: Version) -> bool:
     """`<=2.x` includes 2.9.9."""
-    wanted = rule.version
+    bound = rule.version
     if not rule.open:
-        return version <= wanted
-    if version.major != wanted.major:
-        return version.major < wanted.major
-    return rule.minor_open or version.minor <= wanted.minor
+        return version <= bound
+    if version.major != bound.major:
+        return version.major < bound.major
+    return rule.minor_open or version.minor <= bound.minor
 
 
 def _tilde(rule: Rule, version: Version) -> bool:
     """The same major and, where it is given, minor. `~0.0.0` and `~*` are any."""
-    wanted = rule.version
-    if version < wanted:
+    bound = rule.version
+    if version < bound:
         return False
-    if (wanted.major, wanted.minor, wanted.patch) == (0, 0, 0) and not rule.minor_open and not rule.patch_open:
+    if (bound.major, bound.minor, bound.patch) == (0, 0, 0) and not rule.minor_open and not rule.patch_open:
         return True
-    return version.major == wanted.major and (rule.minor_open or version.minor == wanted.minor)
+    return version.major == bound.major and (rule.minor_open or version.minor == bound.minor)
 
 
 def _caret(rule: Rule, version: Version) -> bool:
     """No change of the leftmost part that is not zero."""
-    wanted = rule.version
-    if version < wanted:
+    bound = rule.version
+    if version < bound:
         return False
-    if wanted.major > 0 or rule.minor_open:
-        return version.major == wanted.major
+    if bound.major > 0 or rule.minor_open:
+        return version.major == bound.major
     if version.major > 0:
         return False
-    if wanted.minor > 0 or rule.patch_open:
-        return version.minor == wanted.minor
-    return version.minor == 0 and version.patch == wanted.patch
+    if bound.minor > 0 or rule.patch_open:
+        return version.minor == bound.minor
+    return version.minor == 0 and version.patch == bound.patch
 
 
 Triple = tuple[int, int, int]

@@ -41,7 +41,7 @@ DEFAULT_LIMITS = YamlLimits()
 
 
 class InvalidYamlError(ValueError):
-    """Text that is no YAML, or more of it than the limits allow. `line` counts from 1; the message shows no content."""
+    """Invalid YAML, or more of it than the limits allow. `line` counts from 1; the message shows no content."""
 
     def __init__(self, problem: str, *, line: int = 0) -> None:
         super().__init__(f"line {line}: {problem}" if line else problem)

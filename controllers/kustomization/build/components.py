@@ -13,7 +13,7 @@ _HOST = re.compile(r"^(www\.)?github\.com[/:]|^[^/]*@[^/]*[:/]", re.IGNORECASE)
 
 
 class NotLocalError(ValueError):
-    """A component that is no path inside the repository."""
+    """A component that is not a path inside the repository."""
 
 
 def is_local_relative_path(path: str) -> bool:
@@ -24,11 +24,11 @@ def is_local_relative_path(path: str) -> bool:
 
 
 def merge_components(
-    existing: Sequence[str], wanted: Sequence[str], *, exists: Callable[[str], bool], ignore_missing: bool = False
+    existing: Sequence[str], added: Sequence[str], *, exists: Callable[[str], bool], ignore_missing: bool = False
 ) -> list[str]:
     """The file's components, then those of the spec. Raises NotLocalError; missing ones are dropped if asked to."""
     merged = list(existing)
-    for path in wanted:
+    for path in added:
         if not is_local_relative_path(path):
             raise NotLocalError(f"spec.components: found {path!r}, expected a relative path inside the repository")
         if path not in merged and (not ignore_missing or exists(path)):
@@ -36,10 +36,10 @@ def merge_components(
     return merged
 
 
-def merge_images(existing: Sequence[Manifest], wanted: Sequence[Mapping[str, str]]) -> list[Manifest]:
+def merge_images(existing: Sequence[Manifest], added: Sequence[Mapping[str, str]]) -> list[Manifest]:
     """Image overrides by name, field by field; tag and digest are one: setting either drops what stood for both."""
     merged = [dict(image) for image in existing]
-    for override in wanted:
+    for override in added:
         image = next((image for image in merged if image.get("name") == override.get("name")), None)
         if image is None:
             merged.append({key: value for key, value in override.items() if value})

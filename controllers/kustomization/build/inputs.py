@@ -33,9 +33,9 @@ class Keys:
 
 
 async def variables(kube: KubeClient, namespace: str, spec: KustomizationSpec) -> Variables:
-    """The values of postBuild. Raises NotReady (BuildFailed) where a source is missing, refused or no text."""
+    """The values of postBuild. Raises NotReady (BuildFailed) where a source is missing, forbidden or not text."""
     post = spec.post_build
-    if post is None or not postbuild.is_wanted(post.substitute, bool(post.substitute_from), post.substitute_strategy):
+    if post is None or not postbuild.is_enabled(post.substitute, bool(post.substitute_from), post.substitute_strategy):
         return Variables()
     sources, secret = [], False
     for index, ref in enumerate(post.substitute_from):
@@ -116,14 +116,16 @@ async def keys(
     return Keys(decryptor, digest.hexdigest(), keyring.close, decryptor.warnings)
 
 
-async def _key_data(kube: KubeClient, namespace: str, wanted: DecryptionSpec, given: Decryption) -> Mapping[str, bytes]:
+async def _key_data(
+    kube: KubeClient, namespace: str, decryption: DecryptionSpec, given: Decryption
+) -> Mapping[str, bytes]:
     """The key Secret's entries: the Kustomization's own, or else the process's; they are never merged."""
-    if wanted.secret_ref is None:
+    if decryption.secret_ref is None:
         try:
             return await given.shared_keys()
         except ApiError as error:
             raise NotReady("BuildFailed", f"the shared age Secret cannot be read: {error.message}") from None
-    name, where = wanted.secret_ref.name, "spec.decryption.secretRef"
+    name, where = decryption.secret_ref.name, "spec.decryption.secretRef"
     manifest = await _read(kube, "Secret", namespace, name, where)
     try:
         return secret_data(manifest or {})

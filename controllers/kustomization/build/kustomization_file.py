@@ -113,7 +113,7 @@ def _opened(path: str, document: Any) -> list[Manifest]:
 
 
 def problem_of(document: Any) -> str:
-    """Why a document is no Kubernetes object; "" where it is one."""
+    """Why a document is not a Kubernetes object; "" where it is one."""
     if not isinstance(document, dict):
         return f"found {type(document).__name__}, expected a Kubernetes object"
     for field in ("apiVersion", "kind"):

@@ -41,7 +41,7 @@ def variables(inline: Mapping[str, str] | None, sources: Iterable[Mapping[str, s
 
 
 def source_values(manifest: Manifest) -> dict[str, str]:
-    """The values that a ConfigMap or Secret gives. Raises ValueError (without the value) where one is no text."""
+    """The values that a ConfigMap or Secret gives. Raises ValueError (without the value) where one is not text."""
     values = {str(key): str(value) for key, value in (manifest.get("data") or {}).items()}
     if manifest.get("kind") != "Secret":
         return values
@@ -54,7 +54,7 @@ def source_values(manifest: Manifest) -> dict[str, str]:
     return decoded | {str(key): str(value) for key, value in (manifest.get("stringData") or {}).items()}
 
 
-def is_wanted(inline: Mapping[str, str] | None, sources_named: bool, strategy: str = "") -> bool:
+def is_enabled(inline: Mapping[str, str] | None, sources_named: bool, strategy: str = "") -> bool:
     """Without any variable the step is left out, unless the strategy is Always."""
     return strategy == "Always" or bool(inline) or sources_named
 
@@ -79,7 +79,7 @@ def substitute_object(manifest: Manifest, values: Mapping[str, str], *, strict: 
     except InvalidYamlError as error:
         raise InvalidSubstitutionError(described, f"the result is not YAML: {error}") from None
     if not isinstance(result, dict):
-        raise InvalidSubstitutionError(described, "the result is no object")
+        raise InvalidSubstitutionError(described, "the result is not an object")
     return result
 
 

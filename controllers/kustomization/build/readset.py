@@ -102,11 +102,11 @@ class _Walk:
 
     def kustomization(self, path: str, directory: str, content: Mapping[str, Any], depth: int) -> None:
         if depth > MAX_DEPTH:
-            raise InvalidSourceError(f"{path}: more than {MAX_DEPTH} kustomizations within one another")
+            raise InvalidSourceError(f"{path}: more than {MAX_DEPTH} nested kustomizations")
         for name, value in content.items():
             where = f"{path}: {name}"
             if name in _REFUSED:
-                raise InvalidSourceError(f"{where}: Helm charts are not inflated here")
+                raise InvalidSourceError(f"{where}: Helm charts are not supported")
             if name in _PLAIN or value is None:
                 continue
             handler = getattr(self, f"field_{name}", None)
@@ -201,7 +201,7 @@ class _Walk:
             self.found.texts[exported] = dump_all(documents)
             return
         if depth > MAX_DEPTH:
-            raise InvalidSourceError(f"{where}: more than {MAX_DEPTH} kustomizations within one another")
+            raise InvalidSourceError(f"{where}: more than {MAX_DEPTH} nested kustomizations")
         own = self.own_file(where, real, text)
         content = read_kustomization(own, self.content(own))
         for key in content:
@@ -221,7 +221,9 @@ class _Walk:
         documents = self.documents(where, text)
         for document in documents:
             if document.get("apiVersion") != "builtin" or document.get("kind") not in _BUILTINS:
-                raise InvalidSourceError(f"{where}: only kustomize's built-in transformers and generators run here")
+                raise InvalidSourceError(
+                    f"{where}: only kustomize's built-in transformers and generators are supported"
+                )
             if (document.get("metadata") or {}).get("annotations"):
                 raise InvalidSourceError(
                     f"{where}: annotations on a plugin's configuration are refused (they can name programs)"
@@ -318,7 +320,7 @@ class _Walk:
 
 def _texts(where: str, value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise InvalidSourceError(f"{where}: expected a list of texts")
+        raise InvalidSourceError(f"{where}: expected a list of strings")
     return value
 
 

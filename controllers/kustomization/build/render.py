@@ -62,7 +62,7 @@ class Decrypt(Protocol):
 class Variables:
     """postBuild's values; `secret` names objects' ids are masked where values of Secrets may be in them."""
 
-    wanted: bool = False
+    enabled: bool = False
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     from_secret: bool = False
 
@@ -108,7 +108,7 @@ def find_source(
     except InvalidPathError as error:
         raise InvalidSourceError(f"kustomization path not found: {error}") from None
     if not tree.is_directory(directory):
-        raise InvalidSourceError(f"kustomization path not found: {path} is no directory")
+        raise InvalidSourceError(f"kustomization path not found: {path} is not a directory")
     own = own_file(tree.nodes, directory)
     if not own:
         plain = _plain(tree, directory, ignored)
@@ -118,9 +118,9 @@ def find_source(
     names = [own] if own else [each for each in tree.below(directory) if each.endswith((".yaml", ".yml"))]
     known: dict[str, bytes] = dict.fromkeys(tree.entries(directory), b"")
     known |= tree.read([each for each in names if not ignored(each)])
-    made = generate(known, directory, spec, ignored=ignored, exists=tree.has, limits=limits)
-    reads = read_set(tree, directory, made.content, made.path, limits=limits)
-    return BuildSource(directory, made, reads, (), reads.ids(tree), limits)
+    generated = generate(known, directory, spec, ignored=ignored, exists=tree.has, limits=limits)
+    reads = read_set(tree, directory, generated.content, generated.path, limits=limits)
+    return BuildSource(directory, generated, reads, (), reads.ids(tree), limits)
 
 
 def _plain(tree: Tree, directory: str, ignored: Callable[[str], bool]) -> tuple[str, ...] | None:
@@ -251,7 +251,7 @@ def _finished(
     for manifest in objects:
         manifest, from_file = _unmarked(manifest)
         opened = decrypt.decrypt_object(manifest) if decrypt is not None else manifest
-        result = postbuild.substitute_object(opened, variables.values) if variables.wanted else opened
+        result = postbuild.substitute_object(opened, variables.values) if variables.enabled else opened
         if from_file or opened is not manifest or (variables.from_secret and result is not opened):
             masked.add(entry_of(result).id)
         done.append(normalize(with_metadata(result, common.get("labels"), common.get("annotations"))))

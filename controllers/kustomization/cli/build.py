@@ -32,7 +32,7 @@ from controllers.kustomization.apply.recreate import asks_for_recreation, would_
 from controllers.kustomization.build.kustomization_file import InvalidSourceError
 from controllers.kustomization.build.kustomize import KustomizeError
 from controllers.kustomization.build.limits import BuildLimitError
-from controllers.kustomization.build.postbuild import InvalidSubstitutionError, is_wanted, variables
+from controllers.kustomization.build.postbuild import InvalidSubstitutionError, is_enabled, variables
 from controllers.kustomization.build.render import Rendered, Variables, find_source, render
 from controllers.kustomization.drift.detect import rules_of
 from controllers.kustomization.objects import inventory
@@ -126,9 +126,9 @@ def _values(given: argparse.Namespace, spec: Mapping[str, Any]) -> Variables:
             raise CommandError(f"--var {name}: expected NAME=VALUE")
         extra[name] = value
     inline = {**(post.get("substitute") or {}), **extra}
-    wanted = is_wanted(inline, bool(post.get("substituteFrom")), str(post.get("substituteStrategy") or ""))
+    enabled = is_enabled(inline, bool(post.get("substituteFrom")), str(post.get("substituteStrategy") or ""))
     try:
-        return Variables(wanted, variables(inline, []))
+        return Variables(enabled, variables(inline, []))
     except ValueError as error:
         raise CommandError(f"--var: {error}") from None
 
@@ -162,27 +162,32 @@ def _build(given: argparse.Namespace) -> int:
 
 
 def _diff(given: argparse.Namespace) -> int:
-    made, problems = _planned(given)
-    changes = [each for each in made.changes if each.action != UNCHANGED and each.reason != "prune is off"]
-    return _told(given, made, changes, problems)
+    planned, problems = _planned(given)
+    changes = [each for each in planned.changes if each.action != UNCHANGED and each.reason != "prune is off"]
+    return _report(given, planned, changes, problems)
 
 
 def _plan(given: argparse.Namespace) -> int:
-    made, problems = _planned(given)
-    return _told(given, made, list(made.changes), problems, summary=True)
+    planned, problems = _planned(given)
+    return _report(given, planned, list(planned.changes), problems, summary=True)
 
 
-def _told(
-    given: argparse.Namespace, made: Plan, changes: list[PlannedChange], problems: list[str], *, summary: bool = False
+def _report(
+    given: argparse.Namespace,
+    planned: Plan,
+    changes: list[PlannedChange],
+    problems: list[str],
+    *,
+    summary: bool = False,
 ) -> int:
     items = [
         {"action": each.action, "object": each.subject, "fields": list(each.fields), "reason": each.reason}
         for each in changes
     ]
-    value = {"summary": made.summary(), "changes": items, "problems": problems}
+    value = {"summary": planned.summary(), "changes": items, "problems": problems}
     lines = [line for each in changes for line in _lines(each)] + [f"! {each}" for each in problems]
-    show(given, value, lambda: "\n".join([*lines, *([made.summary()] if summary else [])]))
-    return FAILED if problems else OK if made.is_empty else DIFFERENT
+    show(given, value, lambda: "\n".join([*lines, *([planned.summary()] if summary else [])]))
+    return FAILED if problems else OK if planned.is_empty else DIFFERENT
 
 
 _SIGNS = {CREATE: "+", DELETE: "-", HELD: "=", UNCHANGED: " "}
@@ -243,9 +248,9 @@ async def _against_cluster(given: argparse.Namespace, subject: _Subject, result:
         if key is not None:
             labels = owner_labels(Key(key.namespace or namespace, key.name))
             objects = [with_metadata(each, labels) for each in objects]
-        seen, held, problems = await _seen(kube, objects, force=bool(spec.get("force")))
-    made = plan(
-        seen, inventory=[each for each in owned if each.identity not in {one.entry.identity for one in held}],
+        seen, skipped, problems = await _seen(kube, objects, force=bool(spec.get("force")))
+    planned = plan(
+        seen, inventory=[each for each in owned if each.identity not in {one.entry.identity for one in skipped}],
         prune=bool(spec.get("prune")), rules=rules_of(spec.get("ignore") or ()), masked=result.masked,
     )  # fmt: skip
     if owner is not None:
@@ -253,7 +258,7 @@ async def _against_cluster(given: argparse.Namespace, subject: _Subject, result:
             check_deletions(owner, owned, objects, prune=bool(spec.get("prune")))
         except (Stalled, NotReady) as error:
             problems.append(error.message)
-    return Plan((*made.changes, *held)), problems
+    return Plan((*planned.changes, *skipped)), problems
 
 
 async def _owner(kube: KubeClient, key: Key | None, namespace: str) -> Manifest | None:
@@ -272,46 +277,48 @@ async def _seen(
 ) -> tuple[list[Seen], list[PlannedChange], list[str]]:
     """Live states and dry-run answers; what is not compared; what the server refuses, all of it."""
     seen: list[Seen] = []
-    held: list[PlannedChange] = []
+    skipped: list[PlannedChange] = []
     problems: list[str] = []
-    made = {each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"}
+    namespaces = {each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"}
     kinds = {((each.get("spec") or {}).get("group"), ((each.get("spec") or {}).get("names") or {}).get("kind"))
              for each in objects if each["kind"] == "CustomResourceDefinition"}  # fmt: skip
     dry = kube.dry_run()
-    for wanted in objects:
-        entry: Entry = entry_of(wanted)
-        if is_encrypted_object(wanted):
-            held.append(PlannedChange(HELD, entry, describe(wanted), reason="encrypted with SOPS: not compared here"))
+    for desired in objects:
+        entry: Entry = entry_of(desired)
+        if is_encrypted_object(desired):
+            skipped.append(
+                PlannedChange(HELD, entry, describe(desired), reason="encrypted with SOPS: not compared here")
+            )
             continue
         try:
-            resource = await kube.resource_for(wanted["apiVersion"], wanted["kind"])
+            resource = await kube.resource_for(desired["apiVersion"], desired["kind"])
             try:
                 live = await kube.get(resource, entry.name, entry.namespace)
             except NotFound:
                 live = None
-            seen.append(await _dry_run(dry, resource, wanted, live, force=force))
+            seen.append(await _dry_run(dry, resource, desired, live, force=force))
         except UnknownKindError as error:
             if (entry.group, entry.kind) in kinds:
-                seen.append(Seen(wanted, None, None))
+                seen.append(Seen(desired, None, None))
             else:
-                problems.append(f"{describe(wanted)}: {error}")
+                problems.append(f"{describe(desired)}: {error}")
         except ApiError as error:
-            if error.status == 404 and entry.namespace in made:
-                seen.append(Seen(wanted, None, None))
+            if error.status == 404 and entry.namespace in namespaces:
+                seen.append(Seen(desired, None, None))
             else:
-                problems.append(f"{describe(wanted)}: {error.reason}: {error.message}")
-    return seen, held, problems
+                problems.append(f"{describe(desired)}: {error.reason}: {error.message}")
+    return seen, skipped, problems
 
 
 async def _dry_run(
-    dry: KubeClient, resource: Resource, wanted: Manifest, live: Manifest | None, *, force: bool
+    dry: KubeClient, resource: Resource, desired: Manifest, live: Manifest | None, *, force: bool
 ) -> Seen:
     try:
-        return Seen(wanted, live, await dry.apply(resource, wanted, field_manager=MANAGER))
+        return Seen(desired, live, await dry.apply(resource, desired, field_manager=MANAGER))
     except ApiError as refusal:
-        if live is None or not is_forced(wanted, live, force) or not asks_for_recreation(refusal):
+        if live is None or not is_forced(desired, live, force) or not asks_for_recreation(refusal):
             raise
-        if not await would_be_created(dry, resource, wanted, refusal, manager=MANAGER):
+        if not await would_be_created(dry, resource, desired, refusal, manager=MANAGER):
             raise
         fields = ", ".join(dict.fromkeys(each.field for each in refusal.causes if each.field))
-        return Seen(wanted, live, None, recreated=f"the update is refused{f' for {fields}' if fields else ''}")
+        return Seen(desired, live, None, recreated=f"the update is refused{f' for {fields}' if fields else ''}")

@@ -58,7 +58,7 @@ def varsub_resource(vector: Given) -> Values:
         inline, sources = spec.get("substitute"), [yamlload.load(each) for each in given.get("configMaps", [])]
     objects = yamlload.load_all(text)
     try:
-        if postbuild.is_wanted(inline, bool(sources)):
+        if postbuild.is_enabled(inline, bool(sources)):
             values = postbuild.variables(inline, [postbuild.source_values(source) for source in sources])
             objects = postbuild.substitute_objects(objects, values, strict=given.get("strict", True))
     except postbuild.InvalidSubstitutionError as error:
