@@ -1,8 +1,9 @@
 """What happens when a Kustomization is deleted: its objects go, stay, or are held, and nothing is orphaned silently.
 
 The finalizer comes off only when the objects are deleted as the policy says, or are none of ours to delete. Where the
-tenant's service account may no longer delete them, the Kustomization stays and says so. A disappearing definition is no
-wish to delete workloads, and neither, until somebody confirms it, is the deletion of many Kustomizations at once.
+tenant's service account may no longer delete them, the Kustomization stays and says so. Where that account does not
+exist any more, the objects that are left are named in an event. A disappearing definition is no wish to delete
+workloads, and neither, until somebody confirms it, is the deletion of many Kustomizations at once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-from controllers.api.core import CRDS, NAMESPACES
+from controllers.api.core import CRDS, NAMESPACES, SERVICE_ACCOUNTS
 from controllers.api.duration import parse_duration
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.meta import annotations_of
@@ -36,10 +37,12 @@ class Finalizer:
         kube: KubeClient,
         *,
         tenant: Callable[[Manifest], KubeClient],
+        user: Callable[[Manifest], str],
         total: Callable[[], int],
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._kube, self._tenant, self._total, self._clock = kube, tenant, total, clock
+        """`user` is whom a Kustomization acts as: `system:serviceaccount:NAMESPACE:NAME`, "" for the controller."""
+        self._kube, self._tenant, self._user, self._total, self._clock = kube, tenant, user, total, clock
         self._recent: deque[tuple[float, str]] = deque()
 
     async def run(self, draft: Draft, manifest: Manifest) -> Result:
@@ -91,6 +94,17 @@ class Finalizer:
         draft.condition("DeletionHeld", "True", "ManyDeletions", text)
         raise Stalled("DeletionHeld", text)
 
+    async def _account_is_gone(self, manifest: Manifest) -> bool:
+        """Does the service account not exist? Then nobody can delete in its name: as in Flux, finalization goes on."""
+        _, _, name = self._user(manifest).rpartition(":")
+        if not name:
+            return False
+        try:
+            await self._kube.get(SERVICE_ACCOUNTS, name, key_of(manifest).namespace, metadata_only=True)
+        except NotFound:
+            return True
+        return False
+
     async def _is_terminating(self, namespace: str) -> bool:
         try:
             found = await self._kube.get(NAMESPACES, namespace, metadata_only=True)
@@ -108,6 +122,11 @@ class Finalizer:
         if result.deleted:
             draft.event("ReconciliationSucceeded", "\n".join(f"{entry} deleted" for entry in result.deleted)[:1000])
         left = result.survivors(entries)
+        if result.problems and await self._account_is_gone(manifest):
+            names = ", ".join(map(str, left[:10])) + (f" and {len(left) - 10} more" if len(left) > 10 else "")
+            text = f"{self._user(manifest)} does not exist, so objects may be left in the cluster: {names}"
+            draft.event("PruneFailed", text, warning=True)
+            return
         if result.problems:
             draft.status["inventory"] = inventory.write(left)
             raise NotReady("PruneFailed", f"its objects cannot be deleted: {'; '.join(result.problems[:10])}")

@@ -87,7 +87,7 @@ class Reconciler:
         self._memories: dict[Key, KustomizationState] = {}
         self._meters = meters
         self._drift, self._coverage = drift or DriftReport(kube), Coverage(kube, objects)
-        self._finalizer = Finalizer(kube, tenant=self.tenant, total=lambda: len(store()))
+        self._finalizer = Finalizer(kube, tenant=self.tenant, user=self._user, total=lambda: len(store()))
 
     async def reconcile(self, key: Key) -> Result:
         draft = self._draft(key)
@@ -124,9 +124,12 @@ class Reconciler:
 
     def tenant(self, manifest: Manifest) -> KubeClient:
         """The client as the Kustomization's service account."""
+        return view(self._kube, self._user(manifest))
+
+    def _user(self, manifest: Manifest) -> str:
         namespace = manifest["metadata"].get("namespace") or ""
         name = str((manifest.get("spec") or {}).get("serviceAccountName") or "")
-        return view(self._kube, account(self._own, namespace, name, default=self._settings.default_service_account))
+        return account(self._own, namespace, name, default=self._settings.default_service_account)
 
     async def _carry_out(self, run: ReconcileRun) -> Result:
         memory = run.memory
