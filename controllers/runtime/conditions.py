@@ -32,12 +32,13 @@ class Style:
     ready: str = "Ready"
     progress: bool = True  # Reconciling and Stalled stand beside it
     generation: bool = True  # each condition, and the status, carry observedGeneration
-    update_time: bool = False  # lastUpdateTime moves with each change of the condition
+    update_time: bool = False  # lastUpdateTime moves with each change of the condition, and with each generation
+    leads: bool = False  # it is conditions[0], where clients of these kinds read it
 
 
 FLUX = Style()
 EXTERNAL_SECRETS = Style(progress=False, generation=False)
-SEALED_SECRETS = Style(ready="Synced", progress=False, update_time=True)
+SEALED_SECRETS = Style(ready="Synced", progress=False, update_time=True, leads=True)
 
 
 def timestamp(moment: datetime) -> str:
@@ -69,10 +70,12 @@ def set_condition(
     now: str,
     generation: int | None = None,
     update_time: bool = False,
+    updated: bool = False,
 ) -> Status:
     """A status with this condition set; `value` is "True", "False" or "Unknown". The others keep their order.
 
     `generation` is written as the condition's observedGeneration; None where the kind's schema has no such field.
+    `updated` moves lastUpdateTime even where nothing of the condition changes.
     """
     before = find(status, type_) or {}
     flipped = before.get("status") != value
@@ -86,7 +89,7 @@ def set_condition(
     if generation is not None:
         wanted["observedGeneration"] = generation
     if update_time:
-        same = all(before.get(key) == wanted[key] for key in ("status", "reason", "message"))
+        same = not updated and all(before.get(key) == wanted[key] for key in ("status", "reason", "message"))
         wanted["lastUpdateTime"] = before.get("lastUpdateTime") or now if same else now
     existing = [dict(item) for item in status.get("conditions") or () if isinstance(item, dict)]
     places = [index for index, item in enumerate(existing) if item.get("type") == type_]
@@ -123,6 +126,7 @@ def ready(
     out: Status = deepcopy(dict(base if base is not None else manifest.get("status") or {}))
     observed = (manifest.get("metadata") or {}).get("generation")
     generation = observed if style.generation else None
+    updated = out.get("observedGeneration") != observed
     if style.generation and generation is not None:
         out["observedGeneration"] = generation
     in_condition = generation if style.progress else None
@@ -135,7 +139,10 @@ def ready(
         now=now,
         generation=in_condition,
         update_time=style.update_time,
+        updated=updated,
     )
+    if style.leads:
+        out["conditions"] = sorted(out["conditions"], key=lambda item: item.get("type") != style.ready)
     if not style.progress:
         return out
     wanted = {"Stalled": stalled and status != "True", "Reconciling": not stalled and status != "True"}

@@ -218,6 +218,10 @@ class Controller:
         changed = after is not None and any(
             (before or {}).get(name) != after[name] for name in ("status", "reason", "message")
         )
+        if ok and not draft.announces_success:
+            return
+        if not ok and draft.failure_event:
+            reason, message = draft.failure_event, f"{reason}: {message}"
         if changed or not ok:  # a failure that goes on is announced again: its event must not be forgotten before it
             self._events.record(self.resource, manifest, reason=reason, message=message, warning=not ok)
 

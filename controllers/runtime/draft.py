@@ -59,6 +59,10 @@ class Draft:
         self.status: Status = deepcopy((manifest or {}).get("status") or {})
         self.reason, self.message = "Succeeded", "Reconciled"
         self.events: list[DraftEvent] = []
+        self.failure_event = ""
+        """The reason of the Event of a failure, where upstream has its own; ours then leads the Event's message."""
+        self.announces_success = True
+        """Whether becoming ready is an Event by itself; False where the reconcile records one of its own."""
         self.spoken = False
         """Whether the reconcile used this draft for its Ready text."""
         self.skip_status = False

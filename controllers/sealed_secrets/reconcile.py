@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 _WAIT_FOR_KEYS = 5.0
 _CAN_HEAL = ("NoKey", "RetiredKey")
 KEY_OUTDATED = "KeyOutdated"
+ERR_UNSEAL, ERR_UPDATE = "ErrUnsealFailed", "ErrUpdateFailed"
+"""Upstream's reasons of Events; the reasons of our conditions are finer."""
 _TO_RESEAL = {"overdue": "overdue for replacement", "retired": "retired (its label is not active)"}
 
 
@@ -54,17 +56,22 @@ class SealedSecretReconciler:
         if sealed is None or sealed["metadata"].get("deletionTimestamp"):
             return Result()
         draft.ready("Unsealed", "")
+        draft.announces_success = False
         if self._settled(key, sealed):
             self._tell_key(draft, keys_of(self._known(key) or {}))
             return Result()
         if not self._keys.loaded.is_set():
             raise NotReady("KeysNotLoaded", "the sealing keys have not been read yet", retry_after=_WAIT_FOR_KEYS)
+        draft.failure_event = ERR_UNSEAL
         unsealed = await self._unsealed(sealed)
+        draft.failure_event = ERR_UPDATE
         wanted = marked(unsealed.secret, sealed, unsealed.keys.values())
         secret_type = wanted.get("type") or "Opaque"
         if why := self._refuse(key.namespace, secret_type):
             raise Stalled("TypeRefused", f"spec.template.type: {why}")
-        await self._write(key, sealed, wanted, draft)
+        written = await self._write(key, sealed, wanted)
+        if written or not is_true(sealed.get("status") or {}, "Synced"):
+            draft.event("Unsealed", "SealedSecret unsealed successfully")
         self._tell_key(draft, frozenset(unsealed.keys.values()))
         return Result()
 
@@ -102,7 +109,8 @@ class SealedSecretReconciler:
             draft.event("KeyOutdated", text, warning=True)
         draft.condition(KEY_OUTDATED, "True", "KeyRetired" if state == "retired" else "KeyOverdue", text)
 
-    async def _write(self, key: Key, sealed: Manifest, wanted: Manifest, draft: Draft) -> None:
+    async def _write(self, key: Key, sealed: Manifest, wanted: Manifest) -> bool:
+        """Whether something was written."""
         try:
             existing: Manifest | None = await self._kube.get(SECRETS, key.name, key.namespace)
         except NotFound:
@@ -112,7 +120,7 @@ class SealedSecretReconciler:
             self._meters.errors.labels("unmanaged", key.namespace).inc()
             raise Stalled(decision.reason, decision.message)
         if decision.verb == "none" or decision.body is None:
-            return
+            return False
         if decision.verb == "create":
             try:
                 await self._kube.create(SECRETS, decision.body, key.namespace, field_manager=FIELD_MANAGER)
@@ -124,4 +132,4 @@ class SealedSecretReconciler:
             "unsealed %s: %d items, source %s",
             key, len(wanted.get("data") or {}), source_digest(sealed)[:12],
         )  # fmt: skip
-        draft.event("Unsealed", "SealedSecret unsealed successfully")
+        return True

@@ -142,7 +142,9 @@ def _render(templates: Mapping[str, Any], items: Mapping[str, bytes], render: Re
 
 def _secret(sealed: Manifest, template: Mapping[str, Any], data: Mapping[str, bytes]) -> Manifest:
     meta, own = template.get("metadata") or {}, sealed["metadata"]
-    metadata: Manifest = {"name": own["name"], "namespace": own.get("namespace", "")}
+    metadata: Manifest = {"name": own["name"]}
+    if own.get("namespace"):
+        metadata["namespace"] = own["namespace"]  # a cluster-wide object in a file may name none
     for part in ("labels", "annotations", "finalizers"):
         if meta.get(part):
             metadata[part] = meta[part]

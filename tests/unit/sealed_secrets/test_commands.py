@@ -79,6 +79,17 @@ def test_sealing_and_unsealing_give_the_secret_back(shop: Path, capsys: pytest.C
         assert secret["metadata"]["labels"] == {"app": "checkout"} and secret["type"] == "Opaque"
 
 
+def test_a_cluster_wide_object_unseals_to_a_secret_without_a_namespace(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys, cert = backup(shop, "key", 1)
+    Path("secret.yaml").write_text(SECRET.replace("  namespace: payments\n", ""))
+    assert call("seal", "-f", "secret.yaml", "--cert", str(cert), "--scope", "cluster-wide", "-w", "sealed.yaml") == 0
+    assert call("unseal", "-f", "sealed.yaml", "--keys", str(keys)) == 0
+    secret = yaml.safe_load(capsys.readouterr().out)
+    assert "namespace" not in secret["metadata"] and base64.b64decode(secret["data"]["user"]) == b"app"
+
+
 @pytest.mark.parametrize(
     ("change", "flags", "text"),
     [
