@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import ipaddress
 import warnings
 from collections.abc import Sequence
@@ -54,9 +55,13 @@ def hashed(password: str) -> str:
     return bcrypt.hashpw(raw, bcrypt.gensalt(10, prefix=b"2a")).decode()
 
 
-def _htpasswd(user: str, password: str) -> str:
+def _htpasswd(user: str, password: str, *algorithm: str) -> str:
+    """A line of an htpasswd file: bcrypt, or `sha` as the third argument that External Secrets' copy of sprig has."""
     if ":" in user:
         return "invalid username: the name holds a colon"
+    if algorithm[:1] == ("sha",):
+        digest = hashlib.sha1(to_bytes(password), usedforsecurity=False).digest()
+        return f"{user}:{{SHA}}{base64.b64encode(digest).decode()}"
     return f"{user}:{hashed(password)}"
 
 
@@ -297,7 +302,7 @@ def crypto_functions(chance: Chance) -> dict[str, Function]:
     """Those whose result is another each time."""
     make = Maker(chance)
     cheap = functions({"encryptAES": ("ss", lambda password, text: _encrypt(chance, password, text))})
-    hashes_ = functions({"bcrypt": ("s", hashed), "htpasswd": ("ss", _htpasswd)}, cost=_COST_BCRYPT)
+    hashes_ = functions({"bcrypt": ("s", hashed), "htpasswd": ("sss*", _htpasswd)}, cost=_COST_BCRYPT)
     keys = functions({"genPrivateKey": ("s", _new_key)}, cost=_cost_of_key)
     certificates = functions(
         {

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import os.path
 import posixpath
+import string
 
 from ..errors import FunctionError
 from ..registry import Function, functions
@@ -38,6 +39,16 @@ def b32dec(text: str) -> str:
         return to_text(base64.b32decode(raw))
     except (binascii.Error, ValueError):
         return f"illegal base32 data at input byte {_bad_at(raw, 8)}"
+
+
+def hexdec(text: str) -> str:
+    """External Secrets' own; bad input yields the error's text, as for b64dec."""
+    raw = to_bytes(text)
+    for byte in raw:
+        if chr(byte) not in string.hexdigits:
+            shown = f" '{chr(byte)}'" if chr(byte).isprintable() else ""
+            return f"encoding/hex: invalid byte: U+{byte:04X}{shown}"
+    return "encoding/hex: odd length hex string" if len(raw) % 2 else to_text(bytes.fromhex(text))
 
 
 def _clean(path: str) -> str:
@@ -97,6 +108,7 @@ ENCODINGS: dict[str, Function] = functions(
     {
         "b64enc": ("s", lambda text: base64.b64encode(to_bytes(text)).decode()),
         "b64dec": ("s", b64dec),
+        "hexdec": ("s", hexdec),
         "b32enc": ("s", lambda text: base64.b32encode(to_bytes(text)).decode()),
         "b32dec": ("s", b32dec),
         "base": ("s", _base),

@@ -47,8 +47,9 @@ SPRIG_NAMES = """
     uuidv4 values without wrap wrapWith
 """
 OWN_NAMES = """
-    certSANs filterCertChain filterPEM fromYaml fullPemToPkcs12 fullPemToPkcs12Pass jwkPrivateKeyPem jwkPublicKeyPem
-    pemToPkcs12 pemToPkcs12Pass pemTruststoreToPKCS12 pemTruststoreToPKCS12Pass pkcs12cert pkcs12certPass pkcs12key
+    certSANs filterCertChain filterPEM fromYaml fullPemToPkcs12 fullPemToPkcs12Pass hexdec jwkPrivateKeyPem
+    jwkPublicKeyPem pemToPkcs12 pemToPkcs12Pass pemTruststoreToPKCS12
+    pemTruststoreToPKCS12Pass pkcs12cert pkcs12certPass pkcs12key
     pkcs12keyPass rsaDecrypt toYaml
 """
 
@@ -203,3 +204,9 @@ def test_what_changes_each_time_is_not_among_the_deterministic() -> None:
     assert not certificates & set(SPRIG)
     assert not certificates & set(EVERY.deterministic())
     assert {"decryptAES", "buildCustomCert", "semver", "semverCompare"} <= set(SPRIG)
+
+
+def test_htpasswd_takes_the_algorithm_that_external_secrets_copy_of_sprig_asks_for() -> None:
+    assert render('{{ htpasswd "u" "p" "sha" }}') == "u:{SHA}UWuXg/ylF+7L0dBk2i0WUxCxl1k="
+    assert render('{{ htpasswd "u" "p" "bcrypt" }}').startswith("u:$2a$10$")
+    assert render('{{ htpasswd "u" "p" }}').startswith("u:$2a$10$")

@@ -54,6 +54,9 @@ ANSWERS = {
         "4503599627370496p-53|[%!z(int=1) %!z(string=a)]|[]interface {}{interface {}(nil)}",
     '{{ regexMatch "(" "a" }} {{ toDecimal "0o17" }} {{ dict "a" "5e48573" "b" -9223372036854775808.0 | toYaml }}':
         "false 0 a: 5e48573\nb: -9.223372036854776e+18",
+    '{{ "abc" | sha256sum | hexdec | b64enc }}': "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=",
+    '{{ hexdec "6G" }}, {{ hexdec "616" }}, {{ hexdec "6162" }}':
+        "encoding/hex: invalid byte: U+0047 'G', encoding/hex: odd length hex string, ab",
     '{{ printf "%*d" "w" 5 }}': "%!(BADWIDTH)5",
 }  # fmt: skip
 
