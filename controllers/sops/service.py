@@ -29,7 +29,6 @@ from .policy import key_policy
 from .settings import SopsSettings
 
 log = logging.getLogger("controllers.sops.audit")
-_MAX_FIELDS = 50
 
 
 class SopsService:
@@ -37,10 +36,10 @@ class SopsService:
 
     def __init__(self, manager: Manager, *, identities: Identities | None = None) -> None:
         self._manager = manager
-        self._knobs = manager.settings.group(SopsSettings)
+        self._settings = manager.settings.group(SopsSettings)
         aws = identities or Identities(manager.pools, manager.kube, settings=manager.settings.group(AwsSettings))
-        self._kms = KmsAccess(aws, manager.kube, manager.policies, self._knobs.service_account)
-        self.cache = DataKeyCache(size=self._knobs.cache_keys, ttl=self._knobs.cache_seconds)
+        self._kms = KmsAccess(aws, manager.kube, manager.policies, self._settings.service_account)
+        self.cache = DataKeyCache(size=self._settings.cache_keys, ttl=self._settings.cache_seconds)
         self._count = Counter(
             "inhaul_sops_decryptions", "Files and objects decrypted or refused", ["format", "result"],
             registry=manager.metrics.registry,
@@ -56,16 +55,16 @@ class SopsService:
     def plaintext(self, namespace: str, annotations: Mapping[str, str]) -> str:
         """What is done about plaintext Secrets: allow, warn or refuse."""
         known = self._manager.policies.names.get(Key("", namespace)) or {"metadata": {}}
-        return mode_of(self._knobs.plaintext, known["metadata"].get("annotations") or {}, annotations)
+        return mode_of(self._settings.plaintext, known["metadata"].get("annotations") or {}, annotations)
 
     async def shared_keys(self) -> dict[str, bytes]:
         """The `*.agekey` entries of the process's own Secret, for Kustomizations without `secretRef`.
 
         Raises ApiError.
         """
-        if not self._knobs.age_secret:
+        if not self._settings.age_secret:
             return {}
-        secret = await self._manager.kube.get(SECRETS, self._knobs.age_secret, self._manager.namespace)
+        secret = await self._manager.kube.get(SECRETS, self._settings.age_secret, self._manager.namespace)
         found = {}
         for name, value in (secret.get("data") or {}).items():
             if name.endswith(".agekey"):

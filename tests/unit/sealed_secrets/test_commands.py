@@ -1,11 +1,9 @@
-"""The commands, as a shell calls them: exit codes, what is printed, what is left as it was."""
+"""`inhaul seal`, `unseal` and `reseal`, as a shell calls them: exit codes, what is printed, what is left as it was."""
 
 from __future__ import annotations
 
 import base64
-import io
 import json
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from controllers.sealed_secrets.ciphertext import Scope, seal_item
 from controllers.sealed_secrets.files import reseal_text
 from controllers.sealed_secrets.keys import KEY_LABEL, SealingKeys, generate_key, parse_certificate, parse_key
 from controllers.sealed_secrets.seal import parse_backup
-from tests.unit.sops.conftest import Age, Encrypt
 
 SECRET = """apiVersion: v1
 kind: Secret
@@ -33,7 +30,6 @@ stringData:
 data:
   pass: cHciMQ==
 """
-SOPS_SECRET = b"apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData:\n  pass: hunter2\n"
 NOW = datetime.now(UTC)
 
 
@@ -57,10 +53,7 @@ def backup(directory: Path, name: str, age_days: int) -> tuple[Path, Path]:
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in ("SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SEALED_SECRETS_CERT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("SEALED_SECRETS_CERT", raising=False)
     return tmp_path
 
 
@@ -185,77 +178,6 @@ def test_merging_keeps_the_file_but_for_the_merged_items(shop: Path) -> None:
     assert opened is not None and opened.plaintext == b"new"
 
 
-def test_verify_names_what_was_changed_and_prints_no_value(
-    shop: Path, age: Age, encrypt: Encrypt, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("key.txt").write_text(age.identity + "\n")
-    good = encrypt(SOPS_SECRET, "yaml", "--encrypted-regex", "^(data|stringData)$")
-    Path("good.yaml").write_bytes(good)
-    Path(".sops.yaml").write_text(f"creation_rules:\n- encrypted_regex: ^(data|stringData)$\n  age: {age.recipient}\n")
-    assert call("sops", "verify", ".", "--age-key-file", "key.txt") == 0
-    out = capsys.readouterr().out
-    assert out.startswith("verified ./good.yaml  age:age1") and "warning" not in out
-    Path("bad.yaml").write_bytes(good.replace(b"name: db", b"name: dc"))
-    Path(".sops.yaml").write_text("creation_rules:\n- encrypted_regex: ^data$\n  age: age1other\n")
-    assert call("sops", "verify", ".", "--age-key-file", "key.txt", "--json") == 1
-    text = capsys.readouterr().out
-    rows = {row["path"]: row for row in json.loads(text)}
-    assert rows["./bad.yaml"]["reason"] == "MacMismatch" and len(rows["./good.yaml"]["warnings"]) == 3
-    assert "hunter2" not in text
-
-
-def test_keys_tells_files_and_ages_without_any_key(
-    shop: Path, age: Age, encrypt: Encrypt, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("a.yaml").write_bytes(encrypt(SOPS_SECRET, "yaml"))
-    Path("b.env").write_bytes(encrypt(b"A=b\n", "dotenv"))
-    assert call("sops", "keys", ".", "--json") == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert [(row["path"], row["key"], row["age_days"]) for row in rows] == [
-        ("./a.yaml", f"age {age.recipient}", 0), ("./b.env", f"age {age.recipient}", 0),
-    ]  # fmt: skip
-
-
-def test_decrypt_prints_what_verifies_and_nothing_else(
-    shop: Path, age: Age, encrypt: Encrypt, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SOPS_AGE_KEY", age.identity)
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
-    good = encrypt(SOPS_SECRET, "yaml", "--encrypted-regex", "^stringData$")
-    Path("good.yaml").write_bytes(good)
-    Path("bad.yaml").write_bytes(good.replace(b"name: db", b"name: dc"))
-    assert call("sops", "decrypt", "good.yaml") == 0
-    sys.stdout.flush()
-    assert sys.stdout.buffer.getvalue() == SOPS_SECRET  # type: ignore[attr-defined]
-    assert call("sops", "decrypt", "bad.yaml") == 1
-    assert sys.stdout.buffer.getvalue() == SOPS_SECRET  # type: ignore[attr-defined]
-
-
-def test_guard_finds_plaintext_and_passes_over_what_is_none(
-    shop: Path, encrypt: Encrypt, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("enc.yaml").write_bytes(encrypt(SOPS_SECRET, "yaml", "--encrypted-regex", "^stringData$"))
-    Path("ref.yaml").write_text("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {a: '${A}', b: ''}\n")
-    Path("cm.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Secret}\ndata: {a: b}\n")
-    Path("broken.yaml").write_text("kind: Secret\n  x: [")
-    assert call("guard", ".") == 0
-    Path("plain.yaml").write_text(SECRET)
-    Path("kustomization.yaml").write_text("secretGenerator:\n- name: g\n  literals: [token=hunter2]\n")
-    assert call("guard", ".") == 1
-    out = capsys.readouterr().out
-    assert "./plain.yaml: Secret db is in plaintext: data.pass, stringData.user" in out
-    assert "secretGenerator g is in plaintext: literals[token]" in out
-    assert "hunter2" not in out and "cHciMQ" not in out
-
-
-def test_wrong_usage_and_absent_files_have_their_exit_codes(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("sops") == 2
-    assert call("reseal", "x") == 2
-    assert call("guard", "absent") == 1
-    assert "absent: no such file" in capsys.readouterr().err
-    assert call("sops", "verify", "--help") == 0
-
-
 def test_a_backup_that_is_none_is_refused(shop: Path) -> None:
     for data in (
         b"",
@@ -274,3 +196,7 @@ def test_a_retired_key_of_a_backup_opens_nothing(shop: Path) -> None:
     secret = yaml.safe_load(retired)["items"][0]
     assert parse_key(secret).state == "compromised"
     assert call("unseal", "--keys", str(keys), "-f", str(keys)) == 1
+
+
+def test_reseal_without_keys_is_wrong_usage(shop: Path) -> None:
+    assert call("reseal", "x") == 2
