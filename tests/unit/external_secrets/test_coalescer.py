@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from controllers.external_secrets.fetch.coalescer import BatchRefusedError, Coalescer
+from controllers.external_secrets.fetch.coalescer import Coalescer
+from controllers.external_secrets.providers.provider import BatchRefusedError
 from controllers.external_secrets.providers.source import ValueSource
 from controllers.external_secrets.values.entries import Fetched, Outcome
 from controllers.external_secrets.values.errors import EntryError, MissingValueError
