@@ -24,6 +24,8 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+from controllers.api.timestamps import timestamp
+
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 LATENCY = 0.02
 # calls per second; a bucket holds a second's worth
@@ -116,7 +118,7 @@ class Aws:
         action = given["Action"][0]
         self.calls[action] += 1
         await asyncio.sleep(LATENCY)
-        expires = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        expires = timestamp(datetime.now(UTC) + timedelta(hours=1))
         xml = (
             f'<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{action}Result><Credentials>'
             f"<AccessKeyId>ASIABENCH</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from controllers.api.core import PODS
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp
 from controllers.runtime.kube import ApiError, Gone, KubeClient, KubeConfig
 from controllers.standin.apiserver.workloads.objects import Faults, pod_status
 from controllers.standin.cloud.tls import Authority
@@ -173,7 +174,7 @@ class Envtest:
             return
         if (pod.get("status") or {}).get("containerStatuses"):
             return
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = timestamp(datetime.now(UTC))
         finished = any(item.get("kind") == "Job" for item in meta.get("ownerReferences") or ())
         status = pod_status(pod, Faults(), now, finished=finished)
         with contextlib.suppress(ApiError):

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from controllers.api.timestamps import parse_timestamp
+
 MAX_BYTES = 1 << 20  # SQS's own limit
 _SECRET_CHANGES = frozenset(
     {
@@ -175,10 +177,9 @@ def _time(value: Any) -> dt.datetime:
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return dt.datetime.fromtimestamp(value, dt.UTC)
-        found = dt.datetime.fromisoformat(value)
+        return parse_timestamp(value)
     except (TypeError, ValueError, OverflowError, OSError):
         raise MalformedMessageError("time: expected an ISO 8601 time") from None
-    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
 def _json(body: bytes | str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from controllers.api.duration import parse_duration
 from controllers.api.resource import Manifest, Resource
+from controllers.api.timestamps import parse_timestamp, timestamp
 from controllers.kustomization.objects.labels import describe
 from controllers.runtime.cli.command import (
     DIFFERENT,
@@ -26,7 +27,7 @@ from controllers.runtime.cli.command import (
     show,
 )
 from controllers.runtime.cli.objects import MANAGER, need, parse_name
-from controllers.runtime.conditions import find, timestamp
+from controllers.runtime.conditions import find
 from controllers.runtime.kube import ApiError
 from controllers.runtime.store import REQUESTED_AT
 
@@ -146,10 +147,9 @@ def until(text: str, now: datetime | None = None) -> str:
     except ValueError:
         pass
     try:
-        moment = datetime.fromisoformat(text)
+        return timestamp(parse_timestamp(text))
     except ValueError:
         raise CommandError(f"--until {text!r}: expected an RFC 3339 time or a duration such as 2h") from None
-    return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 async def _me(session: Session) -> str:

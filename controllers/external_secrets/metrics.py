@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from controllers.api.base import InvalidSpecError, parse
 from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Key, Manifest
+from controllers.api.timestamps import timestamp_or_none
 from controllers.aws.identity import OWN, Identity
 from controllers.aws.rate_limit import Paces
 from controllers.runtime.metrics import Metrics
@@ -67,11 +68,7 @@ def freshness(manifests: Iterable[Manifest], now: datetime) -> Freshness:
 
 
 def _refreshed(manifest: Manifest) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str((manifest.get("status") or {}).get("refreshTime")))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return timestamp_or_none((manifest.get("status") or {}).get("refreshTime"))
 
 
 def identity_label(identity: Identity) -> str:

@@ -14,9 +14,10 @@ from controllers.api.base import parse
 from controllers.api.external_secrets import EXTERNAL_SECRETS, ExternalSecretSpec
 from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.tenancy import WriteSecretType
+from controllers.api.timestamps import timestamp, timestamp_or_none
 from controllers.api.unsupported import unsupported
 from controllers.runtime.conditions import find as find_condition
-from controllers.runtime.conditions import is_true, timestamp
+from controllers.runtime.conditions import is_true
 from controllers.runtime.controller import Controller
 from controllers.runtime.draft import Draft
 from controllers.runtime.finalizers import drop_finalizer
@@ -345,13 +346,7 @@ class ExternalSecretReconciler:
 
 def _synced(manifest: Manifest) -> Synced:
     status = manifest.get("status") or {}
-    try:
-        moment = datetime.fromisoformat(str(status.get("refreshTime")))
-    except ValueError:
-        moment = None
-    if moment is not None and moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return Synced(moment, str(status.get("syncedResourceVersion") or ""))
+    return Synced(timestamp_or_none(status.get("refreshTime")), str(status.get("syncedResourceVersion") or ""))
 
 
 def _version(manifest: Manifest) -> str:

@@ -18,7 +18,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +25,7 @@ import httpx
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from controllers.api.timestamps import parse_timestamp
 from controllers.runtime.egress import Egress, EgressDeniedError
 from controllers.runtime.sensitive import Sensitive
 
@@ -106,7 +106,7 @@ class GithubApps:
             raise Unreachable("GitHub is unreachable: cannot get a token for the GitHub App") from None
         token, expires = answer.get("token"), answer.get("expires_at")
         try:
-            until = datetime.fromisoformat(str(expires).replace("Z", "+00:00")).timestamp()
+            until = parse_timestamp(str(expires)).timestamp()
         except ValueError:
             until = 0.0
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token:

@@ -20,11 +20,11 @@ from controllers.api.image import IMAGE_POLICIES, IMAGE_UPDATE_AUTOMATIONS, Comm
 from controllers.api.resource import Key, Manifest, key_of
 from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
 from controllers.api.tenancy import ReadGit, WriteGit
+from controllers.api.timestamps import timestamp
 from controllers.api.unsupported import unsupported
 from controllers.git import GitError, Mirrors, Person, Remote
 from controllers.git.sign import signer
 from controllers.image_automation.commit.job import Job, Outcome
-from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
 from controllers.runtime.finalizers import release
 from controllers.runtime.kube import KubeClient, NotFound

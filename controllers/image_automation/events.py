@@ -10,6 +10,7 @@ import logging
 
 from controllers.api.image import IMAGE_REPOSITORIES
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp
 from controllers.aws import events as aws_events
 from controllers.aws.ecr import parse_host
 from controllers.aws.sqs import Message, UnprocessableMessageError
@@ -33,7 +34,7 @@ def repository_names(manifest: Manifest) -> list[str]:
 
 def mark(change: aws_events.AwsChange) -> str:
     """The annotation's value: equal for equal events, another for every other."""
-    moment = change.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = timestamp(change.time)
     return " ".join(part for part in (moment, change.action, change.tag, change.digest[:19]) if part)
 
 

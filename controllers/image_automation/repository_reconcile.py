@@ -15,7 +15,7 @@ from controllers.api.base import parse
 from controllers.api.duration import parse_duration
 from controllers.api.image import IMAGE_REPOSITORIES, ImageRepositorySpec
 from controllers.api.resource import Key, Manifest
-from controllers.runtime.conditions import timestamp
+from controllers.api.timestamps import timestamp, timestamp_or_none
 from controllers.runtime.draft import Draft
 from controllers.runtime.finalizers import release
 from controllers.runtime.kube import KubeClient
@@ -90,10 +90,8 @@ class RepositoryReconciler:
         )
 
     def _ago(self, text: Any) -> float | None:
-        try:
-            return (self._clock() - datetime.fromisoformat(str(text))).total_seconds() if text else None
-        except (ValueError, TypeError):
-            return None
+        moment = timestamp_or_none(text)
+        return (self._clock() - moment).total_seconds() if moment is not None else None
 
     async def _kept(self, found: Mapping[str, int], spec: ImageRepositorySpec) -> Scan:
         try:

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Key, Manifest
+from controllers.api.timestamps import timestamp
 from controllers.kustomization.objects.labels import Identity
 from controllers.runtime import conditions
 from controllers.runtime.draft import Draft
@@ -148,7 +149,7 @@ class DriftReport:
         """The status by our own hand: neither a failure to be backed off from, nor news."""
         status = conditions.ready(
             run.manifest, status=ready, reason=reason, message=message,
-            now=conditions.timestamp(run.clock()), base=run.draft.status,
+            now=timestamp(run.clock()), base=run.draft.status,
         )  # fmt: skip
         run.draft.status = conditions.remove_condition(status, "Reconciling")
         run.draft.spoken = False

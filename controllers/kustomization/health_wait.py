@@ -12,6 +12,7 @@ from datetime import datetime
 from controllers.api.duration import parse_duration
 from controllers.api.plural import are, counted
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp
 from controllers.kustomization.objects.labels import Identity
 from controllers.runtime import conditions
 from controllers.runtime.result import NotReady, Result
@@ -109,7 +110,7 @@ class HealthWait:
     async def _progressing(self, run: ReconcileRun, message: str) -> None:
         run.draft.status = conditions.ready(
             run.manifest, status="Unknown", reason="Progressing", message=message,
-            now=conditions.timestamp(self._clock()), base=run.draft.status,
+            now=timestamp(self._clock()), base=run.draft.status,
         )  # fmt: skip
         await run.draft.write()
         run.draft.skip_status = True

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from controllers.api.duration import format_duration
 from controllers.api.resource import Key
+from controllers.api.timestamps import timestamp_or_none
 
 SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400, 86400)
 STAGE_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 15, 60, 300, 1800)
@@ -40,23 +41,15 @@ def lead_times(
     artifact: Mapping[str, object], metadata: Mapping[str, str], *, applied: datetime, healthy: datetime
 ) -> LeadTimes | None:
     """None where the source tells no commit time (a foreign source-controller's artifacts)."""
-    committed = _time(metadata.get("commitTime"))
+    committed = timestamp_or_none(metadata.get("commitTime"))
     if committed is None:
         return None
-    fetched = _time(artifact.get("lastUpdateTime")) or committed
+    fetched = timestamp_or_none(artifact.get("lastUpdateTime")) or committed
 
     def since(moment: datetime) -> float:
         return max(0.0, (moment - committed).total_seconds())
 
     return LeadTimes(since(fetched), since(applied), since(healthy))
-
-
-def _time(text: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(text)) if text else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 class Meters:

@@ -21,9 +21,9 @@ from controllers.api.kustomize import KUSTOMIZATIONS, KustomizationSpec
 from controllers.api.meta import annotations_of
 from controllers.api.plural import are, counted
 from controllers.api.resource import Key, Manifest
+from controllers.api.timestamps import timestamp
 from controllers.kustomization.objects.labels import Identity
 from controllers.kustomization.settings import KustomizationSettings
-from controllers.runtime import conditions
 from controllers.runtime.draft import Draft
 from controllers.runtime.finalizers import add_finalizer
 from controllers.runtime.kube import KubeClient
@@ -246,7 +246,7 @@ class Reconciler:
             known=run.memory.known,
             policy=run.policy,
             same=_same_render(run, rendered),
-            now=conditions.timestamp(self._clock()),
+            now=timestamp(self._clock()),
             concurrent=self._settings.apply_concurrent,
             stage_timeout=self._settings.stage_timeout,
         )
@@ -335,7 +335,7 @@ class Reconciler:
             run.draft.status.get("history"),
             digest=rendered.digest,
             status=outcome,
-            now=conditions.timestamp(self._clock()),
+            now=timestamp(self._clock()),
             seconds=self._monotonic() - run.memory.started,
             metadata=_built(run).metadata,
         )

@@ -17,11 +17,12 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from controllers.api.duration import parse_duration
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import micro_timestamp, parse_timestamp
 
 from .uses import PAUSE_PERIOD
 
@@ -50,7 +51,7 @@ class Record:
     def text(self) -> str:
         body: dict[str, Any] = {"by": self.by, "secrets": {name: dict(marks) for name, marks in self.secrets.items()}}
         if self.at is not None:
-            body["at"] = _stamp(self.at)
+            body["at"] = micro_timestamp(self.at)
         return json.dumps(body, sort_keys=True, separators=(",", ":"))
 
 
@@ -71,11 +72,11 @@ def read_record(workload: Manifest, by: str) -> Record | None:
         return None
     try:
         raw = json.loads(text)
-        at = datetime.fromisoformat(raw["at"]) if raw.get("at") else None
+        at = parse_timestamp(raw["at"]) if raw.get("at") else None
         secrets = {str(name): {str(k): str(m) for k, m in marks.items()} for name, marks in raw["secrets"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    if raw.get("by") != by or (at is not None and at.tzinfo is None):
+    if raw.get("by") != by:
         return None
     return Record(by, secrets, at)
 
@@ -129,7 +130,7 @@ def patch_restart(workload: Manifest, record: Record, changed: tuple[str, ...]) 
     assert record.at is not None  # noqa: S101 - the caller's own time
     shown = ", ".join(changed[:_MAX_FOR]) + (f" and {len(changed) - _MAX_FOR} more" if len(changed) > _MAX_FOR else "")
     body = _patch(workload, record.text())
-    annotations = {RESTARTED_AT: _stamp(record.at), RESTARTED_FOR: shown}
+    annotations = {RESTARTED_AT: micro_timestamp(record.at), RESTARTED_FOR: shown}
     return {**body, "spec": {"template": {"metadata": {"annotations": annotations}}}}
 
 
@@ -147,7 +148,3 @@ def held_back(workload: Manifest) -> str:
     if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
         return "its updateStrategy is OnDelete: each Pod changes when it is deleted"
     return ""
-
-
-def _stamp(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from controllers.api.resource import Manifest
@@ -39,11 +38,6 @@ class Style:
 FLUX = Style()
 EXTERNAL_SECRETS = Style(progress=False, generation=False)
 SEALED_SECRETS = Style(ready="Synced", progress=False, update_time=True, leads=True)
-
-
-def timestamp(moment: datetime) -> str:
-    """As Kubernetes writes metav1.Time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def find(status: Mapping[str, Any] | None, type_: str) -> Condition | None:

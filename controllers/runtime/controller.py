@@ -25,6 +25,7 @@ from time import monotonic
 
 from controllers.api.base import InvalidSpecError
 from controllers.api.resource import Key, Manifest, Resource, key_of
+from controllers.api.timestamps import timestamp
 
 from . import conditions
 from .conditions import Style
@@ -234,7 +235,7 @@ class Controller:
         draft.skip_status = by_hand
 
     def _now(self) -> str:
-        return conditions.timestamp(self._clock())
+        return timestamp(self._clock())
 
 
 def _failed(after: float | None = None) -> Verdict:

@@ -21,8 +21,8 @@ from uuid import uuid4
 
 from controllers.api.core import CORE_EVENTS
 from controllers.api.resource import Manifest, Resource
+from controllers.api.timestamps import timestamp
 
-from .conditions import timestamp
 from .kube import ApiError, KubeClient
 from .metrics import Metrics
 

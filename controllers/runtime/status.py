@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from controllers.api.resource import Manifest, Resource, key_of
+from controllers.api.timestamps import timestamp_or_none
 
 from .conditions import status_patch
 from .kube import FIELD_MANAGER, KubeClient
@@ -54,11 +55,8 @@ def contended(manifest: Manifest, *, since: datetime) -> str:
     for entry in (manifest.get("metadata") or {}).get("managedFields") or ():
         if not isinstance(entry, dict) or entry.get("subresource") != "status" or entry.get("manager") == FIELD_MANAGER:
             continue
-        try:
-            wrote = datetime.fromisoformat(entry["time"])
-        except (KeyError, TypeError, ValueError):
-            continue
-        if wrote > since:
+        wrote = timestamp_or_none(entry.get("time"))
+        if wrote is not None and wrote > since:
             return str(entry.get("manager"))
     return ""
 

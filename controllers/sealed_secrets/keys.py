@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import parse_timestamp
 from controllers.sops.errors import SealedError
 
 from .ciphertext import open_item, split_item, unwrap
@@ -86,7 +87,7 @@ def parse_key(secret: Manifest) -> SealingKey:
     ):
         raise SealedError("KeyInvalid", f"Secret {name}: tls.crt is not the certificate of tls.key")
     created = (
-        datetime.fromisoformat(meta["creationTimestamp"])
+        parse_timestamp(meta["creationTimestamp"])
         if meta.get("creationTimestamp")
         else certificate.not_valid_before_utc
     )

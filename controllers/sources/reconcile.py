@@ -17,12 +17,12 @@ from controllers.api.duration import parse_duration
 from controllers.api.meta import annotations_of
 from controllers.api.resource import Key, Manifest
 from controllers.api.source import GIT_REPOSITORIES, GitRepositorySpec
+from controllers.api.timestamps import timestamp
 from controllers.git.errors import GitError, RefusedError
 from controllers.git.objects import CommitInfo
 from controllers.git.process import Remote
 from controllers.git.refs import Found, target
 from controllers.git.verify import UnverifiedError, Verifier
-from controllers.runtime.conditions import timestamp
 from controllers.runtime.draft import Draft
 from controllers.runtime.finalizers import drop_finalizer
 from controllers.runtime.kube import KubeClient

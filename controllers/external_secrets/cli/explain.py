@@ -11,6 +11,7 @@ from controllers.api.core import SECRETS
 from controllers.api.duration import format_duration
 from controllers.api.external_secrets import CLUSTER_SECRET_STORES, EXTERNAL_SECRETS, SECRET_STORES, ExternalSecretSpec
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp
 from controllers.external_secrets.target.observed import target_key
 from controllers.external_secrets.values.entries import StoreRef, store_refs
 from controllers.external_secrets.values.errors import SpecError
@@ -170,4 +171,4 @@ def _next_text(found: Explanation) -> str:
 
 
 def _time(moment: datetime | None) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment is not None else ""
+    return timestamp(moment) if moment is not None else ""

@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from controllers.api.base import parse
 from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp_or_none
 from controllers.external_secrets.providers.registry import provider_named
 from controllers.external_secrets.refresh import OPTIONAL
 from controllers.external_secrets.target.desired import PROVENANCE
@@ -121,12 +122,7 @@ def explain(
 def synced(manifest: Manifest) -> Synced:
     """What the last sync left in the status."""
     status = manifest.get("status") or {}
-    try:
-        moment = datetime.fromisoformat(str(status.get("refreshTime")))
-    except ValueError:
-        return Synced(None, str(status.get("syncedResourceVersion") or ""))
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return Synced(moment, str(status.get("syncedResourceVersion") or ""))
+    return Synced(timestamp_or_none(status.get("refreshTime")), str(status.get("syncedResourceVersion") or ""))
 
 
 def version_of(manifest: Manifest) -> str:

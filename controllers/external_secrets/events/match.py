@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from controllers.api.timestamps import parse_timestamp, timestamp
 from controllers.aws.events import AwsChange
 from controllers.external_secrets.providers.registry import provider_of_events
 from controllers.external_secrets.values.entries import StoreRef
@@ -81,7 +82,7 @@ def _found(change: AwsChange, find: Mapping[str, Any], prefix: str) -> bool:
 def mark(change: AwsChange) -> str:
     """The value of the force-sync annotation: when, and which version was announced or, where the event names none,
     which event it was (`event=…`: nothing waits for it). Equal for equal messages."""
-    moment = change.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = timestamp(change.time)
     which = change.version_id or (f"{_EVENT}{change.event_id}" if change.event_id else "")
     return f"{moment} {which}".rstrip()
 
@@ -90,7 +91,7 @@ def announced_at(annotation: str, now: datetime) -> float | None:
     """Seconds since the event of which a force-sync annotation of ours tells; None for any other."""
     moment, _, which = annotation.partition(" ")
     try:
-        return (now - datetime.fromisoformat(moment)).total_seconds() if which else None
+        return (now - parse_timestamp(moment)).total_seconds() if which else None
     except (ValueError, TypeError):
         return None
 

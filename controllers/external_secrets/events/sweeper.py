@@ -19,6 +19,7 @@ from typing import Protocol
 
 from controllers.api.core import SECRETS
 from controllers.api.resource import Key, Manifest, key_of
+from controllers.api.timestamps import timestamp_or_none
 from controllers.external_secrets.fetch.stores import StoreResolver, is_ours
 from controllers.external_secrets.metrics import Meters
 from controllers.external_secrets.providers.provider import StoreError
@@ -246,11 +247,7 @@ class Sweeper:
 
 
 def _refreshed(manifest: Manifest | None) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(((manifest or {}).get("status") or {}).get("refreshTime")))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return timestamp_or_none(((manifest or {}).get("status") or {}).get("refreshTime"))
 
 
 def _share(text: str) -> float:

@@ -12,10 +12,11 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from controllers.api.duration import parse_duration
+from controllers.api.timestamps import timestamp
 from controllers.external_secrets.providers.registry import provider_named
 from controllers.external_secrets.providers.source import ListedSecret
 from controllers.external_secrets.values.errors import EntryError
@@ -176,9 +177,9 @@ def _of_key(
     item, about = listing.get(key), f"{key.shown} tags" if key.tags else key.shown
     known = _read(listing, reader, key, item)
     if item is None:
-        return ChangedVersion(about, "gone", _moment(now)) if known and listing.would_show(key) else None
+        return ChangedVersion(about, "gone", timestamp(now)) if known and listing.would_show(key) else None
     version = item.versions.get(key.version, "")
-    mark = f"{_moment(item.changed or now)} {version}".rstrip()
+    mark = f"{timestamp(item.changed or now)} {version}".rstrip()
     if key.tags:
         return ChangedVersion(about, "changed", mark) if _later(item.changed, reader.refreshed) else None
     if not known or memory.told.get(about) == "gone":
@@ -209,13 +210,9 @@ def _of_find(
         return ()
     newest = max((each[1] for each in fresh.values() if each[1]), default=None)
     version = next((each[0] for each in fresh.values() if each[1] == newest), "")
-    return (ChangedVersion(about, "found", f"{_moment(newest or reader.refreshed)} {version}".rstrip()),)
+    return (ChangedVersion(about, "found", f"{timestamp(newest or reader.refreshed)} {version}".rstrip()),)
 
 
 def _later(changed: datetime | None, refreshed: datetime) -> bool:
     """Dates of AWS and of our clock, which may differ by seconds: in doubt it was later."""
     return changed is not None and (changed - refreshed).total_seconds() > -5
-
-
-def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

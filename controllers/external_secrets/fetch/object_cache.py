@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from controllers.api.resource import Key, Manifest, Resource, key_of
+from controllers.api.timestamps import timestamp_or_none
 from controllers.runtime.informers.watch import Watch
 from controllers.runtime.kube import KubeClient, NotFound, WatchEvent
 
@@ -125,14 +126,7 @@ def changed_at(manifest: Manifest) -> datetime | None:
     """When an object was changed last, as its managedFields tell; None where they do not."""
     meta = manifest["metadata"]
     times = [meta.get("creationTimestamp"), *(entry.get("time") for entry in meta.get("managedFields") or [])]
-    moments = []
-    for text in times:
-        try:
-            moment = datetime.fromisoformat(str(text))
-        except ValueError:
-            continue
-        moments.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    return max(moments, default=None)
+    return max((moment for text in times if (moment := timestamp_or_none(text)) is not None), default=None)
 
 
 def _version(manifest: Manifest | None) -> str:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from controllers.api.external_secrets import ExternalSecretSpec
+from controllers.api.timestamps import parse_timestamp, timestamp
 from controllers.external_secrets.events.match import announced_at
 from controllers.external_secrets.values import schedule
 
@@ -37,10 +38,10 @@ def load(annotation: str) -> dict[str, GeneratedRecord]:
     out: dict[str, GeneratedRecord] = {}
     try:
         for where, each in json.loads(annotation or "{}").items():
-            at, expires = _moment(each["at"]), each.get("expires")
+            at, expires = parse_timestamp(each["at"]), each.get("expires")
             keys = {str(name): str(key) for name, key in (each.get("keys") or {}).items()}
             recipe, force = str(each["recipe"]), str(each.get("force") or "")
-            out[where] = GeneratedRecord(at, recipe, force, _moment(expires) if expires else None, keys)
+            out[where] = GeneratedRecord(at, recipe, force, parse_timestamp(expires) if expires else None, keys)
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return {}
     return out
@@ -52,11 +53,11 @@ def dump(made: Mapping[str, GeneratedRecord]) -> str:
         return ""
     entries: dict[str, dict[str, Any]] = {}
     for where, each in made.items():
-        entries[where] = {"at": _text(each.at), "recipe": each.recipe}
+        entries[where] = {"at": timestamp(each.at), "recipe": each.recipe}
         if each.force:
             entries[where]["force"] = each.force
         if each.expires:
-            entries[where]["expires"] = _text(each.expires)
+            entries[where]["expires"] = timestamp(each.expires)
         if each.keys:
             entries[where]["keys"] = dict(each.keys)
     return json.dumps(entries, sort_keys=True, separators=(",", ":"))
@@ -105,12 +106,3 @@ def kept_under(made: Mapping[str, bytes], data: Mapping[str, bytes]) -> dict[str
     places = {value: key for key, value in sorted(data.items(), reverse=True)}
     found = {name: places[value] for name, value in made.items() if value in places}
     return found if found.keys() == made.keys() else {}
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

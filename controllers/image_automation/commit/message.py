@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from controllers.api.timestamps import timestamp
 from controllers.image_automation.tags.reference import Ref
 from controllers.templating import SPRIG, Ordered, StringMap, Struct, Template, TemplateError
 
@@ -132,7 +133,7 @@ def _image(one: Picked) -> Struct:
             "PreviousTag": previous.tag,
             "PreviousDigest": previous.digest,
             "SourceRevision": one.source_revision,
-            "PushedAt": datetime.fromtimestamp(one.pushed, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if one.pushed else "",
+            "PushedAt": timestamp(datetime.fromtimestamp(one.pushed, UTC)) if one.pushed else "",
         },
         text=one.ref.image,
         type_name="Image",

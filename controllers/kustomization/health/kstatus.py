@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp_or_none
 from controllers.kustomization.objects.order import group_of
 
 SCHEDULE_WINDOW = 15.0
@@ -259,13 +260,8 @@ def waiting_containers(pod: Manifest) -> list[tuple[str, str]]:
 
 
 def _is_younger(manifest: Manifest, now: datetime | None, seconds: float) -> bool:
-    created = _mapping(manifest, "metadata").get("creationTimestamp")
-    if not created or now is None:
-        return False
-    try:
-        return (now - datetime.fromisoformat(str(created))).total_seconds() < seconds
-    except (ValueError, TypeError):
-        return False
+    created = timestamp_or_none(_mapping(manifest, "metadata").get("creationTimestamp"))
+    return created is not None and now is not None and (now - created).total_seconds() < seconds
 
 
 def _job(manifest: Manifest) -> Status:

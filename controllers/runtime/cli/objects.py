@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from controllers.api.kustomize import KUSTOMIZATIONS
 from controllers.api.resource import Key, Manifest, Resource
+from controllers.api.timestamps import timestamp_or_none
 from controllers.runtime.cli.command import CommandError, Session
 from controllers.runtime.kube import ApiError, KubeClient, NotFound
 
@@ -16,12 +17,9 @@ MANAGER = "inhaul-cli"
 
 def age(since: str, now: datetime | None = None) -> str:
     """`3m12s`, `2h5m`, `4d1h` since an RFC 3339 time; "" where it is none."""
-    try:
-        then = datetime.fromisoformat(since)
-    except (ValueError, TypeError):
+    then = timestamp_or_none(since)
+    if then is None:
         return ""
-    if then.tzinfo is None:
-        then = then.replace(tzinfo=UTC)
     seconds = max(0, int(((now or datetime.now(UTC)) - then).total_seconds()))
     parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
     while len(parts) > 1 and not parts[0][0]:

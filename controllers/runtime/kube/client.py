@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from controllers.api.core import SERVICE_ACCOUNTS, SUBJECT_ACCESS_REVIEWS
 from controllers.api.resource import Manifest, Resource, key_of
+from controllers.api.timestamps import parse_timestamp
 
 from ..sensitive import Sensitive
 from .config import KubeConfig
@@ -245,7 +246,7 @@ class KubeClient:
         path = SERVICE_ACCOUNTS.path(namespace, _segment(service_account), "token")
         status = (await self._call("POST", path, body=body)).get("status") or {}
         try:
-            return Token(Sensitive(status["token"]), datetime.fromisoformat(status["expirationTimestamp"]))
+            return Token(Sensitive(status["token"]), parse_timestamp(status["expirationTimestamp"]))
         except (KeyError, TypeError, ValueError):
             raise ApiError(200, "BadAnswer", "the TokenRequest response has no token or expiry") from None
 

@@ -10,8 +10,9 @@ import asyncio
 import json
 import os
 import time
-from datetime import datetime
 from pathlib import Path
+
+from controllers.api.timestamps import parse_timestamp
 
 from ..sensitive import Sensitive
 from .config import ConfigError, ExecPlugin, KubeConfig
@@ -82,7 +83,7 @@ class Credentials:
             status = json.loads(output)["status"]
             self._token = Sensitive(status["token"])
             expires = status.get("expirationTimestamp")
-            self._expires = datetime.fromisoformat(expires).timestamp() - _EARLY if expires else float("inf")
+            self._expires = parse_timestamp(expires).timestamp() - _EARLY if expires else float("inf")
         except (ValueError, KeyError, TypeError):
             code = child.returncode
             message = f"exec plugin {plugin.command}: exit {code}, expected an ExecCredential with status.token"

@@ -22,6 +22,7 @@ from typing import Any
 
 from controllers.api.core import LEASES
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import micro_timestamp
 
 from ..kube import AlreadyExists, ApiError, Conflict, KubeClient, KubeConfig, NotFound, Timeouts
 
@@ -174,4 +175,4 @@ class LeaderElection:
 
 
 def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return micro_timestamp(datetime.now(UTC))

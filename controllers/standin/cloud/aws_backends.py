@@ -15,6 +15,8 @@ from typing import Any
 import moto.backends
 from moto.kms import utils as kms_utils
 
+from controllers.api.timestamps import timestamp
+
 from .aws_policy import Document
 
 
@@ -97,7 +99,7 @@ def put_event(
         "detail-type": kind,
         "source": source,
         "account": account,
-        "time": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": timestamp(dt.datetime.now(dt.UTC)),
         "region": region,
         "resources": resources,
         "detail": detail,

@@ -11,6 +11,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from controllers.api.timestamps import timestamp
+
 from .aws_http import Answer, Call
 from .aws_identities import Identity
 
@@ -69,7 +71,7 @@ def image_action(repository: str, tag: str, digest: str, *, action: str = "PUSH"
 def _record(call: Call, identity: Identity, name: str) -> dict[str, Any]:
     return {
         "eventVersion": "1.11",
-        "eventTime": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "eventTime": timestamp(dt.datetime.now(dt.UTC)),
         "eventSource": "secretsmanager.amazonaws.com",
         "eventName": name,
         "awsRegion": call.region,

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
 
+from controllers.api.timestamps import timestamp
+
 from . import aws_backends
 from .aws_access import Need, allows
 from .aws_http import Answer, AwsError, Call, answer_json, answer_sts, denied, members
@@ -228,7 +230,7 @@ def _seconds(params: Mapping[str, Any], limit: int) -> int:
 
 
 def _stamp(identity: Identity) -> str:
-    return identity.expires.strftime("%Y-%m-%dT%H:%M:%SZ") if identity.expires else ""
+    return timestamp(identity.expires) if identity.expires else ""
 
 
 def _credentials_xml(identity: Identity) -> str:

@@ -28,6 +28,7 @@ import yaml
 from controllers.api.core import CRDS, SECRETS
 from controllers.api.crdgen import crds
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp
 from controllers.runtime.kube import KubeClient, KubeConfig
 
 from ..apiserver.plugins import default_plugins
@@ -297,7 +298,7 @@ class World:
         await asyncio.sleep(1.1)  # certificates know whole seconds
         await self.kill(signal.SIGTERM)
         self._more = {
-            "INHAUL_DECRYPTION_KEY_CUTOFF_TIME": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "INHAUL_DECRYPTION_KEY_CUTOFF_TIME": timestamp(datetime.now(UTC)),
             "INHAUL_DECRYPTION_OLD_KEY_DAYS": "0",  # what is sealed with an older key is to be told at once
         }
         self.spawn()

@@ -11,6 +11,7 @@ import yaml
 
 from controllers.api.base import Fields, InvalidSpecError, parse
 from controllers.api.external_secrets import ExternalSecretSpec, SyncWindows
+from controllers.api.timestamps import parse_timestamp
 from controllers.external_secrets.cli.offline import Values, make
 from controllers.external_secrets.cli.render import engine
 from controllers.external_secrets.providers.parameter_store import PARAMETER_STORE
@@ -88,7 +89,7 @@ def _template(vector: Vector) -> dict[str, Any]:
 
 
 def _at(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return parse_timestamp(text)
 
 
 def _params(given: Vector) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import yaml
 
 from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp
 from controllers.cli import main
 from controllers.external_secrets.cli.explanation import ADVICE, explain, version_of
 from controllers.external_secrets.cli.offline import read_values
@@ -102,7 +103,7 @@ def live(ready: str = "True", message: str = "secret synced", ago: float = 600, 
     made["metadata"] |= {"uid": "u", "generation": 1}
     reason = "SecretSynced" if ready == "True" else "SecretSyncedError"
     made["status"] = {
-        "refreshTime": (NOW - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "refreshTime": timestamp(NOW - timedelta(seconds=ago)),
         "syncedResourceVersion": version_of(made),
         "conditions": [{"type": "Ready", "status": ready, "reason": reason, "message": message}],
     }

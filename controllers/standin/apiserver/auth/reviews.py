@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp
 
 from ..seams import Answer, Attributes, Call, Handler, KindInfo, User
 from ..ssa.unstored import written_by
@@ -70,7 +71,7 @@ def _whoami(call: Call) -> Answer:
         user["uid"] = call.user.uid
     if call.user.extra:
         user["extra"] = {name: list(values) for name, values in call.user.extra.items()}
-    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    stamp = timestamp(datetime.now(UTC))
     head = {"kind": "SelfSubjectReview", "apiVersion": f"{_AUTHENTICATION}/v1"}
     return Answer({**head, "metadata": {"creationTimestamp": stamp}, "status": {"userInfo": user}}, 201)
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp
 
 from .. import tls
 from ..seams import Answer, Call, Storage, User
@@ -94,9 +95,9 @@ class Tokens:
         account = call.storage.get(call.kind, call.attributes.name, call.attributes.namespace)
         bound = _bound(call, spec.get("boundObjectRef"))
         token, expires = self.sign(account, audiences, seconds, bound)
-        stamp = datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamp = timestamp(datetime.fromtimestamp(expires, UTC))
         meta = {name: account["metadata"][name] for name in ("name", "namespace", "uid")}
-        now = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = timestamp(datetime.fromtimestamp(self._clock(), UTC))
         version = "authentication.k8s.io/v1"
         said = {**call.body, "spec": {**spec, "expirationSeconds": seconds}}
         managers = written_by(call, said, "authentication.v1.TokenRequest", version, "token")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp_or_none
 
 from ..seams import KindInfo
 from .table_columns import UNKNOWN, reader, rows
@@ -95,11 +96,8 @@ class Renderer:
     def _since(self, stamp: Any) -> str | None:
         if not stamp:
             return None
-        try:
-            moment = datetime.fromisoformat(str(stamp))
-        except ValueError:
-            return UNKNOWN
-        return human((self._now() - moment).total_seconds())
+        moment = timestamp_or_none(stamp)
+        return human((self._now() - moment).total_seconds()) if moment is not None else UNKNOWN
 
 
 def human(seconds: float) -> str:

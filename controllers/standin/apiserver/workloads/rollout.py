@@ -16,6 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp
 
 from ..seams import KindInfo, Storage, StorageChange
 from ..status_errors import StatusError
@@ -286,7 +287,7 @@ def _labelled(obj: Manifest, labels: dict[str, str]) -> bool:
 
 
 def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return timestamp(datetime.now(UTC))
 
 
 _KINDS = (

@@ -8,6 +8,7 @@ import secrets
 from typing import Any
 
 from controllers.api.resource import Manifest
+from controllers.api.timestamps import timestamp
 
 from ..seams import KindInfo
 from ..status_errors import Cause, bad_request, field_forbidden, invalid, invalid_value, required, too_long
@@ -27,7 +28,7 @@ KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSec
 
 def now_text(moment: datetime.datetime) -> str:
     """RFC 3339 to the second, as metadata has it."""
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return timestamp(moment)
 
 
 def generated_name(base: str) -> str:
