@@ -20,7 +20,7 @@ from controllers.api.resource import Manifest
 from controllers.external_secrets.providers.registry import DEFAULT
 from controllers.external_secrets.target.desired import DATA_HASH, METADATA_HASH
 from controllers.external_secrets.target.desired import manifest as secret_manifest
-from controllers.external_secrets.target.template import Engine
+from controllers.external_secrets.target.template import Engine, check_names
 from controllers.external_secrets.values.entries import StoreRef, StoreView, store_refs
 from controllers.runtime.cli.command import DIFFERENT, OK, CommandError, guarded, output_flag
 from controllers.templating import EXTERNAL_SECRETS as FUNCTIONS
@@ -84,6 +84,7 @@ def _run(given: argparse.Namespace) -> int:
             if not (made.resolved.failed or made.resolved.missing):
                 print(f"{title(manifest)}: {made.why}", file=sys.stderr)
             continue
+        check_names(made.rendered, made.rendered.data)
         out.append(shown(secret_manifest(made.wanted), made.wanted.data))
     if not out and not failed:
         raise CommandError(f"found no ExternalSecret {given.name}")

@@ -128,13 +128,15 @@ def _meta_text(what: str, key: str, value: bytes) -> str:
 
 def check_names(rendered: Rendered, spelt: Collection[str]) -> None:
     """Raises TargetTemplateError for names that no Secret can have, before the API server refuses and repeats them:
-    only those that are `spelt` somewhere are told, for others may have been rendered from values."""
+    only those that are `spelt` somewhere are named, for others may have been rendered from values."""
     bad = [name for name in rendered.data if not _NAME.fullmatch(name)]
     if not bad:
         return
-    told = next((name for name in bad if name in spelt), "")
-    which = f"{told} is" if told else f"{len(bad)} of {len(rendered.data)} names are"
-    raise TargetTemplateError(f"{which} no key of a Secret: letters, digits, '-', '_' and '.', at most 253")
+    named = next((name for name in bad if name in spelt), "")
+    which = f"key {named}" if named else f"{len(bad)} of {len(rendered.data)} keys"
+    raise TargetTemplateError(
+        f"{which}: not valid in a Secret; expected letters, digits, '-', '_' and '.', at most 253 characters"
+    )
 
 
 def render(

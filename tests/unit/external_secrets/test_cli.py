@@ -82,6 +82,13 @@ def test_render_names_what_is_missing_and_fails(tmp_path: Path, capsys: pytest.C
     assert "a/generated: spec.dataFrom[0]: Unsupported" in said
 
 
+def test_render_refuses_a_key_that_no_secret_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "values.yaml").write_text("db: {größe: 1, ok: 2}")
+    path = files(tmp_path, store(), secret(dataFrom=[{"extract": {"key": "db"}}]))
+    assert main(["secrets", "render", "-f", path, "--with", str(tmp_path / "values.yaml")]) != 0
+    assert "key größe: not valid in a Secret" in capsys.readouterr().err
+
+
 def test_a_values_file_is_read_as_it_is_written() -> None:
     made = read_values("v", VALUES)
     assert (made.values["pay/flag"], made.values["pay/version"]) == (b"on", b"1.10")

@@ -134,7 +134,7 @@ def test_a_key_of_another_script_is_for_the_template_and_refused_only_in_the_sec
     data = {"größe": b"1", "ok": b"2"}
     check_keys(data)
     check_names(render(Template(data={"out": "{{ .ok }}"}), data, engine=ENGINE), ())
-    with pytest.raises(TargetTemplateError, match="no key of a Secret"):
+    with pytest.raises(TargetTemplateError, match="not valid in a Secret"):
         check_names(render(None, data, engine=ENGINE), ())
 
 
