@@ -227,5 +227,5 @@ def _interval(spec: ClusterExternalSecretSpec) -> float:
     try:
         given = parse_duration(spec.refresh_time) if spec.refresh_time else DEFAULT_REFRESH
     except ValueError as error:
-        raise Stalled("InvalidSpec", f"spec.refreshTime: {error}") from None
+        raise Stalled("InvalidSpecError", f"spec.refreshTime: {error}") from None
     return max(given, 1.0) if given > 0 else DEFAULT_REFRESH

@@ -74,19 +74,19 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     reconcilers: dict[str, Reconcile] = {}
     controllers = _controllers(manager, knobs, reconcilers)
     controller = controllers["ExternalSecret"]
-    wakes = Triggers(controllers)
-    manager.policies.subscribe(wakes.policies)
-    targets = Targets(wakes.manager_of, wakes.owner)
+    triggers = Triggers(controllers)
+    manager.policies.subscribe(triggers.policies)
+    targets = Targets(triggers.manager_of, triggers.owner)
 
     def told(resource: Resource, key: Key, moment: datetime | None) -> None:
-        wakes.object(resource, key, moment, tell=reconciler.source_changed)
+        triggers.object(resource, key, moment, tell=reconciler.source_changed)
 
     reads = ObjectCache(manager.kube, manager.watch, told)
     stores = (manager.store(SECRET_STORES), manager.store(CLUSTER_SECRET_STORES))
     resolver = StoreResolver(reads, *stores, manager.store(NAMESPACES), manager.policies)
-    generators = _generators(manager, wakes, resolver, identities)
-    crowd, engine = AdmissionLimit(reader.backlog), _engine(knobs)
-    refresher = Refresher(reads, manager.pools, resolver, coalescer, reader, engine, generators, crowd=crowd)
+    generators = _generators(manager, triggers, resolver, identities)
+    admission, engine = AdmissionLimit(reader.backlog), _engine(knobs)
+    refresher = Refresher(reads, manager.pools, resolver, coalescer, reader, engine, generators, admission=admission)
     writer = TargetWriter(manager.kube, targets)
     reconciler: ExternalSecretReconciler = ExternalSecretReconciler(
         manager.kube, refresher, targets, writer, meters, controller=lambda: controller
@@ -96,7 +96,7 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     reconcilers["ExternalSecret"] = reconciler
     for kind in ("SecretStore", "ClusterSecretStore"):
         find = partial(controllers.__getitem__, kind)
-        reconcilers[kind] = StoreReconciler(manager.kube, resolver, clients, wakes.users, controller=find)
+        reconcilers[kind] = StoreReconciler(manager.kube, resolver, clients, triggers.users, controller=find)
     _register_others(manager, controllers, reconcilers)
     interests, floor = reconciler.all_interests, knobs.sweep_floor
     sweeper = Sweeper(manager.kube, controller.store, stores, resolver, reader, interests, meters, floor=floor)
@@ -125,10 +125,10 @@ def _controllers(
     }
 
 
-def _generators(manager: Manager, wakes: Triggers, resolver: StoreResolver, identities: Identities) -> Generators:
+def _generators(manager: Manager, triggers: Triggers, resolver: StoreResolver, identities: Identities) -> Generators:
     stores = {resource.kind: manager.store(resource) for resource in SERVED_GENERATORS}
     for kind, store in stores.items():
-        wakes.listen(kind, store)
+        triggers.listen(kind, store)
     return Generators(stores, resolver, EcrLogins(identities))
 
 

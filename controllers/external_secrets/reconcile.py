@@ -102,10 +102,10 @@ class ExternalSecretReconciler:
             return Result()
         try:
             return await self._sync(draft, manifest, due)
-        except Backpressure as crowd:
+        except Backpressure as refusal:
             if ready.get("status") != "True":
                 raise
-            self._controller().queue.add_after(key, crowd.retry_after or 0.0)
+            self._controller().queue.add_after(key, refusal.retry_after or 0.0)
             _as_it_was(draft)
             return Result()
 

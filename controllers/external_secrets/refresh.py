@@ -68,10 +68,10 @@ class Refresher:
         engine: Engine,
         generators: Generators,
         *,
-        crowd: AdmissionLimit | None = None,
+        admission: AdmissionLimit | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._reads, self._pools, self._clock, self._crowd = reads, pools, clock, crowd or AdmissionLimit()
+        self._reads, self._pools, self._clock, self._admission = reads, pools, clock, admission or AdmissionLimit()
         self.resolver, self.coalescer, self._finder, self._engine = resolver, coalescer, finder, engine
         self._generators = generators
         self._values: dict[str, dict[str, tuple[GeneratedRecord, dict[str, bytes]]]] = {}  # by uid, then entry
@@ -97,19 +97,19 @@ class Refresher:
 
     async def read(self, external_secret: Manifest, *, since: float, known: Mapping[str, GeneratedRecord]) -> Refresh:
         """All values, from fetches that began at loop time `since` or later; what generators made before stands until
-        its time is over (`known`: what the target says of it). Raises StoreProblem, SpecError, ApiError, Crowded."""
+        its time is over (`known`: what the target says of it). Raises StoreError, SpecError, ApiError, Backpressure."""
         meta, spec = external_secret["metadata"], parse(ExternalSecretSpec, external_secret)
         namespace = meta["namespace"]
         stores = {ref: await self.resolver.open(namespace, ref) for ref in store_refs(spec)}
         entries = plan(spec, {ref: store.view for ref, store in stores.items()})
         sources = {store.source for store in stores.values()}
-        self._crowd.check(sources)
+        self._admission.check(sources)
         made = {
             entry.where: asyncio.ensure_future(self._made(external_secret, entry.where, entry.generator, known))
             for entry in entries
             if entry.generator is not None
         }
-        with self._crowd.inside(sources):
+        with self._admission.inside(sources):
             outcomes = await asyncio.gather(
                 *(
                     self._entry(meta, entry, stores, since)

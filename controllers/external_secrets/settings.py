@@ -1,4 +1,4 @@
-"""Knobs of External Secrets."""
+"""Settings of External Secrets."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Explanation:
 def explain(
     manifest: Manifest, views: Mapping[StoreRef, StoreView], secret: Manifest | None, *, now: datetime
 ) -> Explanation:
-    """`secret`: the target's metadata, None where there is none. Raises SpecProblem, ValueError (the interval)."""
+    """`secret`: the target's metadata, None where there is none. Raises SpecError, ValueError (the interval)."""
     meta, spec, status = manifest["metadata"], parse(ExternalSecretSpec, manifest), manifest.get("status") or {}
     ready = find_condition(status, "Ready") or {}
     message = str(ready.get("message") or "")

@@ -43,7 +43,7 @@ async def fetched(
     views: Mapping[StoreRef, StoreView],
     stores: Mapping[StoreRef, Manifest | None],
 ) -> Resolved:
-    """All values that an ExternalSecret asks for, batched as the controller does. Raises SpecProblem."""
+    """All values that an ExternalSecret asks for, batched as the controller does. Raises SpecError."""
     settings = Settings.from_args([])
     pools = Pools(settings.pool)
     try:

@@ -129,7 +129,7 @@ class OfflineResult:
 def make(
     manifest: Manifest, views: Mapping[StoreRef, StoreView], values: Values, lookup: Lookup, engine: Engine
 ) -> OfflineResult:
-    """The target of an ExternalSecret with these values. Raises InvalidSpec, SpecProblem, TargetTemplateError."""
+    """The target of an ExternalSecret with these values. Raises InvalidSpecError, SpecError, TargetTemplateError."""
     spec = parse(ExternalSecretSpec, manifest)
     validate(spec)
     entries = plan(spec, views)

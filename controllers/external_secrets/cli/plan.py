@@ -68,7 +68,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def plan_of(files: Files, *, account: str = "", kms_keys: list[str] | None = None, matches: int = 20) -> Plan:
-    """Pure. Raises CommandError, SpecProblem, InvalidSpec."""
+    """Pure. Raises CommandError, SpecError, InvalidSpecError."""
     notes: list[str] = []
     secrets = [*files.of_kind("ExternalSecret"), *_of_clusters(files, notes)]
     if not secrets:

@@ -105,7 +105,7 @@ class EventHandler:
         self._coalescer, self._meters = coalescer, meters
 
     async def __call__(self, message: Message) -> None:
-        """Raises Poison for what is no event, ApiError where the API server does not take the annotation."""
+        """Raises UnprocessableMessageError for anything but an event, ApiError where the annotation is not accepted."""
         try:
             change = aws_events.parse(message.body)
         except aws_events.MalformedMessageError as error:

@@ -17,7 +17,7 @@ from controllers.runtime.result import NotReady
 
 INSIDE = 24
 """Refreshes of one source that may wait: enough for full batches, a quarter of the workers."""
-_LONG = 1.0  # seconds of waiting that are no crowd yet
+_LONG = 1.0  # seconds of waiting up to which every refresh is admitted
 _SOON, _LATE = 2.0, 60.0  # seconds until the next try
 
 
@@ -34,7 +34,7 @@ class AdmissionLimit:
         self._inside: Counter[ValueSource] = Counter()
 
     def check(self, sources: Collection[ValueSource]) -> None:
-        """Raises Crowded. The urgent have as many places again, so that a mass that is due does not keep them out."""
+        """Raises Backpressure. Urgent refreshes have as many places again, so that periodic ones do not block them."""
         limit = self._limit * (2 if URGENT.get() else 1)
         for source in sources:
             if self._inside[source] < limit or (seconds := self._backlog(source)) <= _LONG:
