@@ -309,7 +309,7 @@ class AutomationReconciler:
                     f"update was reverted in Git; on hold: {names}. To resume remove annotation {HELD}",
                     warning=True,
                 )
-            text += f". Held, for a commit was reverted: {names}"
+            text += f". On hold, because the update was reverted in Git: {names}"
         if reports:
             shown = "; ".join(reports[:_SHOWN])
             more = f"; and {len(reports) - _SHOWN} more" if len(reports) > _SHOWN else ""

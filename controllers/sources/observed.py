@@ -1,50 +1,13 @@
 """What a GitRepository's spec asks for, beside what its status says is there. Pure.
 
-Which of several references wins, whether what is stored must be made again although the commit is the same, and whether
-a commit must be verified (again).
+Whether an artifact must be made again although the commit is the same, and whether a commit must be verified (again).
 """
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-DEFAULT_BRANCH = "master"
-
-
-@dataclass(frozen=True, slots=True)
-class RequestedRef:
-    """What to look up: `kind` is commit, name, semver, tag or branch. `branch` goes with a commit and may be ""."""
-
-    kind: str
-    value: str
-    branch: str = ""
-
-    @property
-    def reference(self) -> str:
-        """The full reference to ask a server for; "" where only looking through all of them can tell."""
-        match self.kind:
-            case "name":
-                return self.value
-            case "tag":
-                return f"refs/tags/{self.value}"
-            case "branch":
-                return f"refs/heads/{self.value}"
-            case "commit":
-                return f"refs/heads/{self.branch}" if self.branch else ""
-            case _:
-                return ""
-
-
-def wanted(ref: Mapping[str, Any] | None) -> RequestedRef:
-    """The reference that wins: commit, then name, semver, tag, branch; the default branch where nothing is said."""
-    ref = ref or {}
-    for kind in ("commit", "name", "semver", "tag", "branch"):
-        if value := str(ref.get(kind) or ""):
-            return RequestedRef(kind, value, str(ref.get("branch") or "") if kind == "commit" else "")
-    return RequestedRef("branch", DEFAULT_BRANCH)
 
 
 def content_changed(manifest: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]] = ()) -> bool:

@@ -68,7 +68,7 @@ def push_config(automation: ImageUpdateAutomationSpec, source: GitRepositorySpec
         branch = push.branch if push is not None else ""
         if not branch and wanted.kind != "branch":
             raise InvalidPushConfigError(
-                f"spec.git.push.branch: found nothing, expected a branch, for a {wanted.kind} is checked out"
+                f"spec.git.push.branch: found nothing, expected a branch, because a {wanted.kind} is checked out"
             )
         branch = branch or wanted.value
         branch_ref(branch)

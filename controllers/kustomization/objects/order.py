@@ -48,10 +48,6 @@ def for_apply(manifests: Iterable[Manifest]) -> list[Manifest]:
     return sorted(manifests, key=sort_key)
 
 
-def for_delete(manifests: Iterable[Manifest]) -> list[Manifest]:
-    return sorted(manifests, key=sort_key, reverse=True)
-
-
 def stages(manifests: Iterable[Manifest], custom_kinds: Sequence[str] = ()) -> list[list[Manifest]]:
     """Groups that are applied one after another, each settled before the next; empty ones are left out.
 

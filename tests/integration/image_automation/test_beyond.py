@@ -92,7 +92,7 @@ async def test_a_reverted_commit_is_held_until_released_and_a_newer_image_goes_o
         old = FILE.format(host=bench.registry.host)
         await bench.git.commit("fleet", {"apps/a.yaml": old}, message="Revert the update")
         await bench.request("ImageUpdateAutomation", "bot", "look")
-        told = "Held, for a commit was reverted: web (v1.1.0)"
+        told = "On hold, because the update was reverted in Git: web (v1.1.0)"
         await bench.until_ready("ImageUpdateAutomation", "bot", holds=told)
         await bench.request("ImageUpdateAutomation", "bot", "and again")
         said = await bench.until_ready("ImageUpdateAutomation", "bot", holds=told)

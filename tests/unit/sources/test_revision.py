@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controllers.git.refs import RefTarget
-from controllers.sources import observed as git_spec
+from controllers.api.source import GitRef
+from controllers.git.refs import RefTarget, target
 from controllers.sources import revision
 from controllers.sources.access import requested_ref
 
@@ -38,11 +38,11 @@ def test_precedence_of_references() -> None:
     everything = {"branch": "b", "tag": "t", "semver": "1", "name": "refs/pull/1/head", "commit": HASH}
     order = []
     while everything:
-        found = git_spec.wanted(everything)
+        found = target(GitRef(**everything))
         order.append(found.kind)
         del everything[found.kind]
     assert order == ["commit", "name", "semver", "tag", "branch"]
-    assert git_spec.wanted(None).reference == "refs/heads/master"
+    assert target(None) == RefTarget("branch", "master")
 
 
 def test_a_policy_is_asked_for_what_is_followed() -> None:
