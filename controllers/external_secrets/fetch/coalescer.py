@@ -11,7 +11,7 @@ many who share a key cost little more than one (`expected`, `holding`). What mus
 - **Isolation**: sources differ by identity, and a value never answers another source.
 - **One bad key**: where AWS refuses the whole batch each key is asked alone, and those that failed stay alone for a
   while; where all of them work alone it is the batch call that is forbidden, and the source goes singly for a while.
-- **Throttling**: keys of a throttled call go back to the front of their line, a few times; then each says so.
+- **Throttling**: keys of a throttled call go back to the front of the queue, a few times; then each says so.
 - **Cancellation**: a caller that gives up leaves the fetch to the others.
 
 For one event loop; the clock is the loop's.
@@ -87,9 +87,9 @@ class Coalescer:
         hears of each batch: service, keys asked for, keys taken along. `holding`: how much is held."""
         self._reader, self._window, self._alone = reader, window, alone
         self._limits, self._gate, self._observe = limits, gate, observe
-        self._lines: dict[ValueSource, PendingKeys] = {}
+        self._pending: dict[ValueSource, PendingKeys] = {}
         self._flights: dict[SourceKey, InFlightFetch] = {}
-        self._held, self._expected = ValueCache() if holding is None else holding, Demand()
+        self._cache, self._expected = ValueCache() if holding is None else holding, Demand()
         self._floor: dict[SourceKey, float] = {}
         self._single_until: dict[SourceKey | ValueSource, float] = {}
         self._ahead: dict[SourceKey, float] = {}  # being taken along: when that call began
@@ -103,7 +103,7 @@ class Coalescer:
         wanted = SourceKey(source, key)
         spare, expected = _now() - since, self._expected.asked(wanted, asker)
         since = max(since, self._floor.get(wanted, since))
-        if (held := self._held.get(wanted, since=since, now=_now())) is not None:
+        if (held := self._cache.get(wanted, since=since, now=_now())) is not None:
             return held
         if self._ahead.get(wanted, since) < since:  # what that call brings is too old for who asks now
             self._floor[wanted] = since
@@ -129,11 +129,11 @@ class Coalescer:
     @property
     def held(self) -> int:
         """Values that wait for whoever wants them."""
-        return len(self._held)
+        return len(self._cache)
 
     @property
     def expected(self) -> int:
-        """Keys in line to be taken along."""
+        """Keys that batches may take along."""
         return len(self._expected)
 
     def _tidy_later(self) -> None:
@@ -142,18 +142,18 @@ class Coalescer:
 
     def _tidy(self) -> None:
         """Drops what nobody came for: values that were held in vain, keys of ExternalSecrets that are gone."""
-        self._held.tidy(_now())
-        self._expected.tidy(_now(), useful=lambda wanted, since: self._held.since(wanted) < since)
+        self._cache.tidy(_now())
+        self._expected.tidy(_now(), useful=lambda wanted, since: self._cache.since(wanted) < since)
         self._tidying = None
-        if self._expected or self._held:
+        if self._expected or self._cache:
             self._tidy_later()
 
     def invalidate(self, matches: Callable[[ValueSource, RemoteKey], bool]) -> int:
         """What was fetched before now may not answer for these keys. Returns how many were concerned."""
         now, concerned = _now(), 0
-        for wanted in {*self._flights, *self._held, *self._ahead}:
+        for wanted in {*self._flights, *self._cache, *self._ahead}:
             if matches(wanted.source, wanted.key):
-                self._held.drop(wanted)
+                self._cache.drop(wanted)
                 if wanted in self._flights or wanted in self._ahead:
                     self._floor[wanted] = now
                 concerned += 1
@@ -161,9 +161,9 @@ class Coalescer:
 
     async def close(self) -> None:
         """Ends what is under way; those who wait are cancelled."""
-        for line in self._lines.values():
-            if line.timer is not None:
-                line.timer.cancel()
+        for pending in self._pending.values():
+            if pending.timer is not None:
+                pending.timer.cancel()
         if self._tidying is not None:
             self._tidying.cancel()
         for task in self._tasks:
@@ -182,38 +182,40 @@ class Coalescer:
             flight.began = _now()
             self._spawn(self._alone_flight(wanted, flight))
             return flight
-        line = self._lines.setdefault(wanted.source, PendingKeys())
-        (line.urgent if URGENT.get() else line.due)[wanted.key] = flight
-        self._fill(wanted.source, line)
+        pending = self._pending.setdefault(wanted.source, PendingKeys())
+        (pending.urgent if URGENT.get() else pending.due)[wanted.key] = flight
+        self._fill(wanted.source, pending)
         return flight
 
     def _hasten(self, wanted: SourceKey) -> None:
         """Someone urgent joins a key that waits as merely due."""
-        line = self._lines[wanted.source]
-        if (flight := line.due.pop(wanted.key, None)) is not None:
-            line.urgent[wanted.key] = flight
-            self._fill(wanted.source, line)
+        pending = self._pending[wanted.source]
+        if (flight := pending.due.pop(wanted.key, None)) is not None:
+            pending.urgent[wanted.key] = flight
+            self._fill(wanted.source, pending)
 
-    def _fill(self, source: ValueSource, line: PendingKeys) -> None:
+    def _fill(self, source: ValueSource, pending: PendingKeys) -> None:
         """A call for each full batch at once; what is left over waits for the window's end."""
         limit = self._limits[source.service]
-        while len(line) - line.calls * limit >= limit:
-            self._call(source, line)
-        if line.timer is None and (len(line) > line.calls * limit or len(line.urgent) > line.urgent_calls * limit):
-            window = self._window * (_BUSY if line.flying else 1.0)
-            line.timer = asyncio.get_running_loop().call_later(window, self._window_ends, source, line)
+        while len(pending) - pending.calls * limit >= limit:
+            self._call(source, pending)
+        if pending.timer is None and (
+            len(pending) > pending.calls * limit or len(pending.urgent) > pending.urgent_calls * limit
+        ):
+            window = self._window * (_BUSY if pending.flying else 1.0)
+            pending.timer = asyncio.get_running_loop().call_later(window, self._window_ends, source, pending)
 
-    def _window_ends(self, source: ValueSource, line: PendingKeys) -> None:
-        line.timer = None
+    def _window_ends(self, source: ValueSource, pending: PendingKeys) -> None:
+        pending.timer = None
         limit = self._limits[source.service]
-        while len(line) > line.calls * limit or len(line.urgent) > line.urgent_calls * limit:
-            self._call(source, line)
+        while len(pending) > pending.calls * limit or len(pending.urgent) > pending.urgent_calls * limit:
+            self._call(source, pending)
 
-    def _call(self, source: ValueSource, line: PendingKeys) -> None:
-        urgent = len(line.urgent) > line.urgent_calls * self._limits[source.service]
-        line.calls += 1
-        line.urgent_calls += urgent
-        self._spawn(self._batch(source, line, urgent=urgent))
+    def _call(self, source: ValueSource, pending: PendingKeys) -> None:
+        urgent = len(pending.urgent) > pending.urgent_calls * self._limits[source.service]
+        pending.calls += 1
+        pending.urgent_calls += urgent
+        self._spawn(self._batch(source, pending, urgent=urgent))
 
     def _goes_alone(self, wanted: SourceKey) -> bool:
         for mark in (wanted, wanted.source):
@@ -224,12 +226,12 @@ class Coalescer:
                 del self._single_until[mark]
         return False
 
-    async def _batch(self, source: ValueSource, line: PendingKeys, *, urgent: bool) -> None:
+    async def _batch(self, source: ValueSource, pending: PendingKeys, *, urgent: bool) -> None:
         """One call, from its wait for a turn to its answers."""
         URGENT.set(urgent)  # the lane in the thread pool too
         async with self._gate(source, urgent=urgent) as turn:
-            line.calls, line.urgent_calls = line.calls - 1, line.urgent_calls - urgent
-            flights = line.take(self._limits[source.service])
+            pending.calls, pending.urgent_calls = pending.calls - 1, pending.urgent_calls - urgent
+            flights = pending.take(self._limits[source.service])
             now = _now()
             for flight in flights.values():
                 flight.began = now
@@ -237,18 +239,18 @@ class Coalescer:
             if flights:
                 ahead = self._soon(source, flights, now)
                 self._observe(source.service, len(flights), len(ahead))
-                line.flying += 1
+                pending.flying += 1
                 self._ahead.update(dict.fromkeys((SourceKey(source, key) for key in ahead), now))
                 try:
                     turn.throttled, turn.unanswered = await self._ask(source, flights, ahead, now)
                 finally:
-                    line.flying -= 1
+                    pending.flying -= 1
                     self._forget_ahead(source, ahead)
         if turn.throttled and source.retry and source.retry.pause:
             await asyncio.sleep(source.retry.pause)
-        self._fill(source, line)  # what a throttled call put back
-        if line.idle:  # nobody may ask this source again: an edited store is another one
-            self._lines.pop(source, None)
+        self._fill(source, pending)  # what a throttled call put back
+        if pending.idle:  # nobody may ask this source again: an edited store is another one
+            self._pending.pop(source, None)
 
     def _forget_ahead(self, source: ValueSource, keys: Iterable[RemoteKey]) -> None:
         for wanted in (SourceKey(source, key) for key in keys):
@@ -261,7 +263,7 @@ class Coalescer:
 
         def useful(wanted: SourceKey, since: float) -> bool:
             coming = wanted in self._flights or wanted in self._ahead
-            return not coming and self._held.since(wanted) < since and not self._goes_alone(wanted)
+            return not coming and self._cache.since(wanted) < since and not self._goes_alone(wanted)
 
         return self._expected.soon(source, now, room=self._limits[source.service] - len(flights), useful=useful)
 
@@ -272,7 +274,7 @@ class Coalescer:
         ahead: Sequence[RemoteKey],
         began: float,
     ) -> tuple[bool, bool]:
-        """(throttled, unanswered). Each flight has landed or is back in line."""
+        """(throttled, unanswered). Each flight has landed or is pending again."""
         outcomes: Mapping[RemoteKey, Outcome]
         failed = ""
         try:
@@ -292,7 +294,7 @@ class Coalescer:
                 back[key] = flight
             else:
                 self._land(SourceKey(source, key), flight, outcome)
-        self._lines[source].urgent = {**back, **self._lines[source].urgent}  # they have waited longest
+        self._pending[source].urgent = {**back, **self._pending[source].urgent}  # they have waited longest
         for key in ahead:
             self._hold(SourceKey(source, key), outcomes.get(key), began)
         throttled = any(isinstance(each, EntryError) and each.error_class == "Throttled" for each in outcomes.values())
@@ -353,7 +355,7 @@ class Coalescer:
         """Keeps a value for those who are expected to want it while it is fresh enough for them."""
         until = max(until, self._expected.until(wanted, began))
         if isinstance(outcome, Fetched) and until > _now() and self._floor.get(wanted, began) <= began:
-            self._held.put(wanted, CachedValue(outcome, began, until))
+            self._cache.put(wanted, CachedValue(outcome, began, until))
             self._tidy_later()
 
     def _give_up(self, source: ValueSource, flights: Mapping[RemoteKey, InFlightFetch], error: Exception) -> None:
