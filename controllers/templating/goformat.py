@@ -395,8 +395,4 @@ def _operand(value: Value, verb: str, flags: Flags) -> str:
         return _pad("<nil>", flags) if verb == "v" else f"%!{verb}(<nil>)"
     if verb == "v" and flags.plus:
         flags.plus, flags.named = False, True
-    if verb == "t" and isinstance(value, bool):
-        return _pad("true" if value else "false", flags)
-    if verb == "v" and isinstance(value, bool):
-        return _pad("true" if value else "false", flags)
     return _v(value, flags, verb)
