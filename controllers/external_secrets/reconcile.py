@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from controllers.api.base import parse
 from controllers.api.external_secrets import EXTERNAL_SECRETS, ExternalSecretSpec
@@ -39,7 +40,7 @@ from .target.desired import DesiredSecret
 from .target.hashing import created_by, synced_resource_version
 from .target.observed import Targets, target_key
 from .target.template import check_names
-from .target.writer import SYNC_ERROR, TargetWriter
+from .target.writer import SYNC_ERROR, TargetWriter, Written
 from .values import schedule
 from .values.entries import failure_text, spec_or_empty, store_refs
 from .values.errors import SpecError, TargetTemplateError
@@ -220,7 +221,7 @@ class ExternalSecretReconciler:
         key = draft.key
         held = self._held.get(key)
         if due.reason == "target is missing or changed" and held is not None and held[0] == _version(manifest):
-            written = await self._writer.write(manifest, held[1])
+            written = await self._write(manifest, held[1])
             self._meters.drift.inc()
             draft.event("DriftCorrected", f"Secret {held[1].name} {written}")
             draft.ready("SecretSynced", "secret synced")
@@ -238,7 +239,7 @@ class ExternalSecretReconciler:
             message = "secret retained due to DeletionPolicy=Retain"
             return self._done(draft, manifest, refresh, "SecretSynced", message)
         wanted = await self._wanted(manifest, refresh)
-        written = await self._writer.write(manifest, wanted)
+        written = await self._write(manifest, wanted)
         if written == "missing":
             result = self._done(draft, manifest, refresh, "SecretMissing", f"Secret {wanted.name} does not exist")
             return Result(min(result.requeue_after or _MISSING_TARGET, _MISSING_TARGET))
@@ -288,14 +289,19 @@ class ExternalSecretReconciler:
             self._meters.failed.labels("Template").inc()
             raise NotReady(SYNC_ERROR, f"could not render the target: {problem}") from None
         provenance = {key: source for key, source in refresh.resolved.provenance.items() if source}
-        wanted = targeting.wanted(manifest, rendered, provenance, refresh.state(rendered.data))
-        if wanted.type in targeting.REFUSED_TYPES:
-            raise Stalled(SYNC_ERROR, f"Secrets of type {wanted.type} mint credentials and are refused")
+        return targeting.desired_secret(manifest, rendered, provenance, refresh.state(rendered.data))
+
+    async def _write(self, manifest: Manifest, desired: DesiredSecret) -> Written:
+        return await self._writer.write(manifest, desired, partial(self._allow_type, desired.namespace))
+
+    def _allow_type(self, namespace: str, type_: str) -> None:
+        """Raises Stalled, NotReady for a type that may not be written."""
+        if type_ in targeting.REFUSED_TYPES:
+            raise Stalled(SYNC_ERROR, f"Secrets of type {type_} mint credentials and are refused")
         try:
-            self._refresher.resolver.allow(wanted.namespace, WriteSecretType(wanted.type))
+            self._refresher.resolver.allow(namespace, WriteSecretType(type_))
         except StoreError as problem:
             raise NotReady(SYNC_ERROR, problem.message) from None
-        return wanted
 
     def _done(self, draft: Draft, manifest: Manifest, refresh: Refresh, reason: str, message: str) -> Result:
         """Synced: what the status says, and when to look again."""

@@ -159,7 +159,7 @@ def made_of(manifest: Manifest, resolved: Resolved, lookup: Lookup, engine: Engi
     rendered = render(target.template, resolved.data, sources, engine=engine)
     provenance = {key: source for key, source in resolved.provenance.items() if source}
     meta = {"uid": "", **manifest["metadata"]}
-    wanted = targeting.wanted({**manifest, "metadata": meta}, rendered, provenance)
+    wanted = targeting.desired_secret({**manifest, "metadata": meta}, rendered, provenance)
     return OfflineResult(wanted, resolved, rendered)
 
 

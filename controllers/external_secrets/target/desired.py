@@ -1,7 +1,10 @@
-"""The Secret that should be, beside the one that is. Pure.
+"""The Secret that should exist, compared with the one that does. Pure.
 
-Creation policies (who owns the Secret), deletion policies (what follows when the provider has no value any more), and
+Creation policies (who owns the Secret), deletion policies (what follows when the provider no longer has a value), and
 which keys, labels and annotations of a shared Secret are ours: those that managedFields ascribe to our field manager.
+
+Type, immutability and finalizers are changed only where the spec sets them: an unset field leaves an existing Secret as
+it is. A Secret that the spec makes immutable keeps the data that it has at that moment, whatever the provider has.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Manifest
 
 from .hashing import created_by, data_hash, object_hash
+from .ownership import owner_reference, owner_references
 from .template import Rendered
 
 MANAGED = "reconcile.external-secrets.io/managed"
@@ -30,6 +34,9 @@ GENERATED = "secrets.inhaul.dev/generated"
 _NOT_COPIED = ("kubectl.kubernetes.io/last-applied-configuration", FORCE_SYNC, "external-secrets.io/force-sync")
 REFUSED_TYPES = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
 
+OPAQUE = "Opaque"
+"""The type of a Secret that says none."""
+
 Outcome = Literal["sync", "keep", "delete", "fail"]
 
 
@@ -40,12 +47,18 @@ class DesiredSecret:
     namespace: str
     name: str
     type: str
+    """"" leaves the type of an existing Secret as it is; a new one is Opaque."""
     data: Mapping[str, bytes] = field(repr=False)
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     annotations: Mapping[str, str] = field(default_factory=dict, repr=False)
     owner: Mapping[str, Any] | None = None
+    """Our controller reference; None: the Secret must not have one."""
     immutable: bool = False
+    """False leaves an immutable Secret immutable."""
     finalizers: tuple[str, ...] = ()
+    """To be added; a Secret's other finalizers stay."""
+    creator: str = ""
+    """The name of the ExternalSecret."""
 
 
 def after_missing(deletion: str, *, missing: int, found: int) -> Outcome:
@@ -71,7 +84,7 @@ def data_diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[
     return {name: keys for name, keys in changes.items() if keys}
 
 
-def wanted(
+def desired_secret(
     external_secret: Manifest,
     rendered: Rendered,
     provenance: Mapping[str, Mapping[str, Any]] | None = None,
@@ -94,38 +107,20 @@ def wanted(
     return DesiredSecret(
         namespace=meta["namespace"],
         name=target.name or meta["name"],
-        type=(template.type if template is not None else "") or "Opaque",
+        type=template.type if template is not None else "",
         data=rendered.data,
         labels=labels,
         annotations=annotations,
         owner=owner_reference(external_secret) if policy == "Owner" else None,
         immutable=target.immutable,
         finalizers=template.metadata.finalizers if template is not None else (),
+        creator=meta["name"],
     )
 
 
 def copied(annotation: str) -> bool:
     """Does an annotation of the ExternalSecret go to its Secret?"""
     return annotation not in _NOT_COPIED and ".inhaul.dev/" not in annotation
-
-
-def owner_reference(external_secret: Manifest) -> dict[str, Any]:
-    return {
-        "apiVersion": external_secret.get("apiVersion") or "external-secrets.io/v1",
-        "kind": "ExternalSecret",
-        "name": external_secret["metadata"]["name"],
-        "uid": external_secret["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-
-
-def other_owner(live: Manifest, uid: str) -> str:
-    """The name of another controller that owns the Secret, "" where there is none."""
-    for owner in live["metadata"].get("ownerReferences") or []:
-        if owner.get("controller") and owner.get("uid") != uid:
-            return f"{owner.get('kind', '')} {owner.get('name', '')}"
-    return ""
 
 
 def target_valid(secret: Manifest, creation_policy: str) -> bool:
@@ -168,55 +163,122 @@ def metadata_hash(live: Manifest, manager: str) -> str:
     return object_hash({**seen, "data": sorted(owned(managed, manager, "data"))})
 
 
-def wanted_metadata_hash(wanted_: DesiredSecret) -> str:
-    """What `metadata_hash` yields on a Secret that nobody touched after us."""
-    keys = sorted(wanted_.data)
-    return object_hash({"labels": dict(wanted_.labels), "annotations": dict(wanted_.annotations), "data": keys})
+def mark_of(desired: DesiredSecret) -> str:
+    """The annotation METADATA_HASH of a Secret written as desired: what `metadata_hash` yields while nobody else
+    touches it and, where the spec sets type or immutability, a hash of these. Metadata alone do not show the two."""
+    parts = {"labels": dict(desired.labels), "annotations": dict(desired.annotations), "data": sorted(desired.data)}
+    return _mark(object_hash(parts), desired)
 
 
-def manifest(wanted_: DesiredSecret, live: Manifest | None = None, manager: str = "") -> Manifest:
-    """The whole Secret to create, or to put in place of `live` (its foreign metadata stays, its data do not)."""
-    old = (live or {}).get("metadata") or {}
-    meta: dict[str, Any] = {"name": wanted_.name, "namespace": wanted_.namespace}
-    if live is not None:
-        meta |= {"uid": old.get("uid"), "resourceVersion": old.get("resourceVersion")}
+def _mark(metadata: str, desired: DesiredSecret) -> str:
+    if not desired.type and not desired.immutable:
+        return metadata
+    return f"{metadata}.{object_hash({'type': desired.type, 'immutable': desired.immutable})}"
+
+
+def metadata_part(mark: str) -> str:
+    """Of a METADATA_HASH annotation, what `metadata_hash` yields."""
+    return mark.partition(".")[0]
+
+
+def type_of(secret: Manifest) -> str:
+    return str(secret.get("type") or OPAQUE)
+
+
+def is_frozen(desired: DesiredSecret, live: Manifest) -> bool:
+    """Does an existing Secret keep its data? With `immutable` set it does, once it is immutable or was written by us.
+    One that never was ours gets its data first."""
+    annotations = live["metadata"].get("annotations") or {}
+    return desired.immutable and (bool(live.get("immutable")) or DATA_HASH in annotations)
+
+
+def manifest(desired: DesiredSecret, live: Manifest | None = None, manager: str = "") -> Manifest:
+    """The whole Secret to create, or to replace `live` (foreign metadata stay, foreign data do not)."""
+    if live is None:
+        live = {"metadata": {}}
+        meta: dict[str, Any] = {"name": desired.name, "namespace": desired.namespace}
+    else:
+        meta = _identity(desired, live)
+    old = live["metadata"]
     stale = {
         part: owned(old.get("managedFields") or [], manager, "metadata", part) for part in ("labels", "annotations")
     }
-    for part, ours in (("labels", wanted_.labels), ("annotations", wanted_.annotations)):
+    for part, ours in (("labels", desired.labels), ("annotations", desired.annotations)):
         kept = {key: text for key, text in (old.get(part) or {}).items() if key not in stale[part]}
         meta[part] = {**kept, **ours}
-    meta["annotations"] |= {DATA_HASH: data_hash(wanted_.data), METADATA_HASH: wanted_metadata_hash(wanted_)}
-    others = [owner for owner in old.get("ownerReferences") or [] if not owner.get("controller")]
-    if owners := [*others, *([dict(wanted_.owner)] if wanted_.owner else [])]:
-        meta["ownerReferences"] = owners
-    if finalizers := list(dict.fromkeys([*(old.get("finalizers") or []), *wanted_.finalizers])):
-        meta["finalizers"] = finalizers
-    body: Manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": wanted_.type}
-    body["data"] = {key: base64.b64encode(value).decode() for key, value in sorted(wanted_.data.items())}
-    if wanted_.immutable:
-        body["immutable"] = True
+    meta["annotations"] |= {DATA_HASH: data_hash(desired.data), METADATA_HASH: mark_of(desired)}
+    body = _body(desired, live, meta)
+    body["type"] = desired.type or type_of(live)
+    body["data"] = {key: base64.b64encode(value).decode() for key, value in sorted(desired.data.items())}
     return body
 
 
-def merge_patch(wanted_: DesiredSecret, live: Manifest, manager: str) -> Manifest:
-    """creationPolicy Merge: our keys into a Secret that others share; keys that were ours and are not wanted go."""
+def frozen_manifest(desired: DesiredSecret, live: Manifest) -> Manifest:
+    """`live` with its data, type and templated metadata as they are: only ownership, immutability and finalizers are
+    as desired. A mark over labels that change here would be wrong, so it goes."""
+    meta, old = _identity(desired, live), live["metadata"]
+    before = dict(old.get("labels") or {})
+    labels = {key: text for key, text in before.items() if key != CREATED_BY}
+    labels |= {key: desired.labels[key] for key in (MANAGED, CREATED_BY) if key in desired.labels}
+    annotations = {**(old.get("annotations") or {}), DATA_HASH: data_hash(secret_data(live))}
+    mark = annotations.pop(METADATA_HASH, "")
+    if mark and labels == before:
+        annotations[METADATA_HASH] = _mark(metadata_part(mark), desired)
+    body = _body(desired, live, {**meta, "labels": labels, "annotations": annotations})
+    return {**body, "type": type_of(live), "data": live.get("data") or {}}
+
+
+def _identity(desired: DesiredSecret, live: Manifest) -> dict[str, Any]:
+    old = live["metadata"]
+    names = {"name": desired.name, "namespace": desired.namespace}
+    return {**names, "uid": old.get("uid"), "resourceVersion": old.get("resourceVersion")}
+
+
+def _body(desired: DesiredSecret, live: Manifest, meta: dict[str, Any]) -> Manifest:
+    """What both share: owner references, finalizers and immutability."""
+    if owners := owner_references(live, desired.creator, desired.owner):
+        meta["ownerReferences"] = owners
+    if finalizers := finalizers_of(desired, live):
+        meta["finalizers"] = finalizers
+    body: Manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": meta}
+    if desired.immutable or live.get("immutable") is not None:
+        body["immutable"] = desired.immutable or bool(live.get("immutable"))
+    return body
+
+
+def finalizers_of(desired: DesiredSecret, live: Manifest) -> list[str]:
+    """The finalizers that the Secret should have; one that is being deleted takes no new ones."""
+    present = live["metadata"].get("finalizers") or []
+    added = () if live["metadata"].get("deletionTimestamp") else desired.finalizers
+    return list(dict.fromkeys([*present, *added]))
+
+
+def merge_patch(desired: DesiredSecret, live: Manifest, manager: str) -> Manifest:
+    """creationPolicy Merge: our keys into a Secret that others share; keys that were ours and are no longer desired are
+    removed."""
     meta = live["metadata"]
     managed = meta.get("managedFields") or []
     patch: Manifest = {"metadata": {"uid": meta.get("uid"), "resourceVersion": meta.get("resourceVersion")}}
     present = live.get("data") or {}
-    gone = {key: None for key in owned(managed, manager, "data") if key in present and key not in wanted_.data}
-    data = {key: base64.b64encode(value).decode() for key, value in sorted(wanted_.data.items())}
+    gone = {key: None for key in owned(managed, manager, "data") if key in present and key not in desired.data}
+    data = {key: base64.b64encode(value).decode() for key, value in sorted(desired.data.items())}
     patch["data"] = {**gone, **data}
-    merged = {key: value for key, value in secret_data(live).items() if key not in gone} | dict(wanted_.data)
-    for part, ours in (("labels", wanted_.labels), ("annotations", wanted_.annotations)):
+    merged = {key: value for key, value in secret_data(live).items() if key not in gone} | dict(desired.data)
+    for part, ours in (("labels", desired.labels), ("annotations", desired.annotations)):
         stale = owned(managed, manager, "metadata", part) - set(ours) - {DATA_HASH, METADATA_HASH}
         patch["metadata"][part] = {**dict.fromkeys(stale & set(meta.get(part) or {})), **ours}
-    patch["metadata"]["annotations"] |= {
-        DATA_HASH: data_hash(merged),
-        METADATA_HASH: wanted_metadata_hash(wanted_),
+    patch["metadata"]["annotations"] |= {DATA_HASH: data_hash(merged), METADATA_HASH: mark_of(desired)}
+    return patch | _shared_fields(desired, live, patch["metadata"])
+
+
+def _shared_fields(desired: DesiredSecret, live: Manifest, meta: dict[str, Any]) -> Manifest:
+    """Puts owner references and finalizers into `meta` where they change; immutability is the answer."""
+    wanted: dict[str, list[Any]] = {
+        "ownerReferences": owner_references(live, desired.creator, desired.owner),
+        "finalizers": finalizers_of(desired, live),
     }
-    return patch
+    meta |= {part: value for part, value in wanted.items() if value != (live["metadata"].get(part) or [])}
+    return {"immutable": True} if desired.immutable and not live.get("immutable") else {}
 
 
 def same(patch: Any, live: Any) -> bool:

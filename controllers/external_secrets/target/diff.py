@@ -15,7 +15,7 @@ from controllers.api.base import parse
 from controllers.api.external_secrets import ExternalSecretSpec, Template
 from controllers.api.resource import Manifest
 
-from .desired import CREATED_BY, DATA_HASH, MANAGED, METADATA_HASH, PROVENANCE, DesiredSecret, data_diff
+from .desired import CREATED_BY, DATA_HASH, MANAGED, METADATA_HASH, PROVENANCE, DesiredSecret, data_diff, type_of
 
 _MINE = (MANAGED, DATA_HASH, CREATED_BY, PROVENANCE, METADATA_HASH, "secrets.inhaul.dev/generated")
 _MAX_SHOWN = 200
@@ -86,14 +86,19 @@ def of_secrets(
     if _shares(manifest):
         changes.pop("removed", None)  # keys of others stay
     out = [Difference(what, f"data.{key}", _WORDS[kind]) for kind, keys in changes.items() for key in keys]
-    if (live.get("type") or "Opaque") != wanted.type:
-        out.append(Difference(what, "type", f"{live.get('type') or 'Opaque'} -> {wanted.type} (deleted and recreated)"))
+    out += _type_differs(what, live, wanted.type)
     for part, new in (("labels", wanted.labels), ("annotations", wanted.annotations)):
         old = live["metadata"].get(part) or {}
         names = [key for key in sorted(set(new) - set(_MINE)) if old.get(key) != new[key]]
         words = {True: "would change", False: "would be added"}
         out += [Difference(what, f"metadata.{part}.{key}", words[key in old]) for key in names]
     return out
+
+
+def _type_differs(what: str, live: Manifest, wanted: str) -> list[Difference]:
+    if not wanted or wanted == type_of(live):
+        return []
+    return [Difference(what, "type", f"{type_of(live)}, the spec asks for {wanted}: refused, since it is immutable")]
 
 
 def of_shapes(manifest: Manifest, live: Manifest | None) -> list[Difference]:
@@ -108,9 +113,7 @@ def of_shapes(manifest: Manifest, live: Manifest | None) -> list[Difference]:
     out = [Difference(what, f"data.{key}", "would be added") for key in sorted(keys - have)]
     if all_known and not _shares(manifest):
         out += [Difference(what, f"data.{key}", "would be removed") for key in sorted(have - keys)]
-    wanted = (target.template.type if target.template is not None else "") or "Opaque"
-    if (live.get("type") or "Opaque") != wanted:
-        out.append(Difference(what, "type", f"{live.get('type') or 'Opaque'} -> {wanted} (deleted and recreated)"))
+    out += _type_differs(what, live, target.template.type if target.template is not None else "")
     return [*out, Difference(what, "", "values are not compared; give --with or --fetch", real=False)]
 
 

@@ -22,9 +22,10 @@ from .desired import (
     METADATA_HASH,
     foreign_data,
     metadata_hash,
-    other_owner,
+    metadata_part,
 )
 from .hashing import field_manager
+from .ownership import controller_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,14 @@ class Seen:
     metadata_right: bool
     mark: str
     generated: str = ""
+    finalizers: tuple[str, ...] = ()
 
 
 def seen(secret: Manifest, manager: str) -> Seen:
     """A Secret's metadata, boiled down for the ExternalSecret whose field manager this is."""
     meta = secret["metadata"]
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
-    controller: Manifest = next((owner for owner in meta.get("ownerReferences") or [] if owner.get("controller")), {})
+    controller = controller_of(secret)
     mark = annotations.get(METADATA_HASH, "")
     return Seen(
         uid=meta.get("uid", ""),
@@ -57,9 +59,10 @@ def seen(secret: Manifest, manager: str) -> Seen:
         owner_uid=controller.get("uid", ""),
         owner_name=controller.get("name", ""),
         foreign=foreign_data(meta.get("managedFields") or [], manager),
-        metadata_right=not mark or mark == metadata_hash(secret, manager),
+        metadata_right=not mark or metadata_part(mark) == metadata_hash(secret, manager),
         mark=mark,
         generated=annotations.get(GENERATED, ""),
+        finalizers=tuple(meta.get("finalizers") or ()),
     )
 
 
@@ -146,4 +149,4 @@ def target_key(external_secret: Manifest) -> Key:
     return Key(meta["namespace"], (spec.get("target") or {}).get("name") or meta["name"])
 
 
-__all__ = ["Seen", "Targets", "field_manager", "other_owner", "seen", "target_key"]
+__all__ = ["Seen", "Targets", "field_manager", "seen", "target_key"]

@@ -6,6 +6,7 @@ never touched. Where metadata already prove that the target is right, it is not 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from controllers.api.core import SECRETS, secret_data
@@ -14,6 +15,7 @@ from controllers.runtime.kube import KubeClient, NotFound
 from controllers.runtime.result import NotReady, Stalled
 
 from . import desired as targeting
+from . import ownership
 from .desired import DesiredSecret
 from .hashing import data_hash, field_manager
 from .observed import Targets, target_key
@@ -28,56 +30,90 @@ class TargetWriter:
     def __init__(self, kube: KubeClient, targets: Targets) -> None:
         self._kube, self._targets = kube, targets
 
-    async def write(self, external_secret: Manifest, wanted: DesiredSecret) -> Written:
-        """Makes the target what it should be. Raises Stalled (another owner), NotReady, ApiError."""
+    async def write(
+        self, external_secret: Manifest, desired: DesiredSecret, allow_type: Callable[[str], None] = lambda type_: None
+    ) -> Written:
+        """Makes the target what it should be. Raises Stalled, NotReady, ApiError.
+
+        `allow_type` is asked for the type that the Secret has or gets, and raises where it may not be written.
+        """
         policy = _policy(external_secret)
         if policy == "None":
             return "none"
-        key, uid = Key(wanted.namespace, wanted.name), external_secret["metadata"]["uid"]
-        if policy in ("Owner", "Orphan") and self._is_right(key, uid, policy, wanted):
+        key, uid = Key(desired.namespace, desired.name), external_secret["metadata"]["uid"]
+        if policy in ("Owner", "Orphan") and self._is_right(key, uid, policy, desired):
             return "unchanged"
-        manager = field_manager(external_secret["metadata"]["name"])
+        name = external_secret["metadata"]["name"]
         try:
-            live = await self._kube.get(SECRETS, wanted.name, wanted.namespace)
+            live = await self._kube.get(SECRETS, desired.name, desired.namespace)
         except NotFound:
             self._targets.gone(key)
             if policy == "Merge":
                 return "missing"
-            await self._create(wanted, manager)
+            allow_type(desired.type or targeting.OPAQUE)
+            await self._create(desired, field_manager(name))
             return "created"
-        self._refuse_foreign(live, uid)
-        if policy in ("Merge", "CreateOrMerge"):
-            return await self._merge(wanted, live, manager)
-        return await self._replace(wanted, live, manager, immutable=bool(live.get("immutable")))
+        if obstacle := ownership.obstacle(live, name, become_owner=policy == "Owner"):
+            raise Stalled(SYNC_ERROR, obstacle)
+        allow_type(targeting.type_of(live))
+        shared = policy in ("Merge", "CreateOrMerge")
+        return await self._update(desired, live, field_manager(name), shared=shared)
 
-    def _is_right(self, key: Key, uid: str, policy: str, wanted: DesiredSecret) -> bool:
+    def _is_right(self, key: Key, uid: str, policy: str, desired: DesiredSecret) -> bool:
         known = self._targets.get(key)
         if known is None or not self._targets.right(
             key, owner_uid=uid, policy="Owner" if policy == "Owner" else "Merge"
         ):
             return False
-        return known.data_hash == data_hash(wanted.data) and known.mark == targeting.wanted_metadata_hash(wanted)
+        if (known.owner_uid == uid) != (desired.owner is not None) or not set(desired.finalizers) <= set(
+            known.finalizers
+        ):
+            return False
+        return known.data_hash == data_hash(desired.data) and known.mark == targeting.mark_of(desired)
 
-    def _refuse_foreign(self, live: Manifest, uid: str) -> None:
-        other = targeting.other_owner(live, uid)
-        if other:
-            name = live["metadata"]["name"]
-            raise Stalled(SYNC_ERROR, f"target is owned by another controller: Secret {name} belongs to {other}")
-
-    async def _create(self, wanted: DesiredSecret, manager: str) -> None:
-        body = targeting.manifest(wanted)
-        created = await self._kube.create(SECRETS, body, wanted.namespace, field_manager=manager)
+    async def _create(self, desired: DesiredSecret, manager: str) -> None:
+        body = targeting.manifest(desired)
+        created = await self._kube.create(SECRETS, body, desired.namespace, field_manager=manager)
         self._targets.written(created)
 
-    async def _replace(self, wanted: DesiredSecret, live: Manifest, manager: str, *, immutable: bool) -> Written:
-        body = targeting.manifest(wanted, live, manager)
-        if live.get("type", "Opaque") != wanted.type:
-            await self._kube.delete(SECRETS, wanted.name, wanted.namespace, uid=live["metadata"]["uid"])
-            await self._create(wanted, manager)  # a Secret's type cannot be changed
-            return "updated"
-        if immutable:
-            body["data"], body["immutable"] = live.get("data") or {}, True
-            body["metadata"]["annotations"][targeting.DATA_HASH] = data_hash(secret_data(live))
+    async def _update(self, desired: DesiredSecret, live: Manifest, manager: str, *, shared: bool) -> Written:
+        """A Secret that is there keeps its uid, whatever the spec says: what cannot be changed is an error.
+
+        As upstream: `target.immutable` keeps the data that an existing Secret has; of a Secret that is immutable by
+        itself the metadata are written, and data that would change are an error.
+        """
+        if targeting.is_frozen(desired, live):
+            return await self._replace(targeting.frozen_manifest(desired, live), live, manager)
+        wanted_type = desired.type or targeting.type_of(live)
+        if wanted_type != targeting.type_of(live):
+            raise Stalled(
+                SYNC_ERROR,
+                f"Secret {desired.name} has type {targeting.type_of(live)}, spec.target.template.type: {wanted_type}: "
+                "a Secret's type is immutable; unset the field, or delete the Secret to have it created again",
+            )
+        if live.get("immutable"):
+            return await self._metadata_of_immutable(desired, live, manager, shared=shared)
+        if not shared:
+            return await self._replace(targeting.manifest(desired, live, manager), live, manager)
+        return await self._patch(targeting.merge_patch(desired, live, manager), desired, live, manager)
+
+    async def _metadata_of_immutable(
+        self, desired: DesiredSecret, live: Manifest, manager: str, *, shared: bool
+    ) -> Written:
+        body = targeting.manifest(desired, live, manager)
+        data = body["data"]
+        if shared:
+            patch = targeting.merge_patch(desired, live, manager)
+            changes = {**(live.get("data") or {}), **patch["data"]}
+            data = {key: value for key, value in changes.items() if value is not None}
+        body["data"], body["immutable"] = live.get("data") or {}, True
+        body["metadata"]["annotations"][targeting.DATA_HASH] = data_hash(secret_data(live))
+        written = await self._replace(body, live, manager)
+        if data != (live.get("data") or {}):
+            raise Stalled(SYNC_ERROR, f"could not update secret, target is immutable: Secret {desired.name}")
+        return written
+
+    async def _replace(self, body: Manifest, live: Manifest, manager: str) -> Written:
         if _equal(body, live):
             self._targets.written(live)
             self._targets.checked(live)
@@ -85,16 +121,13 @@ class TargetWriter:
         self._targets.written(await self._kube.replace(SECRETS, body, field_manager=manager))
         return "updated"
 
-    async def _merge(self, wanted: DesiredSecret, live: Manifest, manager: str) -> Written:
-        patch = targeting.merge_patch(wanted, live, manager)
-        if live.get("immutable"):
-            patch.pop("data", None)
+    async def _patch(self, patch: Manifest, desired: DesiredSecret, live: Manifest, manager: str) -> Written:
         if targeting.same(patch, live):
             self._targets.written(live)
             self._targets.checked(live)
             return "unchanged"
         written = await self._kube.patch(
-            SECRETS, wanted.name, wanted.namespace, body=patch, kind="merge", field_manager=manager
+            SECRETS, desired.name, desired.namespace, body=patch, kind="merge", field_manager=manager
         )
         self._targets.written(written)
         return "updated"

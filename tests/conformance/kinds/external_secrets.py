@@ -21,6 +21,7 @@ from controllers.external_secrets.providers.secrets_manager import calls as secr
 from controllers.external_secrets.target import desired as target
 from controllers.external_secrets.target import hashing
 from controllers.external_secrets.target import template as templates
+from controllers.external_secrets.target.desired import OPAQUE
 from controllers.external_secrets.values import decode, rewrite, schedule, validate
 from controllers.external_secrets.values.convert import check_keys, convert_keys, reverse_key
 from controllers.external_secrets.values.entries import StoreView, store_refs, value_text
@@ -176,7 +177,7 @@ def _render(vector: Vector) -> dict[str, Any]:
         "data": {key: _shown(value) for key, value in secret.data.items()},
         "labels": {key: text for key, text in secret.labels.items() if key not in _CONTROLLERS_OWN},
         "annotations": {key: text for key, text in secret.annotations.items() if key not in _CONTROLLERS_OWN},
-        "type": secret.type,
+        "type": secret.type or OPAQUE,
     }
 
 

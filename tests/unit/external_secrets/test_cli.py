@@ -201,7 +201,7 @@ def test_secrets_are_compared_without_a_value() -> None:
         "Secret db data.new: would be added",
         "Secret db data.old: would be removed",
         "Secret db data.other: would change",
-        "Secret db type: Opaque -> kubernetes.io/tls (deleted and recreated)",
+        "Secret db type: Opaque, the spec asks for kubernetes.io/tls: refused, since it is immutable",
         "Secret db metadata.labels.a: would change",
     ]
     assert not of_secrets(secret(), before, DesiredSecret("a", "db", "Opaque", {"k": b"1"}), {"k": b"1"})

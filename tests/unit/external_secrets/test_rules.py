@@ -204,11 +204,11 @@ def external(**spec: Any) -> dict[str, Any]:
 
 
 def test_without_a_template_the_metadata_of_the_external_secret_is_copied_but_not_its_triggers() -> None:
-    wanted = target.wanted(external(), Rendered({"k": b"v"}))
+    wanted = target.desired_secret(external(), Rendered({"k": b"v"}))
     assert wanted.labels["a"] == "1"
     assert dict(wanted.annotations) == {"b": "2"}
     assert "v" not in repr(wanted).replace("values", "").split("labels")[0].split("type")[0]
-    bare = target.wanted(external(target={"template": {"data": {}}}), Rendered({"k": b"v"}))
+    bare = target.desired_secret(external(target={"template": {"data": {}}}), Rendered({"k": b"v"}))
     assert "a" not in bare.labels and not bare.annotations
 
 
@@ -221,7 +221,7 @@ def managed(manager: str, labels: list[str], annotations: list[str], data: list[
 
 
 def test_a_foreign_hand_on_a_label_or_key_shows_in_metadata_alone() -> None:
-    wanted = target.wanted(external(), Rendered({"k": b"v"}))
+    wanted = target.desired_secret(external(), Rendered({"k": b"v"}))
     body = target.manifest(wanted)
     names = (list(body["metadata"]["labels"]), list(body["metadata"]["annotations"]), ["k"])
     body["metadata"]["managedFields"] = [managed("me", *names)]
@@ -233,7 +233,7 @@ def test_a_foreign_hand_on_a_label_or_key_shows_in_metadata_alone() -> None:
 
 
 def test_a_merge_touches_its_own_keys_only() -> None:
-    wanted = target.wanted(external(target={"creationPolicy": "Merge"}), Rendered({"mine": b"2"}))
+    wanted = target.desired_secret(external(target={"creationPolicy": "Merge"}), Rendered({"mine": b"2"}))
     live = {
         "metadata": {"uid": "s", "resourceVersion": "1", "managedFields": [managed("me", [], [], ["mine", "old"])]},
         "data": {"mine": "MQ==", "old": "MQ==", "theirs": "MQ=="},
