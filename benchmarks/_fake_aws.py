@@ -214,7 +214,7 @@ class Aws:
                 await asyncio.wait_for(self.arrived.wait(), left)
             except TimeoutError:
                 break
-        out = []
+        out: list[dict[str, Any]] = []
         while self.queue and len(out) < given.get("MaxNumberOfMessages", 1):
             message = self.queue.popleft()
             message.receives += 1
@@ -271,10 +271,10 @@ def _event(service: str, name: str, item: Item) -> dict[str, Any]:
     common = {"version": "0", "id": str(uuid.uuid4()), "account": ACCOUNT, "time": moment, "region": REGION}
     if service == "ParameterStore":
         arn = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{name.lstrip('/')}"
-        detail = {"operation": "Update", "name": name, "type": "SecureString"}
+        parameter = {"operation": "Update", "name": name, "type": "SecureString"}
         kind = {"source": "aws.ssm", "detail-type": "Parameter Store Change"}
-        return {**common, **kind, "resources": [arn], "detail": detail}
-    detail = {
+        return {**common, **kind, "resources": [arn], "detail": parameter}
+    detail: dict[str, Any] = {
         "eventName": "PutSecretValue",
         "awsRegion": REGION,
         "requestParameters": {"secretId": name, "clientRequestToken": _version(name, item.version)},

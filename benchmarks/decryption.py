@@ -19,13 +19,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyrage
 import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from controllers.sealed_secrets import keys as ring_module
-from controllers.sealed_secrets.ciphertext import seal_item, unwrap
+from controllers.sealed_secrets.ciphertext import seal_item, split_item, unwrap
 from controllers.sealed_secrets.keys import SealingKey, SealingKeys, certificate_for, fingerprint
 from controllers.sealed_secrets.templates import render
 from controllers.sealed_secrets.unseal import unseal
@@ -133,16 +134,13 @@ def seal_figures() -> list[dict[str, Any]]:
         return unwrap(*arguments)
 
     ring = SealingKeys(keys)
-    ring_module.unwrap = counted  # type: ignore[assignment]
-    try:
+    with patch.object(ring_module, "unwrap", counted):
         first = timed(lambda: unseal(manifest, ring, render))
         tried, operations = operations, 0
         unseal(manifest, ring, render)
         known = operations
-    finally:
-        ring_module.unwrap = unwrap
     whole = median(lambda: unseal(manifest, ring, render), 30)
-    wrapped = ring_module.split_item(item)[0]
+    wrapped = split_item(item)[0]
     alone = median(lambda: unwrap(oldest.private_key, label, wrapped), 30)
     return [
         figure("private-key operations per item, learned, 61 keys", known, "operations", 1),

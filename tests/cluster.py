@@ -67,12 +67,16 @@ class Cluster:
             return None
 
     @asynccontextmanager
-    async def managed(
-        self, *modules: ModuleType, config: KubeConfig | None = None, **settings: str
-    ) -> AsyncIterator[Manager]:
+    async def managed(self, *modules: ModuleType, **settings: str) -> AsyncIterator[Manager]:
         """A manager with these `handlers` modules, running. Keyword `web_port="0"` is INHAUL_WEB_PORT."""
+        async with self.managed_as(self.config, *modules, **settings) as manager:
+            yield manager
+
+    @asynccontextmanager
+    async def managed_as(self, config: KubeConfig, *modules: ModuleType, **settings: str) -> AsyncIterator[Manager]:
+        """A manager that talks to the API server with a kubeconfig of its own."""
         environ = {**QUIET, **{f"INHAUL_{name.upper()}": value for name, value in settings.items()}}
-        manager = Manager(Settings.from_args([], environ), config=config or self.config)
+        manager = Manager(Settings.from_args([], environ), config=config)
         for module in modules:
             module.register(manager)
         task = asyncio.create_task(manager.run())

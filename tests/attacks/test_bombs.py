@@ -95,7 +95,8 @@ async def test_cel_that_grows_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (await Evaluator(large).status(HealthExpressions(bomb), {})).state == "Current"
         assert (await Evaluator(large).decided(bomb, {"dep": {}}))(bomb, {"dep": {}})
     finally:
-        small.close(), large.close()
+        small.close()
+        large.close()
 
 
 @attack(AREA, "Regular expression that backtracks without end, in CEL", guard="RE2, in linear time",

@@ -77,7 +77,8 @@ def test_a_confined_program_reaches_no_server_that_the_controller_reaches() -> N
 @needs_landlock
 def test_a_confined_program_writes_in_its_own_directory_alone(tmp_path: Path) -> None:
     own, other = tmp_path / "own", tmp_path / "other"
-    own.mkdir(), other.mkdir()
+    own.mkdir()
+    other.mkdir()
     assert outcome(code=f"open({str(own / 'a')!r}, 'w').write('x')", write=(str(own),)) == ""
     refused = outcome(code=f"open({str(other / 'a')!r}, 'w')", read=(str(other),), write=(str(own),))
     assert "PermissionError" in refused and (own / "a").exists() and not (other / "a").exists()

@@ -198,8 +198,9 @@ def test_a_region_is_no_address(region: str, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(botocore.session, "validate_region_name", lambda region: None)
         monkeypatch.setattr("botocore.utils.validate_region_name", lambda region: None)
         let_through = store_view(StoreRef("SecretStore", "aws"), *store_provider(manifest)).region
-        keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
-        client = botocore.session.Session().create_client("secretsmanager", region_name=let_through, **keys)
+        client = botocore.session.Session().create_client(
+            "secretsmanager", region_name=let_through, aws_access_key_id="a", aws_secret_access_key="b"
+        )
         assert urlsplit(client.meta.endpoint_url).hostname == "169.254.169.254"
 
 

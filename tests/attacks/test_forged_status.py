@@ -55,11 +55,12 @@ async def test_a_forged_status_is_not_believed_where_a_policy_limits(host: Host,
     async def built(policies: Any, commit: str) -> bool:
         sources = GitSources(host.mirrors)
         contents = Contents(sources, KnownLogin(login, policies), pools=Threads(), find=lambda key: None)  # type: ignore[arg-type]
-        artifact = {"revision": f"{name}@sha1:{commit}", "metadata": {"ref": "refs/heads/pull"}}
+        revision = f"{name}@sha1:{commit}"
+        artifact = {"revision": revision, "metadata": {"ref": "refs/heads/pull"}}
         spec = {"url": login.url, "interval": "1m", "ref": ref}
         manifest = {"kind": "GitRepository", "metadata": {"name": "f", "namespace": "n"}, "spec": spec,
                     "status": {"artifact": artifact}}  # fmt: skip
-        tree = await contents.tree(manifest, parse(GitRepositorySpec, manifest), artifact["revision"])
+        tree = await contents.tree(manifest, parse(GitRepositorySpec, manifest), revision)
         return "evil" in tree.nodes
 
     with pytest.raises(GitError, match=r"not part of refs/heads/main|not what refs/tags/v1 means"):

@@ -64,7 +64,7 @@ class Liar:
         async def handle(request: web.Request) -> web.StreamResponse:
             self.seen.append(request)
             answer = self.answer(request)
-            return await answer if asyncio.iscoroutine(answer) else answer
+            return answer if isinstance(answer, web.StreamResponse) else await answer
 
         app = web.Application()
         app.router.add_route("*", "/{tail:.*}", handle)

@@ -120,7 +120,8 @@ def test_a_bare_repository_inside_a_repository_is_not_one(tmp_path: Path) -> Non
     evil, mark = program(tmp_path)
     bare = tmp_path / "bare"
     bare.mkdir()
-    (bare / "objects").mkdir(), (bare / "refs").mkdir()
+    (bare / "objects").mkdir()
+    (bare / "refs").mkdir()
     (bare / "HEAD").write_text("ref: refs/heads/main\n")
     (bare / "config").write_text(f"[core]\nrepositoryformatversion=0\nbare=false\nworktree={bare}\nfsmonitor={evil}\n")
     plain("status", cwd=bare)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -82,10 +83,10 @@ def test_only_granted_branches_are_written(host: Host) -> None:
         without="a grant to read is taken for one to write")  # fmt: skip
 def test_a_right_to_read_is_none_to_write() -> None:
     policies = tenant({"url": URL, "branches": ["main"]})
-    ask = {"namespace": "team-a", "namespace_labels": {}}
-    assert allowed(policies, request=ReadGit(URL, "main"), **ask)
-    assert not allowed(policies, request=WriteGit(URL, "main", "apps/a.yaml"), **ask)
-    assert allowed(tenant(GRANT), request=WriteGit(URL, "main", "apps/a.yaml"), **ask)
+    ask = partial(allowed, namespace="team-a", namespace_labels={})
+    assert ask(policies, request=ReadGit(URL, "main"))
+    assert not ask(policies, request=WriteGit(URL, "main", "apps/a.yaml"))
+    assert ask(tenant(GRANT), request=WriteGit(URL, "main", "apps/a.yaml"))
 
 
 @pytest.mark.parametrize(

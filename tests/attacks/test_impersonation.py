@@ -20,7 +20,7 @@ from controllers.kustomization.apply import preflight as guards
 from controllers.kustomization.apply import prune
 from controllers.kustomization.build import inputs
 from controllers.kustomization.build.cache import RenderCache
-from controllers.kustomization.build.render import Variables, find_source, render_files, render_key
+from controllers.kustomization.build.render import Rendered, Variables, find_source, render_files, render_key
 from controllers.kustomization.health import check as wait
 from controllers.kustomization.health.cel_evaluator import Evaluator
 from controllers.kustomization.health.kstatus import State
@@ -300,7 +300,7 @@ def test_a_render_is_not_shared_with_who_cannot_decrypt() -> None:
     source = find_source(tree, "", {})
     theirs = render_key(source, {}, Variables(), "fingerprint of their keys")
     cache = RenderCache(1 << 20)
-    rendered = render_files(files, "", {})
-    cache.put(theirs, rendered, 10)  # type: ignore[arg-type]
+    rendered = Rendered(tuple(render_files(files, "", {})))
+    cache.put(theirs, rendered, 10)
     assert cache.get(render_key(source, {}, Variables(), "")) is None
     assert cache.get(render_key(source, {}, Variables(), "fingerprint of their keys")) == rendered

@@ -7,6 +7,8 @@ program or goes to the network. So no attack here is one that could never have w
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable, Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -90,6 +92,10 @@ def outside(tmp_path: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
     return tmp_path
+
+
+def some_of(files: Mapping[str, bytes], paths: Iterable[str]) -> dict[str, bytes]:
+    return {path: files[path] for path in paths}
 
 
 def unguarded(
@@ -280,7 +286,7 @@ def test_a_link_in_a_repository_is_not_followed_out_of_it(outside: Path) -> None
         files = {"app/kustomization.yaml": text.encode(), f"app/{resource}": to.encode()}
         nodes = {path: Node(path, link=path.endswith(resource)) for path in files}
         with pytest.raises((InvalidSourceError, InvalidPathError), match="leads out of the source"):
-            find_source(Tree(nodes, lambda paths, files=files: {path: files[path] for path in paths}), "app", {})
+            find_source(Tree(nodes, partial(some_of, files)), "app", {})
 
 
 @listed("kustomization", "Overlays of overlays: output that doubles each time", guard="kustomize.py: a time limit",

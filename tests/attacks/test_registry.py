@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -302,7 +302,7 @@ async def test_the_transport_refuses_the_metadata_address_by_every_name() -> Non
 )
 async def test_a_registry_that_dribbles_is_given_up() -> None:
     class Slow(httpx.AsyncByteStream):
-        async def __aiter__(self):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
             while True:
                 yield b" "
                 await asyncio.sleep(0.02)

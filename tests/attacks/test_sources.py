@@ -22,6 +22,7 @@ from controllers.git.auth import is_app
 from controllers.git.github_app import GithubApps
 from controllers.git.verify import Signed, Verifier
 from controllers.runtime.egress import Egress, EgressDeniedError
+from controllers.runtime.policies import Policies, Request
 from controllers.runtime.result import NotReady, Stalled
 from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.settings import EgressSettings
@@ -127,11 +128,11 @@ class Secrets:
 
 
 class Allowed:
-    def allowed(self, namespace: str, request: Any) -> bool:
-        return True
+    def allowed(self, namespace: str, request: Request) -> Decision:
+        return Decision(True)
 
 
-def access(egress: Egress | None = None, policies: Any = None, kube: Any = None) -> GitAccess:
+def access(egress: Egress | None = None, policies: Policies | None = None, kube: Any = None) -> GitAccess:
     return GitAccess(GitRemotes(kube, egress=egress), policies or Allowed())
 
 

@@ -105,7 +105,7 @@ async def test_a_tenant_reaches_nothing_beyond_his_namespace_and_an_admin_would(
 
         async def handled() -> bool:
             now = await world.kube.get(KUSTOMIZATIONS, "forger", "mallory")
-            return now["status"].get("lastHandledReconcileAt") == "1"
+            return bool(now["status"].get("lastHandledReconcileAt") == "1")
 
         await world.until(handled)
         assert await world.data("settings", "victim") == {"owner": "victim"}
@@ -138,7 +138,7 @@ async def test_another_namespace_is_a_source_only_where_it_is_allowed(world: Wor
     for name in ("root", "mallory"):
         await world.tenant(name)
     await world.repository("root")
-    foreign = {"path": "own", "sourceRef": {**SOURCE, "namespace": "root"}}
+    foreign: dict[str, Any] = {"path": "own", "sourceRef": {**SOURCE, "namespace": "root"}}
     await world.kustomization("first", "mallory", **foreign)
     waiting = {**foreign, "dependsOn": [{"name": "first", "namespace": "root"}]}
     await world.kustomization("second", "mallory", **waiting)

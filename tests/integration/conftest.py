@@ -31,6 +31,10 @@ def aws_process() -> Iterator[AwsStandin]:
     asyncio.run(standin.stop())
 
 
+client_of: Callable[..., Any] = boto3.client
+"""boto3's client for a service that is known only at run time: its stubs have an overload for each literal name."""
+
+
 @dataclass
 class Aws:
     """AWS as its operator sees it, with the shortcuts that tests need."""
@@ -48,12 +52,12 @@ class Aws:
         if (service, account) not in self.clients:
             config = Config(retries={"total_max_attempts": 1})
             arguments = self.standin.client_arguments(account)
-            self.clients[service, account] = boto3.client(service, config=config, **arguments)
+            self.clients[service, account] = client_of(service, config=config, **arguments)
         return self.clients[service, account]
 
     def client_as(self, credentials: dict[str, Any], service: str) -> Any:
         """boto3 with the Credentials of an STS answer."""
-        return boto3.client(
+        return client_of(
             service,
             endpoint_url=self.url,
             region_name=self.standin.region,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from controllers.kustomization.build.render import Variables, find_source
 from controllers.kustomization.build.render import render as render_tree
@@ -117,7 +118,9 @@ def sealed_keys(vector: dict[str, Any]) -> dict[str, Any]:
 
 def sealed_cert(vector: dict[str, Any]) -> dict[str, Any]:
     certificate = parse_certificate(_path(vector, vector["file"]).read_bytes())
-    numbers = certificate.public_key().public_numbers()  # type: ignore[union-attr]
+    key = certificate.public_key()
+    assert isinstance(key, rsa.RSAPublicKey)
+    numbers = key.public_numbers()
     modulus = numbers.n
     return {
         "e": numbers.e,

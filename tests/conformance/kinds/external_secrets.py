@@ -95,7 +95,7 @@ def _at(text: str) -> datetime:
 
 def _params(given: Vector) -> dict[str, Any]:
     calls = secrets_manager if given["service"] == SECRETS_MANAGER.name else parameter_store
-    return calls.single_call(calls.remote_key(given["key"], version=given["version"], prefix=given["prefix"]))
+    return dict(calls.single_call(calls.remote_key(given["key"], version=given["version"], prefix=given["prefix"])))
 
 
 def _hash(given: Vector) -> str:

@@ -17,7 +17,7 @@ from controllers.image_automation.commit import yaml_plain as plain
 from controllers.image_automation.policy import digest as reflection
 from controllers.image_automation.policy import policy
 from controllers.image_automation.tags import reference, scan
-from controllers.image_automation.tags.reference import Ref
+from controllers.image_automation.tags.reference import InvalidPolicyError, Ref
 from controllers.lang import semver
 
 Given = dict[str, Any]
@@ -43,7 +43,7 @@ def policy_choice(vector: Given) -> Given:
     given = vector["input"]
     try:
         picked = policy.compile_policy(_choice(given), _filter(given)).pick(given["tags"])
-    except policy.InvalidPolicyError as error:
+    except InvalidPolicyError as error:
         condition = {"type": "Ready", "status": "False", "reasonContains": "InvalidPolicy"}
         return {"error": str(error), "condition": condition}
     except policy.NoTagSelectedError as error:
@@ -54,7 +54,7 @@ def policy_choice(vector: Given) -> Given:
 def policy_validate(vector: Given) -> Given:
     try:
         policy.compile_policy(_choice(vector["input"]))
-    except policy.InvalidPolicyError:
+    except InvalidPolicyError:
         return {"valid": False}
     return {"valid": True}
 
@@ -63,7 +63,7 @@ def filter_tags(vector: Given) -> Given:
     given = vector["input"]
     try:
         return {"values_sorted": sorted(policy.tag_filter(_filter(given))(given["tags"]))}
-    except policy.InvalidPolicyError as error:
+    except InvalidPolicyError as error:
         return {"error": str(error)}
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from controllers.api.resource import Key
-from controllers.kustomization.build import components, postbuild
+from controllers.kustomization.build import components
 from controllers.kustomization.build import kustomization_file as generate
 from controllers.kustomization.build.render import render_files
 from controllers.kustomization.objects import order
 from controllers.lang import gitignore as sourceignore
 from controllers.lang import yaml_load as yamlload
+from controllers.lang.yaml_dump import dump
 from controllers.sources import observed as git_spec
 from controllers.sources import revision
 
@@ -38,7 +39,7 @@ def generate_kustomization(vector: Given) -> Values:
         return {"error": str(error)}
     first = objects[0]["metadata"] if objects else {}
     return {
-        "kustomization": postbuild.dump(made.content),
+        "kustomization": dump(made.content),
         "resources": made.content.get("resources"),
         "resources_built": len(objects),
         "name": first.get("name"),
@@ -101,8 +102,8 @@ def generate_images(vector: Given) -> Values:
         "spec": {"containers": [{"name": "x", "image": given["container_image"]}]},
     }
     files = {
-        "pod.yaml": postbuild.dump(pod).encode(),
-        "kustomization.yaml": postbuild.dump({"resources": ["pod.yaml"], "images": given["existing"]}).encode(),
+        "pod.yaml": dump(pod).encode(),
+        "kustomization.yaml": dump({"resources": ["pod.yaml"], "images": given["existing"]}).encode(),
     }
     built = render_files(files, "", {"images": given["spec_images"]})
     return {"images": merged, "built_image": built[0]["spec"]["containers"][0]["image"]}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from controllers.api.meta import annotations_of
 from controllers.kustomization.apply import immutable
 from controllers.kustomization.build import postbuild
 from controllers.kustomization.drift import detect as drift
@@ -193,7 +194,7 @@ class _Semantic:
         self.manifest = manifest
 
     def __eq__(self, other: object) -> bool:
-        return _without_zeros(self.manifest) == _without_zeros(other)
+        return bool(_without_zeros(self.manifest) == _without_zeros(other))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -247,7 +248,7 @@ def immutable_error(vector: Given) -> Values:
 def common_metadata(vector: Given) -> Values:
     given = vector["input"]
     manifest = labels.with_metadata(yamlload.load(given["yaml"]), given["labels"], given["annotations"])
-    return {"labels": labels.labels_of(manifest), "annotations": labels.annotations_of(manifest)}
+    return {"labels": labels.labels_of(manifest), "annotations": annotations_of(manifest)}
 
 
 def has_drifted(vector: Given) -> Values:

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -51,7 +53,9 @@ async def test_a_login_is_shared_until_it_ages(aws: Aws, identities: Identities,
 
 
 async def test_the_public_registry_has_a_login_of_its_own(aws: Aws, identities: Identities, ops: Identity) -> None:
-    found = await EcrLogins(identities).login(ops, parse_host("public.ecr.aws"))
+    registry = parse_host("public.ecr.aws")
+    assert registry is not None
+    found = await EcrLogins(identities).login(ops, registry)
     assert found.username == "AWS" and found.expires > dt.datetime.now(dt.UTC)
 
 
@@ -62,7 +66,9 @@ async def test_a_tenant_without_the_right_gets_no_login(aws: Aws, identities: Id
 
 
 @contextlib.asynccontextmanager
-async def consuming(identities, identity, url, handle, **options):
+async def consuming(
+    identities: Identities, identity: Identity, url: str, handle: Callable[[Message], Awaitable[None]], **options: Any
+) -> AsyncIterator[Consumer]:
     consumer = Consumer(identities, identity, url, handle, region=REGION, wait=1, **options)
     task = asyncio.create_task(consumer.run())
     try:
@@ -72,13 +78,13 @@ async def consuming(identities, identity, url, handle, **options):
         await asyncio.gather(task, return_exceptions=True)
 
 
-def left(aws, url: str) -> int:
+def left(aws: Aws, url: str) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     found = aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
     return sum(int(found[name]) for name in names)
 
 
-async def until(condition, seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
         while not await asyncio.to_thread(condition):  # noqa: ASYNC110 the queue tells nobody
             await asyncio.sleep(0.02)
@@ -100,6 +106,7 @@ async def test_a_rotation_comes_through_the_queue_as_a_change(aws: Aws, identiti
         version = aws.client("secretsmanager").put_secret_value(SecretId="team-a/db", SecretString="2")["VersionId"]
         await until(lambda: len(seen) == 2 and not left(aws, url))
     change = seen[1]
+    assert change is not None
     assert (change.service, change.action, change.name) == ("secretsmanager", "PutSecretValue", "team-a/db")
     assert (change.arn, change.version_id, change.region) == (secret, version, REGION)
 

@@ -24,7 +24,7 @@ ALL = [("secretsmanager:*", "*")]
 
 
 async def whoami(identities: Identities, identity: Identity) -> str:
-    return (await identities.call(identity, REGION, "sts", "get_caller_identity"))["Arn"]
+    return str((await identities.call(identity, REGION, "sts", "get_caller_identity"))["Arn"])
 
 
 async def test_a_service_account_gets_its_annotated_role_once_for_many_calls(
@@ -116,6 +116,7 @@ async def test_a_revoked_session_is_replaced_at_once(aws: Aws, identities: Ident
 async def test_wrong_static_keys_are_refused_without_a_second_try(
     aws: Aws, identities: Identities, ops: Identity
 ) -> None:
+    assert ops.static is not None
     wrong = Identity(static=dataclasses.replace(ops.static, secret_key=Sensitive("not-the-secret")))
     await aws.standin.calls(reset=True)
     with pytest.raises(CredentialsRefused) as caught:

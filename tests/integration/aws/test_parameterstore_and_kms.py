@@ -16,7 +16,7 @@ from tests.integration.conftest import Aws
 
 
 @pytest.fixture
-def ssm(identities, ops) -> ParameterStore:
+def ssm(identities: Identities, ops: Identity) -> ParameterStore:
     return ParameterStore(identities, ops, REGION)
 
 

@@ -15,7 +15,7 @@ from tests.integration.conftest import Aws
 
 
 @pytest.fixture
-def sm(identities, ops) -> SecretsManager:
+def sm(identities: Identities, ops: Identity) -> SecretsManager:
     return SecretsManager(identities, ops, REGION)
 
 

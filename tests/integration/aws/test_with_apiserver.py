@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
 from controllers.api.resource import Resource
@@ -22,7 +25,7 @@ NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 
 
 @pytest.fixture
-async def api(tmp_path):
+async def api(tmp_path: Path) -> AsyncIterator[tuple[ApiServer, KubeConfig]]:
     server = ApiServer(tmp_path, plugins=default_plugins)
     await server.start()
     (tmp_path / "kubeconfig").write_text(server.admin_kubeconfig())
@@ -30,7 +33,9 @@ async def api(tmp_path):
     await server.stop()
 
 
-async def test_a_service_accounts_own_token_opens_its_role(aws: Aws, api: ApiServer, pools: Pools) -> None:
+async def test_a_service_accounts_own_token_opens_its_role(
+    aws: Aws, api: tuple[ApiServer, KubeConfig], pools: Pools
+) -> None:
     server, config = api
     await aws.standin.trust_issuer(server.url, jwks_url=f"{server.url}/openid/v1/jwks", ca_pem=server.ca_pem)
     provider = server.url.removeprefix("https://")

@@ -12,6 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from controllers.api.resource import Manifest
 from controllers.standin.cloud.aws import AwsStandin
 from controllers.standin.cloud.registry import Authenticator, RegistryServer, push_image
 from tests.integration.conftest import ISSUER, OTHER_ACCOUNT, UNSIGNED, Aws, TokenMint, irsa_trust
@@ -23,7 +24,7 @@ def code(error: pytest.ExceptionInfo[ClientError]) -> str:
     return error.value.response["Error"]["Code"]
 
 
-def assume_error(aws, role: str, token: str) -> str:
+def assume_error(aws: Aws, role: str, token: str) -> str:
     sts = boto3.client("sts", endpoint_url=aws.url, region_name="eu-west-1", config=UNSIGNED)
     with pytest.raises(ClientError) as caught:
         sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="test", WebIdentityToken=token)
@@ -145,10 +146,10 @@ async def test_pod_identity_gives_credentials_with_session_tags(aws: Aws) -> Non
     aws.client("secretsmanager").create_secret(Name="ns/x", SecretString="v")
     token = aws.tokens.service_account("ns:eso", audience="pods.eks.amazonaws.com")
 
-    def agent(token: str) -> dict:
+    def agent(token: str) -> dict[str, str]:
         request = urllib.request.Request(aws.standin.pod_identity_url, headers={"Authorization": token})
         with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
+            return dict(json.load(answer))
 
     found = await asyncio.to_thread(agent, token)
     credentials = {**found, "SessionToken": found["Token"]}
@@ -214,16 +215,16 @@ async def test_parameters_and_keys_are_authorised_by_their_arn(aws: Aws) -> None
         aws.client_as(credentials, "kms").decrypt(CiphertextBlob=blobs[other])
 
 
-def queue_of(aws, *sources: str) -> str:
+def queue_of(aws: Aws, *sources: str) -> str:
     sqs, events = aws.client("sqs"), aws.client("events")
     url = sqs.create_queue(QueueName="changes")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_rule(Name="changes", EventPattern=json.dumps({"source": list(sources)}))
     events.put_targets(Rule="changes", Targets=[{"Id": "1", "Arn": arn}])
-    return url
+    return str(url)
 
 
-def messages(aws, url: str) -> list[dict]:
+def messages(aws: Aws, url: str) -> list[Manifest]:
     sqs, found = aws.client("sqs"), []
     while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         found += [json.loads(m["Body"]) for m in batch]
@@ -313,6 +314,7 @@ async def test_the_process_ends_with_its_parent() -> None:
     aws = AwsStandin()
     await aws.start()
     process = aws._process
+    assert process is not None and process.stdin is not None
     process.stdin.close()
     assert await asyncio.to_thread(process.wait, 10) == 0
     await aws.stop()

@@ -15,16 +15,16 @@ from botocore.credentials import Credentials
 from tests.integration.conftest import Aws
 
 
-def send(aws, *, target: str = "", body: bytes = b"", path: str = "/", signed: bool = True, **headers: str) -> int:
+def send(aws: Aws, *, target: str = "", body: bytes = b"", path: str = "/", signed: bool = True, **headers: str) -> int:
     request = AWSRequest(
         "POST", aws.url + path, data=body, headers={"X-Amz-Target": target, **headers} if target else headers
     )
     if signed:
         SigV4Auth(Credentials(*aws.standin.key()), "secretsmanager", "eu-west-1").add_auth(request)
-    plain = urllib.request.Request(request.url, data=body, headers=dict(request.headers), method="POST")
+    plain = urllib.request.Request(str(request.url), data=body, headers=dict(request.headers), method="POST")
     try:
         with urllib.request.urlopen(plain, timeout=10) as answer:
-            return answer.status
+            return int(answer.status)
     except urllib.error.HTTPError as error:
         json.loads(error.read()) if error.code != 403 else error.read()
         return error.code
@@ -62,10 +62,10 @@ async def test_a_signature_is_good_for_its_body_only(aws: Aws) -> None:
     SigV4Auth(Credentials(*aws.standin.key()), "secretsmanager", "eu-west-1").add_auth(request)
 
     def replay() -> int:
-        other = urllib.request.Request(request.url, data=b'{"MaxResults": 1}', headers=dict(request.headers))
+        other = urllib.request.Request(str(request.url), data=b'{"MaxResults": 1}', headers=dict(request.headers))
         try:
             with urllib.request.urlopen(other, timeout=10) as answer:
-                return answer.status
+                return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
 

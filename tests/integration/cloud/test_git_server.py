@@ -122,7 +122,7 @@ async def test_a_reader_cannot_push(client: Client, pushes: list[Push]) -> None:
 
 
 @pytest.mark.parametrize("auth", [None, ("reader", "wrong"), ("nobody", "r-pass")])
-async def test_without_the_right_password_nothing_is_read(client: Client, auth: tuple[str, ...] | None) -> None:
+async def test_without_the_right_password_nothing_is_read(client: Client, auth: tuple[str, str] | None) -> None:
     code, _ = await client.git("ls-remote", client.server.https_url("fleet"), auth=auth)
     assert code != 0
 

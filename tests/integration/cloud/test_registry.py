@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import json
 import re
+from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +19,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 @contextlib.asynccontextmanager
-async def registry(**options):
+async def registry(**options: Any) -> AsyncIterator[tuple[RegistryServer, httpx.AsyncClient]]:
     server = RegistryServer(**options)
     await server.start()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from controllers.api.core import SECRETS
 from controllers.api.external_secrets import EXTERNAL_SECRETS
 from controllers.api.resource import Manifest
 from controllers.external_secrets import handlers
+from controllers.runtime.manager import Manager
 from tests.cluster import Cluster, condition, until
 from tests.integration.conftest import Aws
 
@@ -25,7 +27,7 @@ class Bench:
     cluster: Cluster
     aws: Aws
 
-    def run(self, **settings: str) -> Any:
+    def run(self, **settings: str) -> AbstractAsyncContextManager[Manager]:
         return self.cluster.managed(handlers, **settings)
 
     async def store(self, name: str = "aws", service: str = "SecretsManager", **provider: Any) -> None:

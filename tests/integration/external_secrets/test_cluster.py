@@ -132,7 +132,7 @@ async def test_namespaces_that_are_selected_get_the_secret_and_no_others(bench: 
 
 def synced_twice(bench: Bench) -> Any:
     async def look() -> bool:
-        return (await bench.cluster.find(NAMESPACES, "d") or {})["metadata"]["labels"].get("something") == "else"
+        return bool((await bench.cluster.find(NAMESPACES, "d") or {})["metadata"]["labels"].get("something") == "else")
 
     return look
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AbstractAsyncContextManager
 
 from controllers.api.external_secrets import EXTERNAL_SECRETS
 from controllers.external_secrets.target.hashing import synced_resource_version
+from controllers.runtime.manager import Manager
 from tests.cluster import until
 
 from .conftest import NAMESPACE, Bench, entry
@@ -21,7 +23,7 @@ def queue(bench: Bench) -> str:
     return str(url)
 
 
-def run(bench: Bench, url: str) -> object:
+def run(bench: Bench, url: str) -> AbstractAsyncContextManager[Manager]:
     return bench.run(
         external_secrets_queue_url=url,
         external_secrets_queue_region=bench.aws.standin.region,
@@ -56,7 +58,7 @@ async def test_a_rotation_follows_at_once_for_both_services_by_name_arn_and_pref
 
         async def drained() -> bool:
             found = bench.aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-            return found["ApproximateNumberOfMessages"] == found["ApproximateNumberOfMessagesNotVisible"] == "0"
+            return bool(found["ApproximateNumberOfMessages"] == found["ApproximateNumberOfMessagesNotVisible"] == "0")
 
         await until(drained, what="the queue to be empty")
 

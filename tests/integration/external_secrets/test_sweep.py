@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
+
 from controllers.api.external_secrets import EXTERNAL_SECRETS, SECRET_STORES
 from controllers.external_secrets.events.version_diff import ANNOTATION
+from controllers.runtime.manager import Manager
 from tests.cluster import until
 
 from .conftest import NAMESPACE, Bench, entry
@@ -14,7 +17,7 @@ async def swept(bench: Bench, name: str) -> None:
     await bench.cluster.admin.patch(SECRET_STORES, name, NAMESPACE, body=body)
 
 
-def run(bench: Bench) -> object:
+def run(bench: Bench) -> AbstractAsyncContextManager[Manager]:
     return bench.run(external_secrets_sweep_floor="1")
 
 

@@ -7,6 +7,7 @@ import json
 
 from controllers.api.core import SECRETS
 from controllers.api.external_secrets import EXTERNAL_SECRETS
+from controllers.api.resource import Manifest
 
 from .conftest import NAMESPACE, Bench, entry, external_secret, store
 
@@ -66,7 +67,7 @@ async def test_drift_of_data_labels_and_deletion_is_repaired_without_asking_aws(
         await bench.cluster.admin.patch(SECRETS, "db", NAMESPACE, body={"metadata": {"labels": {"team": "other"}}})
 
         async def label() -> bool:
-            return ((await bench.found("db")) or {})["metadata"]["labels"]["team"] == "payments"
+            return bool(((await bench.found("db")) or {})["metadata"]["labels"]["team"] == "payments")
 
         from tests.cluster import until
 
@@ -90,7 +91,7 @@ async def test_a_restart_finds_right_secrets_right_without_writing_or_asking(ben
         from tests.cluster import until
 
         async def seen() -> bool:
-            return manager.metrics.reconciles.labels("externalsecrets", "success")._value.get() >= 5
+            return bool(manager.metrics.reconciles.labels("externalsecrets", "success")._value.get() >= 5)
 
         await until(seen, what="five reconciles")
         writes = [
@@ -108,7 +109,7 @@ async def test_a_restart_finds_right_secrets_right_without_writing_or_asking(ben
     assert not [call for call in await bench.aws.standin.calls() if call[0].startswith("secretsmanager:")]
 
 
-async def _all(bench: Bench) -> list[dict]:
+async def _all(bench: Bench) -> list[Manifest]:
     items = []
     for resource in (EXTERNAL_SECRETS, SECRETS):
         items += (await bench.cluster.admin.list(resource, NAMESPACE)).items

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ import pytest
 from controllers.api.source import GitRef
 from controllers.git import AuthFailed, HostKeyMismatchError, NotFound, RefusedError, Remote, Unreachable, target
 from controllers.git.errors import GitError
+from controllers.git.objects import CommitInfo
+from controllers.git.refs import Found
 
 from .conftest import FILES, Host, call
 
 
-def _fetch(host: Host, remote: Remote, ref: GitRef | None = None):
+def _fetch(host: Host, remote: Remote, ref: GitRef | None = None) -> tuple[Found, dict[str, str]]:
     with host.mirrors.use(remote) as mirror:
         found = mirror.resolve(target(ref or GitRef(branch="main")))
         mirror.fetch(found)
@@ -33,7 +36,7 @@ async def test_only_the_newest_commit_is_transferred(host: Host) -> None:
     for number in range(3):
         await host.server.commit("fleet", {"n": str(number)})
 
-    def history():
+    def history() -> tuple[list[str], list[str]]:
         with host.mirrors.use(host.https()) as mirror:
             commit = mirror.fetch(mirror.resolve(target(GitRef(branch="main"))))
             shallow = mirror.objects.history(commit)
@@ -67,7 +70,7 @@ async def test_a_tag_a_range_a_name_and_an_older_commit_are_found(host: Host) ->
 
 
 async def test_who_wrote_a_commit_and_when_is_known(host: Host) -> None:
-    def info():
+    def info() -> CommitInfo:
         with host.mirrors.use(host.https()) as mirror:
             return mirror.objects.commit(mirror.fetch(mirror.resolve(target(GitRef(branch="main")))))
 
@@ -78,7 +81,7 @@ async def test_who_wrote_a_commit_and_when_is_known(host: Host) -> None:
 
 
 async def test_equal_directories_have_equal_tree_hashes_across_commits(host: Host) -> None:
-    def hashes():
+    def hashes() -> tuple[str, str]:
         with host.mirrors.use(host.https()) as mirror:
             commit = mirror.fetch_ref("refs/heads/main")
             return mirror.objects.tree_hash(commit, "./app/"), mirror.objects.tree_hash(commit)
@@ -104,7 +107,7 @@ async def test_equal_directories_have_equal_tree_hashes_across_commits(host: Hos
     ],
 )
 async def test_what_cannot_be_reached_or_may_not_says_which_without_a_secret(
-    host: Host, change, error: type[GitError], text: str
+    host: Host, change: Callable[[Host], Remote], error: type[GitError], text: str
 ) -> None:
     with pytest.raises(error, match=text) as caught:
         await call(_fetch, host, change(host))

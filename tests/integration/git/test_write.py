@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from controllers.git import (
     Person,
     PushRef,
     RefusedError,
+    Remote,
     commit_tree,
     push,
 )
@@ -36,7 +38,16 @@ def _commit(mirror: Mirror, parent: str, edits: dict[str, bytes], message: str =
     return commit_tree(mirror.objects, NewCommit(parent, edits, message, BOT, WHEN))
 
 
-def _edit(host: Host, remote, edits, *, ref="refs/heads/main", lease=None, options=None, parent=None):
+def _edit(
+    host: Host,
+    remote: Remote,
+    edits: dict[str, bytes],
+    *,
+    ref: str = "refs/heads/main",
+    lease: str | None = None,
+    options: Mapping[str, str] | None = None,
+    parent: str | None = None,
+) -> str:
     with host.mirrors.use(remote) as mirror:
         base = mirror.fetch_ref("refs/heads/main")
         commit = _commit(mirror, parent or base, edits)

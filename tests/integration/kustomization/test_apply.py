@@ -133,7 +133,7 @@ async def tell(world: World, size: int, type_: str, status: str, reason: str = "
     async def seen() -> bool:
         nonlocal live
         live = await world.get(WIDGETS, "w", "team-a") or {}
-        return live.get("spec", {}).get("size") == size
+        return bool(live.get("spec", {}).get("size") == size)
 
     await world.until(seen)
     condition = {"type": type_, "status": status, "reason": reason, "message": "no luck"}

@@ -38,7 +38,7 @@ async def secret(identity: pyrage.x25519.Identity, directory: Path, name: str, p
     argv += ["--input-type", "yaml", "--output-type", "yaml", "--filename-override", "a.yaml"]
     env = {"PATH": os.defpath, "HOME": str(directory)}
     run = partial(subprocess.run, argv, input=plain.encode(), capture_output=True, check=True, env=env)
-    return (await asyncio.to_thread(run)).stdout.decode()
+    return str((await asyncio.to_thread(run)).stdout.decode())
 
 
 async def test_a_tampered_file_is_refused_while_the_rest_is_applied_and_nothing_is_pruned(

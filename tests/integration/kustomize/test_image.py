@@ -14,7 +14,7 @@ DOCKERFILE = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text())
 
 def instruction(name: str) -> str:
     """The last one of its name."""
-    return re.findall(rf"^{name} (.*)$", DOCKERFILE, re.MULTILINE)[-1]
+    return str(re.findall(rf"^{name} (.*)$", DOCKERFILE, re.MULTILINE)[-1])
 
 
 @pytest.mark.parametrize("tree", INSTALLATIONS)

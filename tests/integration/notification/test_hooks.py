@@ -171,7 +171,7 @@ async def test_a_kind_that_our_account_may_not_annotate_is_said_on_the_receiver(
         )  # fmt: skip
         token = (await cluster.admin.token_request(NS, name, audiences=[])).token
         config = replace(cluster.config, token=token, certificate="", private_key=None, token_file="")
-        async with cluster.managed(handlers, config=config):
+        async with cluster.managed_as(config, handlers):
 
             async def said() -> bool:
                 found = condition(await cluster.find(RECEIVERS, "r", NS))

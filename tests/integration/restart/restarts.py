@@ -101,7 +101,7 @@ class Shop:
         now = (await self.get(name, kind))["spec"]["template"]
 
         async def seen() -> bool:
-            return self.templates.get((kind.kind, name), [None])[-1] == now
+            return bool(self.templates.get((kind.kind, name), [None])[-1] == now)
 
         await until(seen, patience=30, what=f"the watch to tell the template of {kind.kind} {name}")
         return len(self.templates[kind.kind, name]) - 1

@@ -133,7 +133,7 @@ async def test_a_controller_that_was_away_neither_loses_nor_repeats_a_restart(cl
     async with cluster.managed(restart_watch, **QUICK):
 
         async def anew() -> bool:
-            return (await shop.get("web"))["metadata"]["annotations"][SEEN] != old
+            return bool((await shop.get("web"))["metadata"]["annotations"][SEEN] != old)
 
         await until(anew, patience=30)
         assert await shop.rollouts("web") == 1

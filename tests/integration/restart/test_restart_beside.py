@@ -91,7 +91,7 @@ async def test_rights_come_with_the_component_and_reach_no_further(
     await cluster.apply(*built(tmp_path / "without"))
     config = await account(cluster)
     with caplog.at_level(logging.WARNING):
-        async with cluster.managed(restart_watch, config=config, **QUICK):
+        async with cluster.managed_as(config, restart_watch, **QUICK):
 
             async def said() -> str:
                 return next((line for line in caplog.messages if "restart on change is waiting" in line), "")

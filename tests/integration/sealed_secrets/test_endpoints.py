@@ -150,7 +150,7 @@ async def test_a_cut_off_time_makes_a_new_key_early(cluster: Cluster) -> None:
     async with run(cluster, decryption_key_cutoff_time=cutoff) as manager:
 
         async def other() -> bool:
-            return (await public_key(manager)).public_numbers() != old.public_numbers()
+            return bool((await public_key(manager)).public_numbers() != old.public_numbers())
 
         await until(other)
         assert len((await cluster.admin.list(SECRETS, "inhaul-system", label_selector=KEY_LABEL)).items) == 2

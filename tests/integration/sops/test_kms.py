@@ -111,7 +111,7 @@ class Kit:
         """How many since the last look."""
         found = sum((await self.aws.standin.calls()).values())
         await self.aws.standin.calls(reset=True)
-        return found
+        return int(found)
 
 
 @pytest.fixture

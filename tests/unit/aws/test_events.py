@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controllers.api.resource import Manifest
 from controllers.aws.events import AwsChange, MalformedMessageError, parse, secret_name
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:team-a/db-AbC123"
@@ -22,13 +24,19 @@ BASE = {
 }
 
 
-def message(source: str, kind: str, detail: dict, **more) -> str:
+def message(source: str, kind: str, detail: Manifest, **more: Any) -> str:
     return json.dumps({**BASE, "source": source, "detail-type": kind, "detail": detail, **more})
 
 
-def call(name: str, request: dict | None, response: dict | None = None, **more) -> str:
+def call(name: str, request: Manifest | None, response: Manifest | None = None, **more: Any) -> str:
     detail = {"eventName": name, "awsRegion": "eu-west-1", "requestParameters": request, "responseElements": response}
     return message("aws.secretsmanager", "AWS API Call via CloudTrail", {**detail, **more})
+
+
+def change(body: str) -> AwsChange:
+    found = parse(body)
+    assert found is not None
+    return found
 
 
 def test_an_api_call_names_the_secret_as_its_caller_did() -> None:
@@ -44,13 +52,13 @@ def test_an_api_call_names_the_secret_as_its_caller_did() -> None:
         version_id="v2",
         event_id="e1",
     )
-    by_arn = parse(call("UpdateSecretVersionStage", {"secretId": ARN, "moveToVersionId": "v3"}))
+    by_arn = change(call("UpdateSecretVersionStage", {"secretId": ARN, "moveToVersionId": "v3"}))
     assert (by_arn.name, by_arn.arn, by_arn.version_id) == ("team-a/db", ARN, "v3")
 
 
 def test_a_rotation_is_named_by_arn() -> None:
     detail = {"eventName": "RotationSucceeded", "requestParameters": None, "additionalEventData": {"SecretId": ARN}}
-    found = parse(message("aws.secretsmanager", "AWS Service Event via CloudTrail", detail))
+    found = change(message("aws.secretsmanager", "AWS Service Event via CloudTrail", detail))
     assert (found.action, found.name, found.arn) == ("RotationSucceeded", "team-a/db", ARN)
 
 
@@ -63,14 +71,14 @@ def test_reads_and_failed_calls_are_no_change() -> None:
 
 
 def test_deletions_are_known_as_such() -> None:
-    assert parse(call("DeleteSecret", {"secretId": "x"})).deletes
-    assert not parse(call("RestoreSecret", {"secretId": "x"})).deletes
+    assert change(call("DeleteSecret", {"secretId": "x"})).deletes
+    assert not change(call("RestoreSecret", {"secretId": "x"})).deletes
 
 
 def test_a_parameter_change() -> None:
     detail = {"operation": "LabelParameterVersion", "name": "/a/x", "type": "String", "label": "stable"}
     arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/a/x"
-    found = parse(message("aws.ssm", "Parameter Store Change", detail, resources=[arn]))
+    found = change(message("aws.ssm", "Parameter Store Change", detail, resources=[arn]))
     assert (found.service, found.name, found.arn, found.tag) == ("ssm", "/a/x", arn, "stable")
 
 
@@ -83,11 +91,11 @@ def test_an_image_push_also_when_sns_wraps_it() -> None:
         "image-tag": "v1",
     }
     plain = message("aws.ecr", "ECR Image Action", detail)
-    found = parse(plain)
+    found = change(plain)
     assert (found.service, found.name, found.tag, found.digest) == ("ecr", "shop/pay", "v1", "sha256:ab")
     assert parse(json.dumps({"Type": "Notification", "Message": plain})) == found
     untagged = {key: value for key, value in detail.items() if key != "image-tag"}
-    assert parse(message("aws.ecr", "ECR Image Action", untagged)).tag == ""
+    assert change(message("aws.ecr", "ECR Image Action", untagged)).tag == ""
 
 
 @pytest.mark.parametrize(
@@ -124,7 +132,9 @@ def test_the_name_in_an_arn_loses_only_its_random_end(arn: str, name: str) -> No
     assert secret_name(arn) == name
 
 
-_json = st.sampled_from([None, True, 7, 1e400, "", "x", "arn:aws:x", [], ["x"], {}, {"secretId": 5}, {"arn": []}])
+_json: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 7, 1e400, "", "x", "arn:aws:x", [], ["x"], {}, {"secretId": 5}, {"arn": []}]
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -138,7 +148,7 @@ _json = st.sampled_from([None, True, 7, 1e400, "", "x", "arn:aws:x", [], ["x"], 
     | _json,
     rest=st.dictionaries(st.sampled_from(["account", "region", "time", "resources", "id"]), _json),
 )
-def test_any_json_is_a_change_or_none_or_malformed(source, kind, detail, rest) -> None:
+def test_any_json_is_a_change_or_none_or_malformed(source: Any, kind: Any, detail: Any, rest: dict[str, Any]) -> None:
     try:
         found = parse(json.dumps({**BASE, "source": source, "detail-type": kind, "detail": detail, **rest}))
     except MalformedMessageError:

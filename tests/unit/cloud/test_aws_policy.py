@@ -6,16 +6,19 @@ from typing import Any
 
 import pytest
 
+from controllers.api.resource import Manifest
 from controllers.standin.cloud.aws_policy import Effect, conditions_hold, evaluate, glob, trusts
 
 ARN = "arn:aws:secretsmanager:eu-west-1:1:secret:a/db-AbCdEf"
 
 
-def policy(*statements: dict) -> dict:
+def policy(*statements: Manifest) -> Manifest:
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "*", **s} for s in statements]}
 
 
-def verdict(*statements: dict, action: str = "secretsmanager:GetSecretValue", resource: str = ARN, **context) -> Effect:
+def verdict(
+    *statements: Manifest, action: str = "secretsmanager:GetSecretValue", resource: str = ARN, **context: str
+) -> Effect:
     known = {key.replace("_", ":"): (value,) for key, value in context.items()}
     return evaluate([policy(*statements)], action=action, resource=resource, context=known)
 
@@ -108,7 +111,7 @@ def test_trust_needs_principal_action_and_condition() -> None:
         }
     }
 
-    def ask(principal, subject, action="sts:AssumeRoleWithWebIdentity"):
+    def ask(principal: tuple[str, str], subject: str, action: str = "sts:AssumeRoleWithWebIdentity") -> Effect:
         return trusts(document, action=action, principals=[principal], context={"i:sub": (subject,)})
 
     assert ask(("Federated", "arn:p"), "system:serviceaccount:a:x") is Effect.ALLOW

@@ -35,7 +35,7 @@ def test_a_branch_name_that_git_could_read_as_something_else_is_refused(name: st
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(alphabet="ab/.-@{~^:?*[\\ \x7f\u00e9", min_size=1, max_size=12))
-def test_every_name_we_accept_git_accepts_too(name) -> None:
+def test_every_name_we_accept_git_accepts_too(name: str) -> None:
     ref = f"refs/heads/{name}"
     try:
         check_ref(ref)

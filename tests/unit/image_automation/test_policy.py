@@ -1,20 +1,21 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controllers.api.image import PolicyChoice, TagFilter
+from controllers.api.image import OrderPolicy, PolicyChoice, SemVerPolicy, TagFilter
 from controllers.image_automation.policy.policy import NoTagSelectedError, compile_policy, parse_number
 from controllers.image_automation.tags.reference import InvalidPolicyError
 
-SEMVER = PolicyChoice(semver={"range": ">=0.0.0-0"})
-NUMERICAL = PolicyChoice(numerical={"order": "asc"})
+SEMVER = PolicyChoice(semver=SemVerPolicy(range=">=0.0.0-0"))
+NUMERICAL = PolicyChoice(numerical=OrderPolicy(order="asc"))
 
 
-def _pick(choice, tags, pattern="", extract=""):
+def _pick(choice: PolicyChoice, tags: Sequence[str], pattern: str = "", extract: str = "") -> str:
     return compile_policy(choice, TagFilter(pattern=pattern, extract=extract)).pick(tags)
 
 
@@ -33,7 +34,9 @@ def test_a_thousand_evaluations_of_shuffled_lists_never_flap() -> None:
 
 def test_numbers_of_twenty_digits_are_told_apart() -> None:
     assert _pick(NUMERICAL, ["90071992547409930001", "90071992547409930002"]) == "90071992547409930002"
-    assert _pick(PolicyChoice(numerical={"order": "desc"}), ["9007199254740993", "9007199254740992"]).endswith("2")
+    assert _pick(PolicyChoice(numerical=OrderPolicy(order="desc")), ["9007199254740993", "9007199254740992"]).endswith(
+        "2"
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,9 @@ def test_what_is_no_finite_number_is_refused(text: str) -> None:
     ],
 )
 def test_extract_expands_as_go_does(extract: str, expected: str) -> None:
-    policy = compile_policy(PolicyChoice(alphabetical={}), TagFilter(pattern=r"r(?P<n>\d+)", extract=extract))
+    policy = compile_policy(
+        PolicyChoice(alphabetical=OrderPolicy()), TagFilter(pattern=r"r(?P<n>\d+)", extract=extract)
+    )
     assert list(policy.values(["r12"])) == [expected]
 
 
@@ -89,11 +94,11 @@ def test_a_policy_that_is_none_and_a_range_that_is_none_say_so() -> None:
     with pytest.raises(InvalidPolicyError, match="invalid"):
         compile_policy(PolicyChoice())
     with pytest.raises(InvalidPolicyError, match=r"spec\.policy\.semver\.range: found '\*-\*'"):
-        compile_policy(PolicyChoice(semver={"range": "*-*"}))
+        compile_policy(PolicyChoice(semver=SemVerPolicy(range="*-*")))
 
 
 def test_explain_says_why_each_tag_is_out_and_puts_the_pick_first() -> None:
-    policy = compile_policy(PolicyChoice(semver={"range": "1.x"}), TagFilter(pattern=r"^v(.*)$", extract="$1"))
+    policy = compile_policy(PolicyChoice(semver=SemVerPolicy(range="1.x")), TagFilter(pattern=r"^v(.*)$", extract="$1"))
     verdicts = policy.explain(["v1.0.0", "v1.1.0", "v2.0.0", "v1", "1.5.0"])
     assert [one.tag for one in verdicts if one.kept] == ["v1.1.0", "v1.0.0"]
     assert {one.tag: one.why for one in verdicts if not one.kept} == {
@@ -112,7 +117,7 @@ _TAGS = st.from_regex(r"v?[0-2]\.[0-2]\.[0-2](-rc\.[0-9])?(\+[0-9]{1,2})?", full
         st.from_regex(r"v?[0-2]\.[0-2]\.[0-2](-rc\.[0-9])?(\+[0-9]{1,2})?", fullmatch=True), min_size=1, unique=True
     )
 )
-def test_the_pick_is_the_first_that_explain_keeps_in_any_order(tags) -> None:
+def test_the_pick_is_the_first_that_explain_keeps_in_any_order(tags: list[str]) -> None:
     policy = compile_policy(SEMVER)
     assert policy.pick(tags) == policy.pick(tags[::-1]) == policy.explain(tags)[0].tag
 
@@ -132,5 +137,5 @@ def test_of_groups_with_one_name_the_first_that_took_part_counts_as_in_go(
     pattern: str, tag: str, expected: str
 ) -> None:
     """Go 1.26's regexp gives these for ExpandString("$n")."""
-    policy = compile_policy(PolicyChoice(alphabetical={}), TagFilter(pattern=pattern, extract="$n"))
+    policy = compile_policy(PolicyChoice(alphabetical=OrderPolicy()), TagFilter(pattern=pattern, extract="$n"))
     assert [each.value for each in policy.explain([tag])] == [expected]

@@ -17,7 +17,7 @@ from controllers.image_automation.policy.annotations import (
     policy_annotations_of,
 )
 from controllers.image_automation.policy.cosign import InvalidKeyError, covers, load_key, signatures
-from controllers.image_automation.policy.policy import NoTagSelectedError, compile_policy
+from controllers.image_automation.policy.policy import NoTagSelectedError, Policy, compile_policy
 from controllers.image_automation.tags.reference import InvalidPolicyError
 from controllers.image_automation.tags.store import TagStore, pack
 
@@ -25,7 +25,7 @@ NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 AT = int(NOW.timestamp())
 
 
-def policy(**choice: str):
+def policy(**choice: str) -> Policy:
     kinds = {"semver": None, "alphabetical": None, "numerical": None}
     given = {name: Spec(range=text) if name == "semver" else Spec(order=text) for name, text in choice.items()}
     return compile_policy(Spec(**{**kinds, **given}))
@@ -93,7 +93,7 @@ def test_bad_annotations_are_named() -> None:
 
 
 def test_only_p256_keys_are_taken_and_only_payloads_of_this_digest_count() -> None:
-    def pem(key) -> bytes:
+    def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
         return key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )

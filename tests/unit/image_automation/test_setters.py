@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controllers.api.resource import Manifest
 from controllers.image_automation.commit.markers import MAX_DEPTH
-from controllers.image_automation.commit.setters import edit_file, edit_tree
+from controllers.image_automation.commit.setters import FileEdit, edit_file, edit_tree
 from controllers.image_automation.tags.reference import Ref
 
 D = "sha256:" + "a" * 64
@@ -23,7 +24,7 @@ M = '# {"$imagepolicy": "ns:app"}'
 T = '# {"$imagepolicy": "ns:app:tag"}'
 
 
-def _edit(text: str, path: str = "x.yaml"):
+def _edit(text: str, path: str = "x.yaml") -> tuple[str, FileEdit]:
     result = edit_file(path, text.encode(), POLICIES)
     return (result.content.decode() if result.content is not None else text), result
 
@@ -152,7 +153,7 @@ _quoted = st.text(_printable, max_size=8)
 
 
 @st.composite
-def _scalar(draw):
+def _scalar(draw: st.DrawFn) -> str:
     style = draw(st.sampled_from(["plain", "single", "double"]))
     if style == "plain":
         return draw(_plain)
@@ -163,7 +164,7 @@ def _scalar(draw):
 
 
 @st.composite
-def _document(draw):
+def _document(draw: st.DrawFn) -> tuple[str, list[str]]:
     """(text, keys of marked scalars): mappings, lists, comments, blank lines, either line end."""
     newline = draw(st.sampled_from(["\n", "\r\n"]))
     lines, marked = [draw(st.sampled_from(["---", "# head", "", "%YAML 1.1\n---".replace("\n", newline)]))], []
@@ -187,7 +188,7 @@ def _document(draw):
 def _flat(text: str) -> dict[str, str]:
     found = {}
 
-    def walk(value) -> None:
+    def walk(value: Manifest) -> None:
         for key, item in value.items():
             if isinstance(item, dict):
                 walk(item)
@@ -201,7 +202,9 @@ def _flat(text: str) -> dict[str, str]:
 
 @settings(max_examples=150, deadline=None)
 @given(_document())
-def test_an_edit_changes_only_the_bytes_of_marked_scalars_and_is_idempotent(document) -> None:
+def test_an_edit_changes_only_the_bytes_of_marked_scalars_and_is_idempotent(
+    document: tuple[str, list[str]],
+) -> None:
     text, marked = document
     got, result = _edit(text)
     assert not result.problem, result.problem

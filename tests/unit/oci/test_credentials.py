@@ -5,10 +5,11 @@ import json
 
 import pytest
 
+from controllers.api.resource import Manifest
 from controllers.oci import RefusedError, Tls, login_from_configs
 
 
-def _config(**auths) -> bytes:
+def _config(**auths: Manifest) -> bytes:
     return json.dumps({"auths": auths}).encode()
 
 

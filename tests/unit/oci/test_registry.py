@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-from collections.abc import Callable
+import ssl
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -37,7 +39,7 @@ CI = {"ci": RegistryUser("pw", push=("*",))}
 
 
 @contextlib.asynccontextmanager
-async def _serving(**options):
+async def _serving(**options: Any) -> AsyncIterator[tuple[RegistryServer, ssl.SSLContext]]:
     authority = Authority.create()
     server = RegistryServer(authority=authority, **options)
     await server.start()
@@ -51,7 +53,7 @@ async def _nap(_: float) -> None:
     return None
 
 
-def _client(server: RegistryServer, context, **options) -> Registry:
+def _client(server: RegistryServer, context: ssl.SSLContext | bool, **options: Any) -> Registry:
     transport = options.pop("egress", LOOPBACK).transport(verify=context)
     return Registry(server.host, transport=transport, sleep=_nap, timeout=10, **options)
 
@@ -127,7 +129,7 @@ async def test_an_unknown_certificate_is_refused() -> None:
             await registry.tags("app")
 
 
-def _lying(handler: Callable[[httpx.Request], httpx.Response], **options) -> Registry:
+def _lying(handler: Callable[[httpx.Request], httpx.Response], **options: Any) -> Registry:
     return Registry("r.example.com", transport=streamed(handler), sleep=_nap, **options)
 
 
@@ -183,7 +185,7 @@ async def test_a_pinned_login_never_goes_to_another_host_and_no_login_goes_to_a_
     assert all(header is None for _, header in seen)
 
 
-def _pages(links: list[str | list[str]], **options) -> Registry:
+def _pages(links: list[str | list[str]], **options: Any) -> Registry:
     """A registry whose pages carry these Link headers, one after the other."""
     answers = iter(enumerate([*links, ""]))
 
