@@ -269,11 +269,11 @@ async def new(due: int) -> dict[str, Any]:
         await here.until_synced(min(100, due // 10))  # the mass is under way
         times = []
         for number in range(5):
-            body = external_secret(due + number, keys=1)
-            body["spec"]["data"][0]["remoteRef"]["key"] = f"{PREFIX}{due * KEYS + number:05}"
+            fresh = external_secret(due + number, keys=1)
+            fresh["spec"]["data"][0]["remoteRef"]["key"] = f"{PREFIX}{due * KEYS + number:05}"
             began = time.time()
-            await here.admin.create(EXTERNAL_SECRETS, body, NAMESPACE)
-            name = body["metadata"]["name"]
+            await here.admin.create(EXTERNAL_SECRETS, fresh, NAMESPACE)
+            name = str(fresh["metadata"]["name"])
 
             async def there(name: str = name) -> bool:
                 return name in here.written

@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from controllers.api.base import parse
 from controllers.api.source import GitRepositorySpec
-from controllers.api.tenancy import Decision
+from controllers.api.tenancy import Decision, Request
 from controllers.git import ANONYMOUS, Found, GitAuth, RefusedError, Remote
 from controllers.git.auth import is_app
 from controllers.git.github_app import GithubApps
 from controllers.git.verify import Signed, Verifier
 from controllers.runtime.egress import Egress, EgressDeniedError
-from controllers.runtime.policies import Policies, Request
+from controllers.runtime.policies import Policies
 from controllers.runtime.result import NotReady, Stalled
 from controllers.runtime.sensitive import Sensitive
 from controllers.runtime.settings import EgressSettings
@@ -129,7 +129,7 @@ class Secrets:
 
 class Allowed:
     def allowed(self, namespace: str, request: Request) -> Decision:
-        return Decision(True)
+        return Decision(True, "all is allowed")
 
 
 def access(egress: Egress | None = None, policies: Policies | None = None, kube: Any = None) -> GitAccess:

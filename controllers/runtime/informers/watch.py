@@ -131,7 +131,7 @@ class Watch:
             metadata_only=self._metadata_only,
             timeout=self._timeout * random.uniform(0.8, 1.0),  # noqa: S311 - so that watches do not end together
         )
-        async with aclosing(stream) as events:  # type: ignore[type-var]
+        async with aclosing(stream) as events:
             self._heard()
             async for event in events:
                 self._heard()

@@ -7,7 +7,7 @@ the client it was made from and adds headers or a parameter, so a tenant's appli
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
@@ -160,7 +160,7 @@ class KubeClient:
         field_selector: str = "",
         metadata_only: bool = False,
         timeout: float = 300,
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Events after `resource_version`, until the server closes at `timeout` seconds. Raises Gone when it is old.
 
         Close the iterator (`contextlib.aclosing`) when leaving early: it holds a connection.

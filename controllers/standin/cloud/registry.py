@@ -107,6 +107,11 @@ class RegistryServer:
     def url(self) -> str:
         return f"{'https' if self.authority else 'http'}://{self.host}"
 
+    @property
+    def ca_pem(self) -> bytes | None:
+        """The certificate that clients trust; None over plain HTTP."""
+        return self.authority.pem if self.authority else None
+
     def set_faults(self, faults: Faults) -> None:
         self.faults, self._failed = faults, 0
 

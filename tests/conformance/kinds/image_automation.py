@@ -10,7 +10,7 @@ from controllers.api.duration import format_duration, parse_duration
 from controllers.api.image import ImageUpdateAutomationSpec, PolicyChoice, TagFilter
 from controllers.api.meta import LabelSelector
 from controllers.api.source import GitRepositorySpec
-from controllers.git import clean_path
+from controllers.git import clean_path, parse_refspec
 from controllers.image_automation.commit import message, push_config
 from controllers.image_automation.commit import setters as edit
 from controllers.image_automation.commit import yaml_plain as plain
@@ -88,7 +88,8 @@ def policy_ready_message(vector: Given) -> Given:
 
 def digest_reflection(vector: Given) -> Given:
     given = vector["input"]
-    refs, out = reflection.Refs(), {}
+    refs = reflection.Refs()
+    out: Given = {}
     for number, moment in ((1, "1st"), (2, "2nd")):
         wanted = given[f"digestReflectionPolicyPass{number}"]
         choice = _choice({"policy": {"semver": {"range": given[f"semverRangePass{number}"]}}})
@@ -100,7 +101,9 @@ def digest_reflection(vector: Given) -> Given:
         out[f"pass{number}.latestRef.tag"] = tag
         out[f"requeueAfterPass{number}"] = format_duration(after) if after else "0"
         previous = refs.previous
-        out[f"pass{number}.observedPreviousRef"] = previous and {"tag": previous.tag, "digest": previous.digest}
+        out[f"pass{number}.observedPreviousRef"] = (
+            {"tag": previous.tag, "digest": previous.digest} if previous else None
+        )
     return out
 
 
@@ -222,7 +225,7 @@ def commit_message(vector: Given) -> Given:
         return {"error": str(error)}
     out: Given = {"message": text, "error": "", "alsoPushedTo": None}
     if refspec := given.get("push", {}).get("refspec"):
-        out["alsoPushedTo"] = push_config.parse_refspec(refspec)[1].removeprefix("refs/heads/")
+        out["alsoPushedTo"] = parse_refspec(refspec)[1].removeprefix("refs/heads/")
     return out
 
 

@@ -156,7 +156,7 @@ async def test_a_bearer_token_opens_exactly_its_scopes() -> None:
         assert (await http.get("/v2/shop/app/tags/list", headers=bearer)).json()["tags"] == ["v1"]
         assert (await http.get("/v2/shop/other/tags/list", headers=bearer)).status_code == 401
         for token in ("x", "x.y", bearer["Authorization"][7:-2] + "AA", "é"):
-            headers = {"Authorization": f"Bearer {token}".encode()}
+            headers = {b"Authorization": f"Bearer {token}".encode()}
             assert (await http.get("/v2/shop/app/tags/list", headers=headers)).status_code == 401
 
 
@@ -194,7 +194,7 @@ async def test_over_tls_clients_verify_the_certificate() -> None:
     async with registry(authority=Authority.create()) as (server, http):
         with pytest.raises(httpx.ConnectError):
             await http.get("/v2/")
-        await push_image(server.url, "app", "v1", ca_pem=server.authority.pem)
+        await push_image(server.url, "app", "v1", ca_pem=server.ca_pem)
 
 
 async def test_sizes_are_limited() -> None:

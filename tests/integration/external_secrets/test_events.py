@@ -118,7 +118,7 @@ async def test_messages_that_come_twice_late_and_out_of_order_change_nothing(ben
     await bench.store()
     url = queue(bench)
     await bench.secret("mine", data=[entry("v", "mine")], target={"deletionPolicy": "Delete"})
-    async with run(bench, url) as manager:  # type: ignore[attr-defined]
+    async with run(bench, url) as manager:
         await bench.until_data("mine", v=b"one")
         for value in ("two", "three"):
             bench.put("mine", value)

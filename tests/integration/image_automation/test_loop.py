@@ -94,7 +94,7 @@ async def test_many_automations_of_one_branch_push_once(bench: Bench) -> None:
     async def remember(push: object) -> None:
         pushed.append(push)
 
-    bench.git.on_push = remember  # type: ignore[assignment]
+    bench.git.on_push = remember
     async with bench.run():
         for number in range(4):
             await bench.until_file("v1.1.0", f"apps/{number}/a.yaml")

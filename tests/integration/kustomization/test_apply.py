@@ -6,7 +6,6 @@ import asyncio
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +155,11 @@ async def test_a_sops_file_is_decrypted_with_the_tenants_key(world: World, tmp_p
         dump({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"password": "hunter2"}})
     )
     argv = [sops, "encrypt", "--age", str(identity.to_public()), "--encrypted-regex", "^(data|stringData)$", str(plain)]
-    run = partial(subprocess.run, argv, capture_output=True, check=True, env={"HOME": str(tmp_path)})
-    encrypted = (await asyncio.to_thread(run)).stdout.decode()
+
+    def run() -> bytes:
+        return subprocess.run(argv, capture_output=True, check=True, env={"HOME": str(tmp_path)}).stdout
+
+    encrypted = (await asyncio.to_thread(run)).decode()
     await start(world, {"app/secret.yaml": encrypted})
     async with running(world.manager()):
         refused = await world.condition("app", "team-a", "False", "BuildFailed")

@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +36,11 @@ async def secret(identity: pyrage.x25519.Identity, directory: Path, name: str, p
     argv = [find_sops(), "encrypt", "--age", str(identity.to_public()), "--encrypted-regex", "^(data|stringData)$"]
     argv += ["--input-type", "yaml", "--output-type", "yaml", "--filename-override", "a.yaml"]
     env = {"PATH": os.defpath, "HOME": str(directory)}
-    run = partial(subprocess.run, argv, input=plain.encode(), capture_output=True, check=True, env=env)
-    return str((await asyncio.to_thread(run)).stdout.decode())
+
+    def run() -> bytes:
+        return subprocess.run(argv, input=plain.encode(), capture_output=True, check=True, env=env).stdout
+
+    return (await asyncio.to_thread(run)).decode()
 
 
 async def test_a_tampered_file_is_refused_while_the_rest_is_applied_and_nothing_is_pruned(
@@ -94,8 +96,11 @@ async def test_a_kms_file_is_opened_as_the_kustomizations_service_account_and_by
                   "stringData": {"password": "one"}})  # fmt: skip
     argv = [find_sops(), "encrypt", "--kms", key, "--encrypted-regex", "^stringData$", "--input-type", "yaml"]
     argv += ["--output-type", "yaml", "--filename-override", "a.yaml"]
-    run = partial(subprocess.run, argv, input=plain.encode(), capture_output=True, check=True, env=operator)
-    encrypted = (await asyncio.to_thread(run)).stdout.decode()
+
+    def run() -> bytes:
+        return subprocess.run(argv, input=plain.encode(), capture_output=True, check=True, env=operator).stdout
+
+    encrypted = (await asyncio.to_thread(run)).decode()
     aws_environment(AWS_EC2_METADATA_DISABLED="true")  # the controller itself has no credentials
     decryption = {"provider": "sops", "serviceAccountName": "sops"}
     await start(world, {"app/db.yaml": encrypted}, decryption=decryption)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from controllers.kustomization.build.inputs import Variables
-from controllers.kustomization.build.render import find_source, render
+from controllers.kustomization.build.render import Variables, find_source, render
 from controllers.sources.tree import Node, Tree
 
 EXAMPLES = Path(__file__).parents[3] / "kustomize" / "examples"

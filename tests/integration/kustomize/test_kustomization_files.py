@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from controllers.api.resource import Manifest
 from controllers.kustomization.build.kustomization_file import InvalidSourceError
 from controllers.kustomization.build.render import render_files
 
@@ -19,9 +21,9 @@ LABELS = b"apiVersion: builtin\nkind: LabelTransformer\nmetadata: {name: l}\nlab
     b"fieldSpecs: [{path: metadata/labels, create: true}]\n"  # fmt: skip
 
 
-def built(root: str, spec: dict[str, Any] | None = None, **files: bytes) -> list[Any]:
+def built(root: str, spec: Manifest | None = None, /, *, files: Mapping[str, bytes] | None = None) -> list[Any]:
     """The objects of app/; names of files have `__` for a slash and `_dot_` for a point."""
-    named = {name.replace("__", "/").replace("_dot_", "."): content for name, content in files.items()}
+    named = {name.replace("__", "/").replace("_dot_", "."): content for name, content in (files or {}).items()}
     tree = {"app/d.yaml": DEPLOYMENT, "app/c.yaml": CONFIG, "app/kustomization.yaml": root.encode(), **named}
     return render_files(tree, "app", spec or {})
 
@@ -50,7 +52,7 @@ def test_unknown_keys_of_the_root_file_are_dropped_and_those_of_others_refused()
     assert len(built("resources: [c.yaml]\nnotAField: 1\npatches: []\nimages: [{name: x, other: y}]\n")) == 1
     files = {"base__kustomization_dot_yaml": b"resources: [c.yaml]\nnotAField: 1\n", "base__c_dot_yaml": CONFIG}
     with pytest.raises(InvalidSourceError, match=r"base/kustomization\.yaml: notAField"):
-        built("resources: [../base]\n", **files)
+        built("resources: [../base]\n", files=files)
 
 
 def test_a_key_that_differs_from_a_field_by_case_is_refused() -> None:
@@ -65,7 +67,7 @@ def test_transformers_and_generators_may_name_a_directory() -> None:
         "app__t__deeper__p_dot_yaml": b"apiVersion: builtin\nkind: PrefixTransformer\nmetadata: {name: p}\nprefix: p-\n"
         b"fieldSpecs: [{path: metadata/name}]\n",
     }  # fmt: skip
-    found = built("resources: [c.yaml]\ntransformers: [t]\n", **files)
+    found = built("resources: [c.yaml]\ntransformers: [t]\n", files=files)
     assert found[0]["metadata"]["labels"] == {"team": "a"} and found[0]["metadata"]["name"] == "p-c"
 
 
@@ -79,7 +81,7 @@ def test_transformers_and_generators_may_name_a_directory() -> None:
 def test_a_directory_of_plugins_is_checked_like_their_files(content: bytes, problem: str) -> None:
     files = {"app__t__kustomization_dot_yaml": content, "app__t__l_dot_yaml": LABELS, "app__t__c_dot_yaml": CONFIG}
     with pytest.raises(InvalidSourceError, match=problem):
-        built("resources: [c.yaml]\ntransformers: [t]\n", **files)
+        built("resources: [c.yaml]\ntransformers: [t]\n", files=files)
 
 
 def test_a_replacement_may_carry_its_value() -> None:

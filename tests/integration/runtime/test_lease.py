@@ -95,12 +95,13 @@ async def test_a_leader_cut_off_from_the_server_ends_before_its_lease_runs_out(c
 async def test_work_goes_on_after_the_api_server_was_away(cluster: Cluster) -> None:
     await cluster.create_kind(WIDGETS)
     await cluster.kube.create(WIDGETS, widget("a", size=1))
-    manager, sizes = cluster.manager(), []
+    manager = cluster.manager()
+    sizes: list[int | None] = []
     port = int(cluster.server.url.rpartition(":")[2])
 
     async def reconcile(key: Key) -> Result:
         manifest = controller.store.get(key)
-        sizes.append(manifest and manifest["spec"].get("size"))
+        sizes.append(manifest["spec"].get("size") if manifest else None)
         return Result()
 
     controller = manager.controller(WIDGETS, reconcile)

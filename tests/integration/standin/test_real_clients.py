@@ -135,12 +135,12 @@ async def test_kopf_follows_objects_from_list_to_deletion(api: Api, server: ApiS
     settings.scanning.disabled = True
     settings.queueing.idle_timeout = 0.2
 
-    @kopf.on.login(registry=registry)  # type: ignore[arg-type]
+    @kopf.on.login(registry=registry)
     def login(**_: Any) -> kopf.ConnectionInfo:
         user = json.loads(server.admin_kubeconfig())["users"][0]["user"]
         return kopf.ConnectionInfo(server=server.url, token=user["token"], ca_data=server.ca_pem.encode())
 
-    @kopf.on.event("example.org", "v1", "widgets", registry=registry)  # type: ignore[arg-type]
+    @kopf.on.event("example.org", "v1", "widgets", registry=registry)
     async def event(type: str | None, name: str | None, **_: Any) -> None:
         await seen.put((type, name or ""))
 

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from controllers.aws.edge import THROTTLED_TRIES
 from controllers.aws.rate_limit import Permit
-from controllers.external_secrets.fetch.coalescer import THROTTLED_TRIES, Coalescer
+from controllers.external_secrets.fetch.coalescer import Coalescer
 from controllers.external_secrets.providers.source import ValueSource
 from controllers.external_secrets.values.entries import Fetched, Outcome
 from controllers.external_secrets.values.errors import EntryError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from controllers.external_secrets.providers.secrets_manager import SECRETS_MANAG
 from controllers.external_secrets.refresh import versions_of
 from controllers.external_secrets.target.template import Engine
 from controllers.external_secrets.values.entries import Fetched, StoreRef, StoreView, plan, resolve
-from controllers.external_secrets.values.errors import MissingValueError, SpecError
+from controllers.external_secrets.values.errors import EntryError, MissingValueError, SpecError
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 STORE = StoreRef("SecretStore", "aws")
@@ -100,7 +101,7 @@ def test_an_event_without_a_version_is_marked_and_nothing_waits_for_it() -> None
 
 
 def test_versions_that_a_find_found_count_as_read() -> None:
-    outcomes = [
+    outcomes: list[Fetched | EntryError | Mapping[str, Fetched]] = [
         Fetched(b"", version="a"),
         {"x": Fetched(b"", version="b"), "y": Fetched(b"")},
         MissingValueError("gone"),

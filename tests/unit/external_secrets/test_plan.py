@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import yaml
 
-from controllers.api.resource import Key
 from controllers.cli import main
 from controllers.external_secrets.cli.common import read_files
 from controllers.external_secrets.cli.forecast import EARLY, MONTH, forecast
@@ -260,10 +259,10 @@ def test_a_name_of_a_service_account_is_where_its_role_is_found(tmp_path: Path) 
         "kind": "ServiceAccount",
         "metadata": {"name": "sa", "namespace": "a", "annotations": {"eks.amazonaws.com/role-arn": ROLE}},
     }
-    jwt = {"auth": {"jwt": {"serviceAccountRef": {"name": "sa"}}}}
+    jwt: dict[str, Any] = {"auth": {"jwt": {"serviceAccountRef": {"name": "sa"}}}}
     assert set(planned(tmp_path, store(**jwt), account, secret(data=data("x"))).policies) == {ROLE}
     assert set(planned(tmp_path, store(**jwt), secret(data=data("x"))).policies) == {"ServiceAccount a/sa"}
-    assert Key("a", "sa") not in planned(tmp_path, store(), secret(data=data("x"))).policies
+    assert "ServiceAccount a/sa" not in planned(tmp_path, store(), secret(data=data("x"))).policies
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_bad_annotations_are_named() -> None:
 
 
 def test_only_p256_keys_are_taken_and_only_payloads_of_this_digest_count() -> None:
-    def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    def pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
         return key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )

@@ -73,7 +73,10 @@ def test_what_only_an_edit_of_the_spec_can_mend_stalls_and_names_the_field(
 
 
 def test_a_field_that_git_speaks_of_is_no_addition_of_others() -> None:
-    fields = [("kustomize-controller", {"f:data": {"f:a": {}}}), ("k9s", {"f:data": {"f:b": {}, "f:c": {}}})]
+    fields: list[tuple[str, Manifest]] = [
+        ("kustomize-controller", {"f:data": {"f:a": {}}}),
+        ("k9s", {"f:data": {"f:b": {}, "f:c": {}}}),
+    ]
     entries = [{"manager": name, "operation": "Update", "fieldsV1": found} for name, found in fields]
     live = {"metadata": {"managedFields": entries}, "data": {"a": "1", "b": "2", "c": "3"}}
     ours = "kustomize-controller"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from controllers.api.core import CONFIGMAPS, DEPLOYMENTS
-from controllers.api.resource import Key, Manifest
+from controllers.api.resource import Key, Manifest, Resource
 from controllers.api.tenancy import Decision
 from controllers.kustomization import dependencies
 from controllers.kustomization.apply import plan
@@ -22,7 +23,7 @@ from controllers.kustomization.objects import diff, inventory, order
 from controllers.kustomization.tenant import account
 from controllers.kustomization.watch.owned import OwnedObjects
 from controllers.lang.gitignore import selected
-from controllers.runtime.kube import WatchEvent
+from controllers.runtime.kube import KubeClient, WatchEvent
 from controllers.runtime.result import NotReady, Stalled
 
 
@@ -179,18 +180,28 @@ class Watches:
     def __init__(self) -> None:
         self.seen: dict[str, Any] = {}
 
-    def watch(self, resource: Any, on_event: Any, *, label_selector: str = "") -> Any:
+    def watch(
+        self,
+        resource: Resource,
+        on_event: Callable[[WatchEvent], None],
+        *,
+        label_selector: str = "",
+        namespace: str = "",
+        kube: KubeClient | None = None,
+    ) -> Any:
         self.seen[resource.kind] = on_event
         return SimpleNamespace(synced=None)
 
 
 def test_only_edits_make_an_object_dirty_and_our_own_apply_never_does() -> None:
-    watches, dirty, status = Watches(), [], []
+    watches = Watches()
+    dirty: list[Key] = []
+    status: list[Key] = []
     objects = OwnedObjects(watches, on_dirty=dirty.append, on_status=status.append)
     objects.cover([DEPLOYMENTS, CONFIGMAPS])
 
     def event(version: str, generation: int, type_: str = "MODIFIED") -> None:
-        meta = {"uid": "u", "generation": generation, "resourceVersion": version, "labels": OURS}
+        meta: dict[str, Any] = {"uid": "u", "generation": generation, "resourceVersion": version, "labels": OURS}
         watches.seen["Deployment"](WatchEvent(type_, deployment(**meta)))
 
     objects.begin(OWNER)

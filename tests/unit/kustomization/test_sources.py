@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -39,7 +39,8 @@ class Archives:
         return of_files(self._archives[state.revision])
 
     async def changed(self, before: Manifest, after: Manifest) -> Reads | None:
-        old, new = (await self.tree(state_of(self.kind, each)) for each in (before, after))  # type: ignore[misc]
+        old = await self.tree(state_of(self.kind, before))
+        new = await self.tree(state_of(self.kind, after))
         return changed_directories(old.nodes, new.nodes)
 
     def subscribe(self, listener: Listener) -> None:
@@ -74,7 +75,7 @@ def builder() -> Builder:
     return Builder({"Archive": archives}, pools=Pools(), settings=KustomizationSettings())
 
 
-async def objects_of(builder: Builder, manifest: Manifest) -> list[Manifest]:
+async def objects_of(builder: Builder, manifest: Manifest) -> Sequence[Manifest]:
     admitted = {**manifest["spec"], "sourceRef": {"kind": "Bucket", "name": "x"}}  # the CRD knows no Archive
     spec = parse(KustomizationSpec, {**manifest, "spec": admitted})
     built = await builder.build(None, KEY, manifest, spec, builder.source(KEY, manifest))  # type: ignore[arg-type]

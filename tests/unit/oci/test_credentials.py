@@ -9,7 +9,7 @@ from controllers.api.resource import Manifest
 from controllers.oci import RefusedError, Tls, login_from_configs
 
 
-def _config(**auths: Manifest) -> bytes:
+def _config(**auths: Manifest | str) -> bytes:
     return json.dumps({"auths": auths}).encode()
 
 

@@ -62,7 +62,7 @@ def _client(server: RegistryServer, context: ssl.SSLContext | bool, **options: A
 async def test_all_pages_of_tags_and_the_digest_come_through_each_kind_of_login(mode: str) -> None:
     async with _serving(auth=Authenticator(mode, CI), page=2) as (server, context):
         for number in range(5):
-            digest = await push_image(server.url, "app", f"v{number}", auth=("ci", "pw"), ca_pem=server.authority.pem)
+            digest = await push_image(server.url, "app", f"v{number}", auth=("ci", "pw"), ca_pem=server.ca_pem)
         async with _client(server, context, login=Login("ci", Sensitive("pw"))) as registry:
             assert await registry.tags("app") == ["v0", "v1", "v2", "v3", "v4"]
             assert await registry.digest("app", "v4") == digest
@@ -84,7 +84,7 @@ async def test_a_refused_login_is_said_without_the_password(mode: str, login: Lo
 
 async def test_a_failing_registry_is_asked_again_and_then_given_up() -> None:
     async with _serving() as (server, context), _client(server, context) as registry:
-        await push_image(server.url, "app", "v1", ca_pem=server.authority.pem)
+        await push_image(server.url, "app", "v1", ca_pem=server.ca_pem)
         server.set_faults(Faults("tags", statuses=(503, 429)))
         assert await registry.tags("app") == ["v1"]
         server.set_faults(Faults("tags", statuses=(429,) * 3))
@@ -110,7 +110,7 @@ async def test_a_link_that_leads_away_or_round_is_refused(
     faults: Faults, error: type[RegistryError], text: str
 ) -> None:
     async with _serving() as (server, context), _client(server, context) as registry:
-        await push_image(server.url, "app", "v1", ca_pem=server.authority.pem)
+        await push_image(server.url, "app", "v1", ca_pem=server.ca_pem)
         server.set_faults(faults)
         with pytest.raises(error, match=text):
             await registry.tags("app")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controllers.api.resource import Manifest
 from controllers.runtime.conditions import (
     EXTERNAL_SECRETS,
     FLUX,
@@ -91,11 +92,11 @@ def test_sealed_secrets_have_synced_with_an_update_time() -> None:
 
 
 def test_other_conditions_and_fields_stay_and_nothing_is_changed_in_place() -> None:
-    before = {
+    before: Manifest = {
         "conditions": [{"type": "Healthy", "status": "True"}, {"type": "Ready", "status": "False"}],
         "x": {"y": 1},
     }
-    kept = {"conditions": [dict(item) for item in before["conditions"]], "x": {"y": 1}}  # type: ignore[attr-defined]
+    kept = {"conditions": [dict(item) for item in before["conditions"]], "x": {"y": 1}}
     status = after(before=before)
     assert before == kept
     assert [item["type"] for item in status["conditions"]] == ["Healthy", "Ready"]

@@ -280,7 +280,7 @@ async def test_watches_do_not_take_the_calls_connections() -> None:
         server.json(200, {"kind": "ConfigMap"})
         assert (await kube.get(CONFIGMAPS, "a", "ns"))["kind"] == "ConfigMap"
         for watch in watches:
-            await watch.aclose()  # type: ignore[attr-defined]
+            await watch.aclose()
 
 
 async def test_token_request_hides_the_token() -> None:

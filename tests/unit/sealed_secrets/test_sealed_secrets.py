@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controllers.sealed_secrets.ciphertext import Scope, scope_of, seal_item
+from controllers.sealed_secrets.ciphertext import Scope, scope_of, seal_item, unwrap
 from controllers.sealed_secrets.keys import KEY_LABEL, Learned, SealingKey, SealingKeys, generate_key, newest, parse_key
 from controllers.sealed_secrets.templates import render
 from controllers.sealed_secrets.unseal import reseal, unseal
@@ -128,11 +128,9 @@ def test_a_known_item_costs_one_private_key_operation(monkeypatch: pytest.Monkey
     tried: list[str] = []
     import controllers.sealed_secrets.keys as ring_module
 
-    real = ring_module.unwrap
-
     def counting(key: Any, label: bytes, wrapped: bytes) -> bytes | None:
         tried.append(label.decode())
-        return real(key, label, wrapped)
+        return unwrap(key, label, wrapped)
 
     monkeypatch.setattr(ring_module, "unwrap", counting)
     ring = SealingKeys([NEW, OLD], learned=Learned())

@@ -152,7 +152,7 @@ def test_a_broken_label_selector_is_400(text: str) -> None:
 def test_field_selectors() -> None:
     assert selected(fields="metadata.name=n,type=Opaque", type="Opaque")
     assert not selected(fields="metadata.name!=n")
-    event = {"involvedObject": {"kind": "Pod", "name": "p"}}
+    event: dict[str, Any] = {"involvedObject": {"kind": "Pod", "name": "p"}}
     assert selected(fields="involvedObject.kind=Pod,involvedObject.name=p", key=("", "events"), **event)
     with pytest.raises(StatusError, match=r"field label not supported: spec\.x"):
         selected(fields="spec.x=1")

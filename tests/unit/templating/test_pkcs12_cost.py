@@ -14,7 +14,7 @@ from controllers.templating.pkcs12_cost import iterations
 def _made(rounds: int) -> bytes:
     scheme = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(rounds).build(b"x")
     key = ec.generate_private_key(ec.SECP256R1())
-    return pkcs12.serialize_key_and_certificates(b"k", key, None, None, scheme)  # type: ignore[arg-type]
+    return pkcs12.serialize_key_and_certificates(b"k", key, None, None, scheme)
 
 
 def test_counts_of_the_mac_and_of_each_cipher_are_found() -> None:
