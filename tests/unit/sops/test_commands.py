@@ -76,15 +76,16 @@ def test_decrypt_prints_what_verifies_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SOPS_AGE_KEY", age.identity)
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written))
     good = encrypt(SOPS_SECRET, "yaml", "--encrypted-regex", "^stringData$")
     Path("good.yaml").write_bytes(good)
     Path("bad.yaml").write_bytes(good.replace(b"name: db", b"name: dc"))
     assert call("sops", "decrypt", "good.yaml") == 0
     sys.stdout.flush()
-    assert sys.stdout.buffer.getvalue() == SOPS_SECRET  # type: ignore[attr-defined]
+    assert written.getvalue() == SOPS_SECRET
     assert call("sops", "decrypt", "bad.yaml") == 1
-    assert sys.stdout.buffer.getvalue() == SOPS_SECRET  # type: ignore[attr-defined]
+    assert written.getvalue() == SOPS_SECRET
 
 
 def test_guard_finds_plaintext_and_passes_over_what_is_none(
