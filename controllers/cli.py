@@ -24,7 +24,7 @@ CONTROLLERS = {
     "kustomization": "controllers.kustomization.handlers",
     "notification": "controllers.notification.handlers",
 }
-"""Name on the command line → module with `register(manager)` and, where it has knobs, `SETTINGS` (their groups)."""
+"""Name on the command line → module with `register(manager)` and, where it has options, `SETTINGS` (their groups)."""
 
 COMMANDS = {
     "sops": ("controllers.sops.cli", "verify, decrypt and list the keys of SOPS files"),

@@ -63,16 +63,16 @@ def register(manager: Manager) -> None:
         restart_watch.register(manager)
 
 
-def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
+def _register(manager: Manager, options: ExternalSecretsSettings) -> None:
     meters = Meters(manager.metrics)
     settings = manager.settings.group(AwsSettings)
     identities = Identities(manager.pools, manager.kube, settings=settings, observe=meters.called)
     meters.paces(identities.paces)
     clients = Clients(identities)
     reader = Readers(clients)
-    coalescer = Coalescer(reader, window=knobs.window, gate=reader.gate, observe=meters.batch)
+    coalescer = Coalescer(reader, window=options.window, gate=reader.gate, observe=meters.batch)
     reconcilers: dict[str, Reconcile] = {}
-    controllers = _controllers(manager, knobs, reconcilers)
+    controllers = _controllers(manager, options, reconcilers)
     controller = controllers["ExternalSecret"]
     triggers = Triggers(controllers)
     manager.policies.subscribe(triggers.policies)
@@ -85,7 +85,7 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
     stores = (manager.store(SECRET_STORES), manager.store(CLUSTER_SECRET_STORES))
     resolver = StoreResolver(reads, *stores, manager.store(NAMESPACES), manager.policies)
     generators = _generators(manager, triggers, resolver, identities)
-    admission, engine = AdmissionLimit(reader.backlog), _engine(knobs)
+    admission, engine = AdmissionLimit(reader.backlog), _engine(options)
     refresher = Refresher(reads, manager.pools, resolver, coalescer, reader, engine, generators, admission=admission)
     writer = TargetWriter(manager.kube, targets)
     reconciler: ExternalSecretReconciler = ExternalSecretReconciler(
@@ -98,25 +98,25 @@ def _register(manager: Manager, knobs: ExternalSecretsSettings) -> None:
         find = partial(controllers.__getitem__, kind)
         reconcilers[kind] = StoreReconciler(manager.kube, resolver, clients, triggers.users, controller=find)
     _register_others(manager, controllers, reconcilers)
-    interests, floor = reconciler.all_interests, knobs.sweep_floor
+    interests, floor = reconciler.all_interests, options.sweep_floor
     sweeper = Sweeper(manager.kube, controller.store, stores, resolver, reader, interests, meters, floor=floor)
     manager.task("version sweep", sweeper.run)
     manager.watch(SECRETS, targets.on_event, label_selector=f"{MANAGED}=true")
-    if knobs.queue_url:
+    if options.queue_url:
         lookup, changes = controller.store.get, lambda: reconciler.interest_changes
         handler = EventHandler(manager.kube, interests, lookup, coalescer, meters, changes=changes)
-        manager.task("secret events", _consumer(knobs, identities, handler).run)
+        manager.task("secret events", _consumer(options, identities, handler).run)
 
 
 def _controllers(
-    manager: Manager, knobs: ExternalSecretsSettings, reconcilers: dict[str, Reconcile]
+    manager: Manager, options: ExternalSecretsSettings, reconcilers: dict[str, Reconcile]
 ) -> dict[str, Controller]:
     """The controllers of ExternalSecret and the stores, by kind; what they call comes into `reconcilers` later."""
 
     async def reconcile(kind: str, key: Key) -> Result:
         return await reconcilers[kind](key)
 
-    concurrent = {EXTERNAL_SECRETS: knobs.concurrent, SECRET_STORES: 8, CLUSTER_SECRET_STORES: 8}
+    concurrent = {EXTERNAL_SECRETS: options.concurrent, SECRET_STORES: 8, CLUSTER_SECRET_STORES: 8}
     return {
         resource.kind: manager.controller(
             resource, partial(reconcile, resource.kind), max_concurrent=count, style=STYLE
@@ -132,20 +132,20 @@ def _generators(manager: Manager, triggers: Triggers, resolver: StoreResolver, i
     return Generators(stores, resolver, EcrLogins(identities))
 
 
-def _engine(knobs: ExternalSecretsSettings) -> Engine:
+def _engine(options: ExternalSecretsSettings) -> Engine:
     chance = Chance(random=os.urandom, now=lambda: datetime.now(UTC))
-    return Engine(with_chance(FUNCTIONS, chance), (knobs.left_delimiter, knobs.right_delimiter))
+    return Engine(with_chance(FUNCTIONS, chance), (options.left_delimiter, options.right_delimiter))
 
 
-def _consumer(knobs: ExternalSecretsSettings, identities: Identities, handler: EventHandler) -> Consumer:
+def _consumer(options: ExternalSecretsSettings, identities: Identities, handler: EventHandler) -> Consumer:
     return Consumer(
         identities,
         OWN,
-        knobs.queue_url,
+        options.queue_url,
         handler,
-        region=knobs.queue_region,
-        wait=knobs.queue_wait,
-        visibility=knobs.queue_visibility,
+        region=options.queue_region,
+        wait=options.queue_wait,
+        visibility=options.queue_visibility,
     )
 
 

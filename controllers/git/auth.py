@@ -50,7 +50,7 @@ class GitAuth:
 
     @classmethod
     def from_secret(cls, data: Mapping[str, bytes], url: str) -> GitAuth:
-        """The credentials for `url` out of a Secret's (decoded) data. Raises Refused and names the key."""
+        """The credentials for `url` out of a Secret's (decoded) data. Raises RefusedError and names the key."""
         if is_app(data):
             raise RefusedError("the Secret has GitHub App credentials, which need spec.provider: github")
         if urlsplit(url).scheme == "ssh":

@@ -88,7 +88,7 @@ def trailers(message: str) -> list[tuple[str, str]]:
 
 
 def commit_tree(objects: Objects, new: NewCommit, *, sign: Signer | None = None) -> str:
-    """Writes the objects of a commit and returns its id. Raises Refused, NotFound, BrokenRepositoryError."""
+    """Writes the objects of a commit and returns its id. Raises RefusedError, NotFound, BrokenRepositoryError."""
     kind, _ = objects.read_objects([new.parent])[0]
     if kind != "commit":
         raise NotFound(f"commit {new.parent[:64]}: not in the mirror")

@@ -66,7 +66,7 @@ class GithubApps:
 
     @staticmethod
     def identity(data: Mapping[str, bytes]) -> GitAuth:
-        """Who logs in, without a token: nobody is asked. Raises Refused."""
+        """Who logs in, without a token: nobody is asked. Raises RefusedError."""
         app = _parsed(data)
         return GitAuth(username="x-access-token", ca=app.ca, lasting=app.digest)
 
@@ -145,7 +145,7 @@ async def _read(client: httpx.AsyncClient, method: str, url: str, *, missing: bo
 
 
 def _parsed(data: Mapping[str, bytes]) -> _App:
-    """Raises Refused and names the Secret's key."""
+    """Raises RefusedError and names the Secret's key."""
 
     def text(name: str) -> str:
         return data.get(name, b"").decode("utf-8", "replace").strip()

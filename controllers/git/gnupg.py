@@ -20,7 +20,7 @@ MAX_KEY = 4 << 20
 
 
 class GnupgKeys:
-    """Public keys in a directory of their own. Raises Refused for one that gpg does not take. Blocking."""
+    """Public keys in a directory of their own. Raises RefusedError for one that gpg does not take. Blocking."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._keys = keys

@@ -125,7 +125,9 @@ def check_commit(commit: str) -> str:
 
 
 def target(ref: RefSpec | None) -> RefTarget:
-    """Which of a `ref`'s fields wins: commit, name, semver, tag, branch; `master` where none is set. Raises Refused."""
+    """Which of a `ref`'s fields wins: commit, name, semver, tag, branch; `master` where none is set. Raises
+    RefusedError.
+    """
     if ref is None:
         return RefTarget("branch", DEFAULT_BRANCH)
     if ref.commit:

@@ -37,7 +37,8 @@ Signer = Callable[[bytes], str]
 
 
 def signer(kind: str, data: Mapping[str, bytes]) -> Signer:
-    """A function that signs a commit's bytes. `kind`: "ssh" or "gpg"; `data`: a Secret's. Raises Refused, GitError.
+    """A function that signs a commit's bytes. `kind`: "ssh" or "gpg"; `data`: a Secret's. Raises RefusedError,
+    GitError.
 
     ssh: `identity` (ed25519, ECDSA, RSA of 2048 bits or more) and `password`; gpg: `git.asc` and `passphrase`.
     """

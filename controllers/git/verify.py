@@ -79,7 +79,9 @@ def signed_tag(content: bytes) -> Signed:
 
 
 class Verifier:
-    """The public keys of one Secret: PGP in `*.asc`, SSH in `*.sshpub` (authorized_keys' format). Raises Refused."""
+    """The public keys of one Secret: PGP in `*.asc`, SSH in `*.sshpub` (authorized_keys' format). Raises
+    RefusedError.
+    """
 
     def __init__(self, data: Mapping[str, bytes]) -> None:
         self._pgp = [value for name, value in sorted(data.items()) if not name.endswith(".sshpub")]
@@ -91,7 +93,9 @@ class Verifier:
             raise RefusedError("found no public key, expected PGP keys in *.asc or SSH keys in *.sshpub")
 
     def verify(self, signed: Signed) -> str:
-        """Which key made the signature: its id (PGP) or fingerprint (SSH). Raises Unverified, GitError. Blocking."""
+        """Which key made the signature: its id (PGP) or fingerprint (SSH). Raises UnverifiedError, GitError.
+        Blocking.
+        """
         text = signed.signature
         if not text:
             raise UnverifiedError("it is not signed")
@@ -206,7 +210,7 @@ def _string(data: bytes) -> bytes:
 
 
 def _public_keys(name: str, value: bytes) -> dict[bytes, str]:
-    """Key → fingerprint, of lines as in authorized_keys. Raises Refused."""
+    """Key → fingerprint, of lines as in authorized_keys. Raises RefusedError."""
     found: dict[bytes, str] = {}
     for line in value.decode("utf-8", "replace").splitlines():
         fields = line.split()

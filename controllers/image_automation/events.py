@@ -45,7 +45,9 @@ class EventHandler:
         self._kube, self._repositories, self._index = kube, repositories, index
 
     async def __call__(self, message: Message) -> None:
-        """Raises Poison for what is no event, ApiError where the API server does not take the annotation."""
+        """Raises UnprocessableMessageError for what is no event, ApiError where the API server does not take the
+        annotation.
+        """
         try:
             change = aws_events.parse(message.body)
         except aws_events.MalformedMessageError as error:

@@ -38,10 +38,10 @@ def register(manager: Manager, *, git: Git | None = None) -> None:
         _register(manager, manager.settings.group(ImageAutomationSettings), git)
 
 
-def _register(manager: Manager, knobs: ImageAutomationSettings, git: Git | None) -> None:
+def _register(manager: Manager, options: ImageAutomationSettings, git: Git | None) -> None:
     identities = Identities(manager.pools, manager.kube, settings=manager.settings.group(AwsSettings))
     sources = Sources(manager.kube, identities, egress=manager.egress, policies=manager.policies)
-    directory = Path(knobs.mirrors) if knobs.mirrors else Path(tempfile.mkdtemp(prefix="inhaul-images-"))
+    directory = Path(options.mirrors) if options.mirrors else Path(tempfile.mkdtemp(prefix="inhaul-images-"))
     tags = TagStore()
 
     def wake_policies(repository: Key) -> None:
@@ -51,7 +51,7 @@ def _register(manager: Manager, knobs: ImageAutomationSettings, git: Git | None)
     repository_reconciler = RepositoryReconciler(
         manager.kube, sources, tags, draft=lambda key: repositories.draft(key), on_new_tags=wake_policies
     )
-    repositories = manager.controller(IMAGE_REPOSITORIES, repository_reconciler, max_concurrent=knobs.concurrent)
+    repositories = manager.controller(IMAGE_REPOSITORIES, repository_reconciler, max_concurrent=options.concurrent)
     policy_reconciler = PolicyReconciler(
         sources,
         tags,
@@ -59,27 +59,29 @@ def _register(manager: Manager, knobs: ImageAutomationSettings, git: Git | None)
         namespaces=manager.store(NAMESPACES),
         draft=lambda key: policies.draft(key),
         kube=manager.kube,
-        cross_namespace=knobs.cross_namespace,
+        cross_namespace=options.cross_namespace,
     )
-    policies = manager.controller(IMAGE_POLICIES, policy_reconciler, max_concurrent=knobs.concurrent)
+    policies = manager.controller(IMAGE_POLICIES, policy_reconciler, max_concurrent=options.concurrent)
     automation_reconciler = AutomationReconciler(
         manager.kube,
-        Mirrors(directory, git=git, max_bytes=knobs.mirror_bytes << 20),
+        Mirrors(directory, git=git, max_bytes=options.mirror_bytes << 20),
         pools=manager.pools,
         remotes=GitRemotes(manager.kube, egress=manager.egress, apps=GithubApps(manager.egress)),
         policies=manager.policies,
         image_policies=lambda: policies.store,
         draft=lambda key: automations.draft(key),
-        window=knobs.window,
-        cap=knobs.window_cap,
-        cross_namespace=knobs.cross_namespace,
+        window=options.window,
+        cap=options.window_cap,
+        cross_namespace=options.cross_namespace,
     )
     automations = manager.controller(IMAGE_UPDATE_AUTOMATIONS, automation_reconciler, max_concurrent=256)
     _wake(repositories, policies, automations, automation_reconciler.touch)
     repositories.store.index(_BY_ECR, repository_names)
-    if knobs.queue_url:
+    if options.queue_url:
         handler = EventHandler(manager.kube, repositories.store, _BY_ECR)
-        consumer = Consumer(identities, OWN, knobs.queue_url, handler, region=knobs.queue_region, wait=knobs.queue_wait)
+        consumer = Consumer(
+            identities, OWN, options.queue_url, handler, region=options.queue_region, wait=options.queue_wait
+        )
         manager.task("image events", consumer.run)
 
 

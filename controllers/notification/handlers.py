@@ -23,10 +23,10 @@ SETTINGS = (NotificationSettings,)
 
 
 def register(manager: Manager) -> None:
-    knobs = manager.settings.group(NotificationSettings)
+    options = manager.settings.group(NotificationSettings)
     with manager.scope("notification"):
         reconciler = ReceiverReconciler(manager.kube, draft=lambda key: receivers.draft(key))
         receivers = manager.controller(RECEIVERS, reconciler)
         receivers.store.index(BY_PATH, paths_of)
-        hooks = Hooks(manager.kube, receivers.store, cross_namespace=knobs.cross_namespace)
+        hooks = Hooks(manager.kube, receivers.store, cross_namespace=options.cross_namespace)
         manager.route("POST", "/hook/{digest}", hooks.serve)

@@ -52,7 +52,9 @@ ANONYMOUS = Login()
 
 
 def login_from_configs(configs: Iterable[bytes], host: str, path: str) -> Login:
-    """The login for `host/path` out of `.dockerconfigjson` contents; anonymous where none covers it. Raises Refused."""
+    """The login for `host/path` out of `.dockerconfigjson` contents; anonymous where none covers it. Raises
+    RefusedError.
+    """
     best, login = (-1, False), ANONYMOUS
     for content in configs:
         for key, entry in _auths(content).items():
@@ -132,7 +134,7 @@ class Tls:
 
     @classmethod
     def from_secret(cls, data: Mapping[str, bytes]) -> Tls:
-        """From `ca.crt`, `tls.crt`, `tls.key` (older: caFile, certFile, keyFile). Raises Refused."""
+        """From `ca.crt`, `tls.crt`, `tls.key` (older: caFile, certFile, keyFile). Raises RefusedError."""
         ca = data.get("ca.crt") or data.get("caFile") or b""
         certificate = data.get("tls.crt") or data.get("certFile") or b""
         key = data.get("tls.key") or data.get("keyFile") or b""
@@ -143,7 +145,7 @@ class Tls:
         return cls(ca, certificate, Sensitive(key) if key else None)
 
     def context(self) -> ssl.SSLContext:
-        """Raises Refused for what is no PEM."""
+        """Raises RefusedError for what is no PEM."""
         context = ssl.create_default_context()
         try:
             if self.ca:

@@ -67,10 +67,10 @@ class Asked:
     @property
     def by_pattern(self) -> bool:
         """Can a Secret that nobody named yet come to be meant?"""
-        return any(not plain(name) for name in self.names)
+        return any(not is_plain_name(name) for name in self.names)
 
 
-def plain(name: str) -> bool:
+def is_plain_name(name: str) -> bool:
     """A name that stands for itself alone; its dots are dots, though Reloader takes them for any character."""
     return _PLAIN.fullmatch(name) is not None
 
@@ -191,7 +191,7 @@ def invalid_patterns(names: Iterable[str]) -> list[str]:
 def _named(names: Iterable[str], known: Mapping[str, Tags]) -> list[str]:
     out: dict[str, None] = {}
     for name in names:
-        if plain(name):
+        if is_plain_name(name):
             out[name] = None
         elif not isinstance(pattern := _pattern(name), str):
             out |= dict.fromkeys(each for each in known if pattern.fullmatch(each))

@@ -70,12 +70,12 @@ class Restarter:
     def __init__(
         self,
         manager: Manager,
-        knobs: RestartSettings,
+        options: RestartSettings,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self._manager, self._kube, self._knobs = manager, manager.kube, knobs
+        self._manager, self._kube, self._options = manager, manager.kube, options
         self._clock, self._random = clock, random
         self._queues = {kind: _queue(manager, kind) for kind in KINDS}
         self._prints: dict[tuple[Resource, Key], tuple[object, ...]] = {}
@@ -177,7 +177,7 @@ class Restarter:
                 self._reloader_moved(True)
             return
         annotations = meta.get("annotations") or {}
-        if not self._knobs.reloader and ON_CHANGE not in annotations and restart.SEEN not in annotations:
+        if not self._options.reloader and ON_CHANGE not in annotations and restart.SEEN not in annotations:
             self._forget(kind, key)  # where a template's annotations count, the workload must be read to know
             self._prints.pop((kind, key), None)
             return
@@ -192,7 +192,7 @@ class Restarter:
         for kind, key in self._users.get(secret.namespace, ()):
             interest = self._interests[kind, key]
             if interest.all or secret.name in interest.names:
-                self._queues[kind].add_after(key, self._knobs.window)
+                self._queues[kind].add_after(key, self._options.window)
                 used = True
         if not used:
             self._book.forget(secret)
@@ -227,7 +227,7 @@ class Restarter:
         if workload["metadata"].get("deletionTimestamp"):
             self._forget(kind, key)
             return Verdict()
-        wish = asked(workload, reloader=self._knobs.reloader)
+        wish = asked(workload, reloader=self._options.reloader)
         if wish is None:
             return await self._opted_out(kind, key, workload)
         if wish.reloader and self._reloaders:
@@ -239,7 +239,7 @@ class Restarter:
         record = restart.read_record(workload, self._marker.tag(kind.kind, key))
         decision = await self._decide(kind, key, record, chosen, fresh=fresh)
         if decision.action == "restart" and not fresh:
-            wait = restart.wait_left(workload, record, pause=self._knobs.pause, now=self._clock())
+            wait = restart.wait_left(workload, record, pause=self._options.pause, now=self._clock())
             if wait > 0:
                 return Verdict(after=wait)
             await self._my_turn()
@@ -274,7 +274,7 @@ class Restarter:
         async with self._turn:
             now = asyncio.get_running_loop().time()
             await asyncio.sleep(max(0.0, self._next - now))
-            self._next = max(now, self._next) + self._knobs.spacing
+            self._next = max(now, self._next) + self._options.spacing
 
     async def _write(self, kind: Resource, workload: Manifest, record: Record | None, decision: Decision) -> None:
         key = key_of(workload)
@@ -326,6 +326,6 @@ def _queue(manager: Manager, kind: Resource) -> WorkQueue:
 
 def register(manager: Manager) -> None:
     """Inside the scope of External Secrets, whose leader does the work."""
-    knobs = manager.settings.group(RestartSettings)
-    if knobs.enabled:
-        manager.task("restart on change", Restarter(manager, knobs).run)
+    options = manager.settings.group(RestartSettings)
+    if options.enabled:
+        manager.task("restart on change", Restarter(manager, options).run)

@@ -112,12 +112,12 @@ class Manager:
         objects are seen when its CRD comes."""
         if resource in self._controllers or self._alive:
             raise ValueError(f"{resource.plural} already has a controller, or the manager is running")
-        knobs, name = self.settings.queue, resource.plural
+        options, name = self.settings.queue, resource.plural
         queue = WorkQueue(
             name,
-            max_concurrent=knobs.concurrent or max_concurrent,
-            base=knobs.backoff,
-            cap=knobs.backoff_cap,
+            max_concurrent=options.concurrent or max_concurrent,
+            base=options.backoff,
+            cap=options.backoff_cap,
             meter=self.metrics.meter(name),
         )
         self.metrics.queue(queue)
@@ -217,7 +217,9 @@ class Manager:
         self._stop.set()
 
     async def run(self) -> None:
-        """Until `stop`, SIGTERM or SIGINT. Raises LeadershipLostError, startup.Rivals, OSError (port taken)."""
+        """Until `stop`, SIGTERM or SIGINT. Raises LeadershipLostError, startup.UpstreamRunningError, OSError (port
+        taken).
+        """
         self._alive = True
         kopf_stop = asyncio.Event()
         informer: asyncio.Task[None] | None = None

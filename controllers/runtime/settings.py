@@ -1,8 +1,8 @@
-"""Every knob of the runtime, in small frozen groups, read once at start from flags and the environment.
+"""Every setting of the runtime, in small frozen groups, read once at start from flags and the environment.
 
 A field `request` of the group `kube` is the flag `--kube-request` and the variable `INHAUL_KUBE_REQUEST`; a flag wins.
 Each field has its default, its unit and its reason in one place, which is also its `--help`. A value that does not
-parse stops the start with the flag's name, what was found and what was expected. Rooms above keep their own knobs the
+parse stops the start with the flag's name, what was found and what was expected. Rooms above keep their own options the
 same way: a frozen dataclass with a `prefix`, read by `settings.group(ThatClass)`.
 """
 
@@ -216,7 +216,7 @@ class Settings:
         return cls(names, given.get("namespace", ""), **groups, given=given)
 
     def group(self, group: type[Group]) -> Group:
-        """The knobs of another room: a frozen dataclass with a `prefix`. Raises SettingsError."""
+        """The options of another room: a frozen dataclass with a `prefix`. Raises SettingsError."""
         return read_group(group, self.given)
 
 

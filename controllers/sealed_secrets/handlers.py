@@ -31,7 +31,7 @@ def register(manager: Manager) -> None:
         _register(manager, manager.settings.group(DecryptionSettings))
 
 
-def _key_book(manager: Manager, knobs: DecryptionSettings, on_change: Callable[[], None]) -> SealingKeyManager:
+def _key_book(manager: Manager, options: DecryptionSettings, on_change: Callable[[], None]) -> SealingKeyManager:
     def told(secret: Manifest, reason: str, message: str, warning: bool) -> None:
         manager.events.record(SECRETS, secret, reason=reason, message=message, warning=warning)
 
@@ -41,26 +41,26 @@ def _key_book(manager: Manager, knobs: DecryptionSettings, on_change: Callable[[
     return SealingKeyManager(
         manager.kube,
         manager.pools,
-        knobs.key_namespace or manager.namespace,
-        period=timedelta(days=knobs.key_renew_days),
+        options.key_namespace or manager.namespace,
+        period=timedelta(days=options.key_renew_days),
         on_change=on_change,
         on_bad_key=bad_key,
-        bits=knobs.key_bits,
-        order=knobs.key_order,
-        cutoff=parse_cutoff(knobs.key_cutoff_time),
-        overdue=timedelta(days=knobs.old_key_days),
+        bits=options.key_bits,
+        order=options.key_order,
+        cutoff=parse_cutoff(options.key_cutoff_time),
+        overdue=timedelta(days=options.old_key_days),
         on_told=told,
     )
 
 
-def _register(manager: Manager, knobs: DecryptionSettings) -> None:
+def _register(manager: Manager, options: DecryptionSettings) -> None:
     secrets: dict[Key, Manifest] = {}
 
     def wake_all() -> None:
         for sealed in controller.store.list():
             controller.queue.changed(key_of(sealed))
 
-    keys = _key_book(manager, knobs, wake_all)
+    keys = _key_book(manager, options, wake_all)
     meters = SealedMeters(manager.metrics.registry)
 
     def refuse(namespace: str, secret_type: str) -> str:
@@ -92,5 +92,5 @@ def _register(manager: Manager, knobs: DecryptionSettings) -> None:
         return {key_of(sealed): keys_of(secrets.get(key_of(sealed)) or {}) for sealed in controller.store.list()}
 
     manager.metrics.registry.register(KeyMeters(keys, uses))
-    SealedDoors(keys, manager.pools, Rates(knobs.calls_per_second), meters).add(manager.route)
+    SealedDoors(keys, manager.pools, Rates(options.calls_per_second), meters).add(manager.route)
     no_core_dumps()

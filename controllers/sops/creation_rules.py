@@ -35,7 +35,7 @@ class CreationRule:
 
 
 def parse_rules(data: bytes) -> tuple[CreationRule, ...]:
-    """Raises MetadataError, SyntaxRefused."""
+    """Raises MetadataError, RefusedSyntaxError."""
     try:
         root = load_documents(data, SopsLimits(size=1 << 20))[0]
     except yaml.YAMLError:

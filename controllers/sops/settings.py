@@ -1,4 +1,4 @@
-"""The knobs of the SealedSecret controller, and of SOPS decryption in the kustomization controller."""
+"""The options of the SealedSecret controller, and of SOPS decryption in the kustomization controller."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def below(listing: Listing, sparse: tuple[str, ...]) -> Listing:
 
 
 def mounted(base: Listing, at: str, other: Listing, *, start: str = "", what: str) -> Listing:
-    """`base` with the part `start` of `other` at a path of its own. Raises Refused, TooLarge."""
+    """`base` with the part `start` of `other` at a path of its own. Raises RefusedError, TooLarge."""
     if at in base.nodes or any(path.startswith(f"{at}/") for path in base.nodes):
         raise RefusedError(f"{what}: {at!r} exists in the repository")
     if any(at.startswith(f"{path}/") for path in base.nodes):

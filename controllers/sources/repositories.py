@@ -96,7 +96,9 @@ class GitSources:
             return mirror.objects.commit(found.commit)
 
     def verify(self, remote: Remote, found: Found, verifier: Verifier, mode: str) -> str:
-        """Checks the signatures that a mode asks for; which keys made them, in words. Raises Unverified, NotFound."""
+        """Checks the signatures that a mode asks for; which keys made them, in words. Raises UnverifiedError,
+        NotFound.
+        """
         with self._mirrors.use(remote) as mirror:
             if found.tag_object:
                 mirror.fetch_ref(found.ref)

@@ -22,7 +22,7 @@ _VALUE = re.compile(r"([A-Za-z][A-Za-z0-9-]*)\s*=\s*(.*)")
 
 
 def urls_of(text: bytes) -> dict[str, str]:
-    """Path → URL as it stands in `.gitmodules`. Raises Refused."""
+    """Path → URL as it stands in `.gitmodules`. Raises RefusedError."""
     if len(text) > MAX_BYTES:
         raise RefusedError(f"{FILE}: found {len(text)} bytes, expected at most {MAX_BYTES}")
     sections: list[dict[str, str]] = []
@@ -54,7 +54,7 @@ def _unquoted(value: str) -> str:
 
 
 def resolve(url: str, parent: str) -> str:
-    """A submodule's URL, absolute; `./` and `../` count from the repository that holds it. Raises Refused."""
+    """A submodule's URL, absolute; `./` and `../` count from the repository that holds it. Raises RefusedError."""
     if not url.startswith(("./", "../")):
         return url
     parts = urlsplit(parent)
@@ -72,7 +72,7 @@ def resolve(url: str, parent: str) -> str:
 
 
 def check(path: str, url: str, parent: str, hosts: Collection[str]) -> str:
-    """The URL to fetch a submodule from. Raises Refused for one that may not be asked, naming path and cause."""
+    """The URL to fetch a submodule from. Raises RefusedError for one that may not be asked, naming path and cause."""
     try:
         found = check_url(resolve(url, parent))
     except RefusedError as error:

@@ -47,7 +47,7 @@ class Template:
         """The text. Bytes that are not UTF-8 stand as lone surrogates: `render_bytes` gives them back.
 
         `missing_key`: what `.x` is where a map has no x: an error, or (default, invalid) `<no value>`. "zero" is as
-        default, for all maps here hold any type. Raises ExecutionError (line, column, cause), BudgetExceeded.
+        default, for all maps here hold any type. Raises ExecutionError (line, column, cause), BudgetExceededError.
         """
         evaluator = Evaluator(
             self.templates, self.functions, name=self.name, text=self.text, missing_key=missing_key, budget=budget

@@ -189,7 +189,7 @@ class Candidates:
 def candidates(
     policy: Policy, tags: Sequence[str], extras: PolicyAnnotations, *, times: Mapping[str, int], now: datetime
 ) -> Candidates:
-    """`times`: tag → seconds of its push, where the registry says. Raises NoPick."""
+    """`times`: tag → seconds of its push, where the registry says. Raises NoTagSelectedError."""
     if extras.track:
         if extras.track not in tags:
             raise NoTagSelectedError(f"annotation {PREFIX}track-tag: the repository has no tag {extras.track}")

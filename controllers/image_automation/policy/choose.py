@@ -27,7 +27,7 @@ MAX_TRIED = 25
 _MAX_PASSED = 8192
 
 Keys = Callable[[str], Awaitable[bytes]]
-"""The public key that an annotation names. Raises Unready."""
+"""The public key that an annotation names. Raises ReconcileError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Chooser:
         now: datetime,
         keys: Keys,
     ) -> Choice:
-        """`present`: what was picked before, of the same image. Raises Unready."""
+        """`present`: what was picked before, of the same image. Raises ReconcileError."""
         try:
             found, times = await asyncio.to_thread(_candidates, policy, packed, extras, now)
         except NoTagSelectedError as error:

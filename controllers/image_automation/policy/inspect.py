@@ -19,14 +19,14 @@ _MAX_REVISION = 200
 
 
 class Images(Protocol):
-    """One repository, by digest or tag. None: there is none; raises Unready for any other failure."""
+    """One repository, by digest or tag. None: there is none; raises ReconcileError for any other failure."""
 
     async def manifest(self, reference: str) -> bytes | None: ...
     async def blob(self, digest: str, limit: int) -> bytes: ...
 
 
 async def unsigned(images: Images, digest: str, verify: Callable[[bytes, bytes], bool]) -> str:
-    """Why an image does not count as signed; "" where the key signed this digest. Raises Unready."""
+    """Why an image does not count as signed; "" where the key signed this digest. Raises ReconcileError."""
     manifest = await images.manifest(signature_tag(digest))
     if manifest is None:
         return "has no signature"
@@ -41,7 +41,7 @@ async def unsigned(images: Images, digest: str, verify: Callable[[bytes, bytes],
 
 
 async def missing_platforms(images: Images, digest: str, wanted: Sequence[str]) -> list[str]:
-    """Which of the wanted platforms an image has not. Raises Unready."""
+    """Which of the wanted platforms an image has not. Raises ReconcileError."""
     document = _json(await images.manifest(digest))
     if isinstance(document.get("manifests"), list):
         found = [one.get("platform") or {} for one in document["manifests"] if isinstance(one, dict)]
@@ -52,7 +52,7 @@ async def missing_platforms(images: Images, digest: str, wanted: Sequence[str]) 
 
 
 async def source_revision(images: Images, digest: str) -> str:
-    """The revision of the source that an image's labels name; "" where none does. Raises Unready."""
+    """The revision of the source that an image's labels name; "" where none does. Raises ReconcileError."""
     document = _json(await images.manifest(digest))
     if isinstance(document.get("manifests"), list):
         inner = [one for one in document["manifests"] if isinstance(one, dict) and _real(one)]

@@ -74,7 +74,7 @@ class Policy:
     """A policy ready to be evaluated. Made by `compile_policy`."""
 
     rule: Callable[[str], tuple[Any, str]]
-    """Value → (order key, "") or (None, why not). Raises NoPick where one bad value spoils the list."""
+    """Value → (order key, "") or (None, why not). Raises NoTagSelectedError where one bad value spoils the list."""
     lowest: bool
     values: Callable[[Iterable[str]], dict[str, str]]
     """Tags → what is compared: {value: tag}."""
@@ -82,7 +82,7 @@ class Policy:
     """The value that `rule` puts first, found by a shorter way; None: there is no such way."""
 
     def pick(self, tags: Sequence[str]) -> str:
-        """The tag. Raises NoPick."""
+        """The tag. Raises NoTagSelectedError."""
         candidates = self.values(tags)
         if not candidates:
             raise NoTagSelectedError("version list argument cannot be empty" if not tags else _none_matches(len(tags)))
@@ -101,7 +101,7 @@ class Policy:
         return chosen
 
     def ranked(self, tags: Iterable[str]) -> list[tuple[Any, str]]:
-        """(order key, tag) of all tags that are kept, the pick first. Raises NoPick."""
+        """(order key, tag) of all tags that are kept, the pick first. Raises NoTagSelectedError."""
         judged = [(self.rule(value), tag) for value, tag in self.values(tags).items()]
         return sorted(((key, tag) for (key, why), tag in judged if not why), reverse=not self.lowest)
 
@@ -202,7 +202,9 @@ _MAX = Fraction(2**1024 - 2**970)
 
 
 def parse_number(text: str) -> int | Fraction:
-    """A number in Go's grammar, exact. Raises NoPick for what is none, infinities, NaN, and beyond float64's range."""
+    """A number in Go's grammar, exact. Raises NoTagSelectedError for what is none, infinities, NaN, and beyond
+    float64's range.
+    """
     if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 300:
         return int(text)
     found = _DECIMAL.fullmatch(text) if len(text) <= 512 and not _UNDERSCORE.search(text) else None

@@ -34,7 +34,7 @@ DOCKER_CONFIG = ".dockerconfigjson"
 
 
 class TagSource(Protocol):
-    """One repository as one identity sees it. Raises Unready."""
+    """One repository as one identity sees it. Raises ReconcileError."""
 
     identity: str
     repository: Repository

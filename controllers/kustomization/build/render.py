@@ -141,7 +141,8 @@ def render_key(source: BuildSource, spec: Mapping[str, Any], variables: Variable
 def render(
     tree: Tree, source: BuildSource, spec: Mapping[str, Any], variables: Variables, *, decrypt: Decrypt | None = None
 ) -> Rendered:
-    """The objects of a source. Raises InvalidSourceError, KustomizeFailed, BadSubstitution, and what `decrypt` raises.
+    """The objects of a source. Raises InvalidSourceError, KustomizeError, InvalidSubstitutionError, and what `decrypt`
+    raises.
 
     Blocking: run it on a thread.
     """

@@ -293,7 +293,7 @@ class KubeClient:
     # Discovery
 
     async def resource_for(self, api_version: str, kind: str) -> Resource:
-        """Cached; re-read on a miss. Raises UnknownKind."""
+        """Cached; re-read on a miss. Raises UnknownKindError."""
         return await self._discovery.resource_for(api_version, kind)
 
     async def served(self, resource: Resource) -> bool:

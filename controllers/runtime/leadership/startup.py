@@ -28,7 +28,7 @@ class UpstreamRunningError(Exception):
 
 
 async def refuse_rivals(kube: KubeClient, settings: ClaimSettings, resources: Sequence[Resource]) -> None:
-    """Raises Rivals under `--claim=all` where an upstream controller of these kinds runs."""
+    """Raises UpstreamRunningError under `--claim=all` where an upstream controller of these kinds runs."""
     if settings.mode != "all" or not resources:
         return
     deployments: list[Manifest] = []

@@ -166,7 +166,7 @@ class AwsStandin:
         await self.control("expire", {})
 
     async def reset(self) -> None:
-        """Forgets data, credentials, knobs and counters; registered issuers stay."""
+        """Forgets data, credentials, controls and counters; registered issuers stay."""
         await self.control("reset", {})
 
     async def calls(self, *, reset: bool = False) -> dict[tuple[str, str], int]:

@@ -18,10 +18,10 @@ from typing import Any
 
 from . import aws_backends, aws_ecr, aws_events, aws_mend
 from .aws_access import check, refusal
+from .aws_controls import Controls
 from .aws_http import Answer, AwsError, Call, Environ, answer_error, answer_json, parse
 from .aws_identities import Directory, Identity
 from .aws_jwt import Issuer
-from .aws_knobs import Knobs
 from .aws_sts import Association, TokenService
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Facade:
     tokens: TokenService
     ecr_key: bytes = field(repr=False)
     registry: str = ""  # proxyEndpoint of GetAuthorizationToken
-    knobs: Knobs = field(default_factory=Knobs)
+    controls: Controls = field(default_factory=Controls)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -62,13 +62,13 @@ class Facade:
     def _aws(self, call: Call, environ: Environ, body: bytes) -> Answer:
         if call.name == "sts:AssumeRoleWithWebIdentity":
             self._obey(call)
-            self.knobs.count(call, str(call.params.get("RoleArn", "")))
+            self.controls.count(call, str(call.params.get("RoleArn", "")))
             return self.tokens.web_identity(call)[0]
         if not call.access_key:
             message = "Request is missing Authentication Token"
             raise AwsError("MissingAuthenticationTokenException", message, 403, "MissingAuthenticationToken")
         identity = self.directory.authenticate(call, environ, body)
-        self.knobs.count(call, identity.name)
+        self.controls.count(call, identity.name)
         self._obey(call)
         if call.name == "sts:AssumeRole":
             return self.tokens.assume_role(call, identity)
@@ -82,7 +82,7 @@ class Facade:
         return answer
 
     def _obey(self, call: Call) -> None:
-        if seconds := self.knobs.obey(call):
+        if seconds := self.controls.obey(call):
             time.sleep(seconds)
 
     def _do(self, call: Call, identity: Identity, environ: Environ, body: bytes) -> Answer:
@@ -168,11 +168,11 @@ class Facade:
 
     def _control(self, what: str, method: str, body: dict[str, Any]) -> Answer:
         if what in ("throttle", "latency", "fault") and method == "POST":
-            self.knobs.set(what, body)
+            self.controls.set(what, body)
         elif what == "calls":
             if method == "DELETE":
-                self.knobs.reset_counters()
-            return answer_json(self.knobs.report())
+                self.controls.reset_counters()
+            return answer_json(self.controls.report())
         elif what == "issuers" and method == "POST":
             self.tokens.verifier.register(Issuer(**body))
         elif what == "associations" and method == "POST":
@@ -206,7 +206,7 @@ class Facade:
         self._publish(event, account=account, region=region)
 
     def _reset(self) -> None:
-        self.knobs.clear()
+        self.controls.clear()
         self.directory.forget()
         self.tokens.associations.clear()
         self._moto({"REQUEST_METHOD": "POST", "PATH_INFO": "/moto-api/reset", **_BARE}, b"", "123456789012")

@@ -1,4 +1,4 @@
-"""Knobs: flags before environment before defaults, and clear words for what is wrong."""
+"""Controls: flags before environment before defaults, and clear words for what is wrong."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_flags_win_over_environment_over_defaults() -> None:
     assert (settings.claim.mode, settings.web.port) == ("labelled", -1)
 
 
-def test_a_room_has_its_knobs_read_the_same_way() -> None:
+def test_a_room_has_its_settings_read_the_same_way() -> None:
     settings = Settings.from_args([], {"INHAUL_ROOM_SIZE": "5", "INHAUL_ROOM_NAMES": "x, y"})
     assert settings.group(RoomSettings) == RoomSettings(5, ("x", "y"))
 

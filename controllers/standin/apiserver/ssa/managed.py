@@ -261,7 +261,7 @@ class Applied:
 
 
 def apply(node: Node, live: Manifest | None, config: Manifest, by: Write, *, force: bool) -> Applied:
-    """Merges an applied configuration. Raises Conflicts, BadList."""
+    """Merges an applied configuration. Raises Conflicts, InvalidListError."""
     before = live or {"metadata": {}}
     managers = _lenient((before.get("metadata") or {}).get("managedFields"))
     if not managers and live is not None:

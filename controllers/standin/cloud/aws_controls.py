@@ -42,7 +42,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Knobs:
+class Controls:
     """Keys are globs over "service:Action"."""
 
     throttles: dict[str, Bucket] = field(default_factory=dict)
