@@ -117,7 +117,7 @@ def test_a_value_stays_one_scalar(monkeypatch: pytest.MonkeyPatch) -> None:
     evil = {"team-a:web": Ref("r.io/web", "1\nprivileged: true #")}
     done = edit_file("a.yaml", MARKED.encode(), evil)
     assert done.content is None or set(yaml.safe_load(done.content)) == {"image"}
-    monkeypatch.setattr(edit, "is_plain_safe", lambda text: True)
+    monkeypatch.setattr(edit, "is_plain_scalar", lambda text: True)
     assert edit_file("a.yaml", MARKED.encode(), evil).problem, "the second look finds it"
     monkeypatch.setattr(edit, "_check", lambda *_: None)
     content = edit_file("a.yaml", MARKED.encode(), evil).content
@@ -132,7 +132,7 @@ def test_a_value_stays_text(tag: str, monkeypatch: pytest.MonkeyPatch) -> None:
     policies = {"team-a:web": Ref("r.io/web", tag)}
     content = edit_file("a.yaml", text, policies).content
     assert content is not None and yaml.safe_load(content)["tag"] == tag
-    monkeypatch.setattr(edit, "is_plain_safe", lambda text: True)
+    monkeypatch.setattr(edit, "is_plain_scalar", lambda text: True)
     content = edit_file("a.yaml", text, policies).content
     # YAML 1.1 resolves all but exponents without a dot; Kubernetes' own reader resolves those too
     assert content is not None and (yaml.safe_load(content)["tag"] != tag or tag == "1e3")

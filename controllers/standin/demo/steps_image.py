@@ -112,7 +112,7 @@ class ImageSteps(Actor):
         async def held() -> str:
             note = await self._annotation()
             message = ready(await self.get(IMAGE_UPDATE_AUTOMATIONS, "checkout"))[2]
-            return message if note == "v1.44.0" and "Held" in message else ""
+            return message if note == "v1.44.0" and "on hold" in message.lower() else ""
 
         message = await self.until("the hold", held)
         self.tell.say(f"cluster: ImageUpdateAutomation checkout: {message}")

@@ -76,7 +76,7 @@ def test_a_url_that_may_hold_a_password_is_not_quoted() -> None:
 
 @pytest.mark.parametrize("value", [[], 1.5, True, {}])
 def test_an_interval_that_is_neither_number_nor_text_is_named_as_one_field(value: Any) -> None:
-    error = refused(SecretStoreSpec, {"provider": {"fake": {}}, "refreshInterval": value})
+    error = refused(SecretStoreSpec, {"provider": {"fake": {"data": []}}, "refreshInterval": value})
     assert (error.field, error.expected) == ("spec.refreshInterval", "an integer or a string")
 
 
@@ -111,7 +111,10 @@ def test_a_null_beside_the_one_provider_does_not_count() -> None:
 @pytest.mark.parametrize("value", [300, "5m"])
 def test_a_stores_interval_is_seconds_or_a_duration(value: int | str) -> None:
     assert (
-        parse(SecretStoreSpec, {"spec": {"provider": {"fake": {}}, "refreshInterval": value}}).refresh_interval == value
+        parse(
+            SecretStoreSpec, {"spec": {"provider": {"fake": {"data": []}}, "refreshInterval": value}}
+        ).refresh_interval
+        == value
     )
 
 
