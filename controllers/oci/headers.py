@@ -2,8 +2,7 @@
 
 Both are lists whose items have parameters: any order, any case of names, quoted or not, in one header field or in
 several. Reading them with one regular expression loses a page of tags, or a challenge, without a word; so what does
-not parse is an error here. No library at hand reads both: httpx' `Response.links` splits at every comma and ignores
-case and repetition, and the challenge parsers read one challenge only.
+not parse is an error here. Why no library: docs/decisions/0019-own-header-parsers.md.
 """
 
 from __future__ import annotations
