@@ -1,7 +1,7 @@
 """What the service edges share: an identity, a region, and one way to call and to page.
 
-Services whose quotas are low are *paced*: their calls wait for their turn (`pace`), and are tried again here and not by
-the SDK, whose tries would hold a thread and hide from us that AWS throttles.
+Services whose quotas are low are *paced*: their calls wait for their permit (`rate_limit`), and are tried again here
+and not by the SDK, whose tries would hold a thread and hide from us that AWS throttles.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from controllers.runtime.queue import URGENT
 
 from .errors import InvalidRequest, ServerError, Throttled, Unreachable
-from .identity import PACED, Identities, Identity
+from .identity import RATE_LIMITED, Identities, Identity
 
 MAX_PAGES = 10_000  # a paging token that never ends is an error, not an endless loop
 THROTTLED_TRIES = 6
@@ -34,26 +34,27 @@ class Retry:
 class Edge:
     """A service as one identity sees it in one region. Cheap: make one where you need it.
 
-    `held`: the caller has the turn for its call already, and hears of Throttled at once. `retry` is for paced services.
+    `has_permit`: the caller has the permit for its call already, and hears of Throttled at once. `retry` is for paced
+    services.
     """
 
     identities: Identities
     identity: Identity
     region: str
-    held: bool = False
+    has_permit: bool = False
     retry: Retry | None = None
     service: ClassVar[str] = ""
 
     async def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One call; parameters that are None or empty are left out. Raises AwsError."""
         given = {key: value for key, value in parameters.items() if value is not None and value not in ("", [], {})}
-        if self.service not in PACED:
+        if self.service not in RATE_LIMITED:
             return await self.identities.call(self.identity, self.region, self.service, operation, **given)
         for attempt in itertools.count(1):
             try:
                 return await self._in_turn(operation, given)
             except Throttled:
-                if self.held or attempt >= (self.retry.attempts if self.retry else THROTTLED_TRIES):
+                if self.has_permit or attempt >= (self.retry.attempts if self.retry else THROTTLED_TRIES):
                     raise
                 if self.retry and self.retry.pause:
                     await asyncio.sleep(self.retry.pause)
@@ -69,10 +70,10 @@ class Edge:
         return min(_LONGEST_BACKOFF, _BACKOFF * 2.0**attempt) * random.random()  # noqa: S311 jitter
 
     async def _in_turn(self, operation: str, given: dict[str, Any]) -> dict[str, Any]:
-        if self.held:
+        if self.has_permit:
             return await self.identities.call(self.identity, self.region, self.service, operation, **given)
         api = f"{self.service}:{action(operation)}"
-        async with self.identities.paces.turn(self.identity, self.region, api, urgent=URGENT.get()):
+        async with self.identities.rate_limits.permit(self.identity, self.region, api, urgent=URGENT.get()):
             return await self.identities.call(self.identity, self.region, self.service, operation, **given)
 
     async def pages(self, operation: str, *, token: str, **parameters: Any) -> list[dict[str, Any]]:

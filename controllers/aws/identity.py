@@ -31,14 +31,14 @@ from controllers.runtime.pools import Pools
 from controllers.runtime.sensitive import Sensitive
 
 from .errors import AwsError, CredentialsRefused, translate
-from .rate_limit import Paces
+from .rate_limit import RateLimits
 from .settings import AwsSettings
 
 STS_AUDIENCE = "sts.amazonaws.com"
 ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
 POOL = "aws"
-PACED = frozenset(("secretsmanager", "ssm"))
-"""Services whose calls wait for their turn and are tried again by `edge`, not by the SDK."""
+RATE_LIMITED = frozenset(("secretsmanager", "ssm"))
+"""Services whose calls wait for their permit and are tried again by `edge`, not by the SDK."""
 _ROLE_ARN = re.compile(r"arn:aws[a-z0-9-]*:iam::\d{12}:role/[\w+=,.@/-]{1,576}")
 _SESSION_BAD = re.compile(r"[^\w+=,.@-]")
 _MAX_KEPT = 2000  # identities; beyond it the expired and then the oldest go
@@ -162,7 +162,7 @@ class Identities:
     ) -> None:
         """`observe` hears of each call: who, "service:Action", and "ok" or the class of its error."""
         self.settings = settings or AwsSettings()
-        self.paces = Paces()
+        self.rate_limits = RateLimits()
         self.observe = observe
         self._pools, self._tokens, self._clock = pools, tokens, clock
         self._entries: dict[Identity, _Entry] = {}
@@ -362,7 +362,7 @@ class Identities:
             return session.create_client(service, region_name=region or None, endpoint_url=endpoint, config=config)
 
     def _config(self, service: str) -> Config:
-        attempts = 1 if service in PACED else self.settings.attempts
+        attempts = 1 if service in RATE_LIMITED else self.settings.attempts
         return Config(
             connect_timeout=self.settings.connect,
             read_timeout=self.settings.read,

@@ -61,7 +61,7 @@ class ParameterStore(Edge):
         answer = await self.call("get_parameters", Names=asked, WithDecryption=True)
         matched, unmatched = assign(asked, answer.get("Parameters", []), answer.get("InvalidParameters", []))
         values = {name: _parameter(item) for name, item in matched.items()}
-        alone = replace(self, held=False)  # the caller's turn was for the batch
+        alone = replace(self, has_permit=False)  # the caller's permit was for the batch
         for name in unmatched:
             values |= (await alone.get([name])).values
         return ParameterBatch(values, tuple(name for name in asked if name not in values))

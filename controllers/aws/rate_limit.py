@@ -123,7 +123,7 @@ class Permit:
 
 
 @dataclass(slots=True)
-class _Pace:
+class _Limiter:
     """One rate and who waits for it."""
 
     rate: Rate
@@ -137,100 +137,106 @@ class _Pace:
         return not self.waiting and not self.in_flight
 
 
-class Paces:
-    """All rates of this process: `async with paces.turn(identity, region, "ssm:GetParameters", urgent=True):`."""
+class RateLimits:
+    """All rates of this process: `async with rate_limits.permit(identity, region, "ssm:GetParameters",
+    urgent=True):`.
+    """
 
     def __init__(self, start: Mapping[str, float] = START) -> None:
         self._start = start
-        self._paces: dict[tuple[Hashable, str, str], _Pace] = {}
+        self._limiters: dict[tuple[Hashable, str, str], _Limiter] = {}
         self._order = itertools.count()
 
     @asynccontextmanager
-    async def turn(self, identity: Hashable, region: str, api: str, *, urgent: bool) -> AsyncIterator[Permit]:
-        """Waits for a turn, and learns from how its body ends: Throttled and Unreachable are heard and passed on."""
-        pace = self._pace((identity, region, api))
-        turn = await self._enter(pace, urgent=urgent)
+    async def permit(self, identity: Hashable, region: str, api: str, *, urgent: bool) -> AsyncIterator[Permit]:
+        """Waits for a permit, and learns from how its body ends: Throttled and Unreachable are heard and passed on."""
+        limiter = self._limiter((identity, region, api))
+        permit = await self._enter(limiter, urgent=urgent)
         good = False
         try:
-            yield turn
+            yield permit
             good = True
         except Throttled:
-            turn.throttled = True
+            permit.throttled = True
             raise
         except Unreachable:
-            turn.unanswered = True
+            permit.unanswered = True
             raise
         finally:
-            pace.in_flight -= 1
-            _learn(pace, turn, good=good)
-            self._serve(pace)
+            limiter.in_flight -= 1
+            _learn(limiter, permit, good=good)
+            self._serve(limiter)
 
     def limits(self) -> dict[tuple[Hashable, str, str], float]:
         """The rates that AWS's refusals have set, in calls per second."""
-        return {key: pace.rate.limit for key, pace in self._paces.items() if pace.rate.epoch and pace.rate.limit}
+        return {
+            key: limiter.rate.limit
+            for key, limiter in self._limiters.items()
+            if limiter.rate.epoch and limiter.rate.limit
+        }
 
     def backlog(self, identity: Hashable, region: str, api: str) -> float:
-        """Seconds that a call would wait for its turn now, about."""
-        pace = self._paces.get((identity, region, api))
-        if pace is None:
+        """Seconds that a call would wait for its permit now, about."""
+        limiter = self._limiters.get((identity, region, api))
+        if limiter is None:
             return 0.0
-        if pace.sick:
-            return _SICK * (len(pace.waiting) + pace.in_flight)
-        return (len(pace.waiting) + 1) / pace.rate.limit if pace.rate.limit else 0.0
+        if limiter.sick:
+            return _SICK * (len(limiter.waiting) + limiter.in_flight)
+        return (len(limiter.waiting) + 1) / limiter.rate.limit if limiter.rate.limit else 0.0
 
     def waiting(self) -> int:
-        """Calls that wait for their turn."""
-        return sum(len(pace.waiting) for pace in self._paces.values())
+        """Calls that wait for their permit."""
+        return sum(len(limiter.waiting) for limiter in self._limiters.values())
 
-    async def _enter(self, pace: _Pace, *, urgent: bool) -> Permit:
+    async def _enter(self, limiter: _Limiter, *, urgent: bool) -> Permit:
         given: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        heapq.heappush(pace.waiting, (0 if urgent else 1, next(self._order), given))
-        self._serve(pace)
+        heapq.heappush(limiter.waiting, (0 if urgent else 1, next(self._order), given))
+        self._serve(limiter)
         try:
             return await given
         except asyncio.CancelledError:
-            if given.done() and not given.cancelled():  # the turn came together with the cancellation
-                pace.rate.give_back()
-                pace.in_flight -= 1
-            self._serve(pace)
+            if given.done() and not given.cancelled():  # the permit came together with the cancellation
+                limiter.rate.give_back()
+                limiter.in_flight -= 1
+            self._serve(limiter)
             raise
 
-    def _serve(self, pace: _Pace) -> None:
-        """Gives turns to those first in line, or sets the clock for the next."""
+    def _serve(self, limiter: _Limiter) -> None:
+        """Gives permits to those first in line, or sets the clock for the next."""
         now = _now()
-        while pace.waiting and pace.in_flight < (1 if pace.sick else IN_FLIGHT):
-            if pace.waiting[0][2].done():  # cancelled
-                heapq.heappop(pace.waiting)
+        while limiter.waiting and limiter.in_flight < (1 if limiter.sick else IN_FLIGHT):
+            if limiter.waiting[0][2].done():  # cancelled
+                heapq.heappop(limiter.waiting)
                 continue
-            seconds = pace.rate.wait(now)
+            seconds = limiter.rate.wait(now)
             if seconds > 0:
-                if pace.timer is not None:
-                    pace.timer.cancel()
-                pace.timer = asyncio.get_running_loop().call_later(seconds, self._serve, pace)
+                if limiter.timer is not None:
+                    limiter.timer.cancel()
+                limiter.timer = asyncio.get_running_loop().call_later(seconds, self._serve, limiter)
                 return
-            _, _, given = heapq.heappop(pace.waiting)
-            pace.in_flight += 1
-            given.set_result(Permit(pace.rate.take(now)))
+            _, _, given = heapq.heappop(limiter.waiting)
+            limiter.in_flight += 1
+            given.set_result(Permit(limiter.rate.take(now)))
 
-    def _pace(self, key: tuple[Hashable, str, str]) -> _Pace:
-        found = self._paces.get(key)
+    def _limiter(self, key: tuple[Hashable, str, str]) -> _Limiter:
+        found = self._limiters.get(key)
         if found is None:
-            if len(self._paces) >= _KEPT:
-                self._paces = {known: pace for known, pace in self._paces.items() if not pace.idle}
-            found = self._paces[key] = _Pace(Rate(self._start.get(key[2]), _now()))
+            if len(self._limiters) >= _KEPT:
+                self._limiters = {known: limiter for known, limiter in self._limiters.items() if not limiter.idle}
+            found = self._limiters[key] = _Limiter(Rate(self._start.get(key[2]), _now()))
         return found
 
 
-def _learn(pace: _Pace, turn: Permit, *, good: bool) -> None:
-    if turn.unused:
-        pace.rate.give_back()
-    elif turn.throttled:
-        pace.rate.throttled(_now(), turn.epoch)
-    elif turn.unanswered:
-        pace.sick = True
+def _learn(limiter: _Limiter, permit: Permit, *, good: bool) -> None:
+    if permit.unused:
+        limiter.rate.give_back()
+    elif permit.throttled:
+        limiter.rate.throttled(_now(), permit.epoch)
+    elif permit.unanswered:
+        limiter.sick = True
     elif good:
-        pace.sick = False
-        pace.rate.succeeded(_now(), waited_for=bool(pace.waiting))
+        limiter.sick = False
+        limiter.rate.succeeded(_now(), waited_for=bool(limiter.waiting))
 
 
 def _now() -> float:

@@ -77,7 +77,7 @@ class SecretsManager(Edge):
         failed = [item for answer in answers for item in answer.get("Errors", [])]
         values, refused, unmatched = assign(ids, found, failed)
         errors = {asked: _error(item) for asked, item in refused.items()}
-        alone = replace(self, held=False)  # the caller's turn was for the batch
+        alone = replace(self, has_permit=False)  # the caller's permit was for the batch
         for asked in unmatched:
             try:
                 values[asked] = await alone.get(asked)

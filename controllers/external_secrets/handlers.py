@@ -67,7 +67,7 @@ def _register(manager: Manager, options: ExternalSecretsSettings) -> None:
     meters = Meters(manager.metrics)
     settings = manager.settings.group(AwsSettings)
     identities = Identities(manager.pools, manager.kube, settings=settings, observe=meters.called)
-    meters.paces(identities.paces)
+    meters.rate_limits(identities.rate_limits)
     clients = Clients(identities)
     reader = Readers(clients)
     coalescer = Coalescer(reader, window=options.window, gate=reader.gate, observe=meters.batch)

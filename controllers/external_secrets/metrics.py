@@ -19,7 +19,7 @@ from controllers.api.external_secrets import ExternalSecretSpec
 from controllers.api.resource import Key, Manifest
 from controllers.api.timestamps import timestamp_or_none
 from controllers.aws.identity import OWN, Identity
-from controllers.aws.rate_limit import Paces
+from controllers.aws.rate_limit import RateLimits
 from controllers.runtime.metrics import Metrics
 
 from .values import schedule
@@ -140,12 +140,12 @@ class Meters:
         """Exports staleness and the next refresh of these ExternalSecrets."""
         self._metrics.registry.register(_Fresh(manifests))
 
-    def paces(self, paces: Paces) -> None:
+    def rate_limits(self, rate_limits: RateLimits) -> None:
         """Exports how AWS throttles us."""
         limited = "APIs that AWS throttled, of all identities, and whose calls are spaced since"
-        self._metrics.gauge("inhaul_external_secret_aws_limited", limited, lambda: float(len(paces.limits())))
+        self._metrics.gauge("inhaul_external_secret_aws_limited", limited, lambda: float(len(rate_limits.limits())))
         waiting = "Calls of AWS that wait for their turn"
-        self._metrics.gauge("inhaul_external_secret_aws_waiting", waiting, lambda: float(paces.waiting()))
+        self._metrics.gauge("inhaul_external_secret_aws_waiting", waiting, lambda: float(rate_limits.waiting()))
 
     def called(self, identity: Identity, call: str, result: str) -> None:
         """For `Identities`."""

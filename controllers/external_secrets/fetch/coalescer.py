@@ -2,7 +2,8 @@
 
 A refresh asks for its keys one by one and waits; within a short window the asks of all refreshes of one *source*
 (identity, region, service) become one BatchGetSecretValue or GetParameters. Which keys a call takes is decided when its
-turn has come (AWS may throttle, `gate`): those of urgent refreshes first, then the rest; one that has room takes along
+permit has come (AWS may throttle, `gate`): those of urgent refreshes first, then the rest; one that has room takes
+along
 keys that fall due soon. A value is held for all who are expected to want it while it is fresh enough for them, so that
 many who share a key cost little more than one (`expected`, `holding`). What must not go wrong:
 
@@ -227,26 +228,26 @@ class Coalescer:
         return False
 
     async def _batch(self, source: ValueSource, pending: PendingKeys, *, urgent: bool) -> None:
-        """One call, from its wait for a turn to its answers."""
+        """One call, from its wait for a permit to its answers."""
         URGENT.set(urgent)  # the lane in the thread pool too
-        async with self._gate(source, urgent=urgent) as turn:
+        async with self._gate(source, urgent=urgent) as permit:
             pending.calls, pending.urgent_calls = pending.calls - 1, pending.urgent_calls - urgent
             flights = pending.take(self._limits[source.service])
             now = _now()
             for flight in flights.values():
                 flight.began = now
-            turn.unused = not flights
+            permit.unused = not flights
             if flights:
                 ahead = self._soon(source, flights, now)
                 self._observe(source.service, len(flights), len(ahead))
                 pending.flying += 1
                 self._ahead.update(dict.fromkeys((SourceKey(source, key) for key in ahead), now))
                 try:
-                    turn.throttled, turn.unanswered = await self._ask(source, flights, ahead, now)
+                    permit.throttled, permit.unanswered = await self._ask(source, flights, ahead, now)
                 finally:
                     pending.flying -= 1
                     self._forget_ahead(source, ahead)
-        if turn.throttled and source.retry and source.retry.pause:
+        if permit.throttled and source.retry and source.retry.pause:
             await asyncio.sleep(source.retry.pause)
         self._fill(source, pending)  # what a throttled call put back
         if pending.idle:  # nobody may ask this source again: an edited store is another one
@@ -280,7 +281,7 @@ class Coalescer:
         try:
             outcomes = await self._reader.batch(source, [*flights, *ahead])
         except BatchRefusedError as refused:
-            self._spawn(self._one_by_one(source, flights, refused.error))  # in turns of their own
+            self._spawn(self._one_by_one(source, flights, refused.error))  # in permits of their own
             return False, False
         except EntryError as error:
             outcomes, failed = dict.fromkeys(flights, error), error.error_class

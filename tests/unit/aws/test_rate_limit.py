@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from controllers.aws.errors import Throttled, Unreachable
-from controllers.aws.rate_limit import IN_FLIGHT, Paces, Rate
+from controllers.aws.rate_limit import IN_FLIGHT, Rate, RateLimits
 
 API = "ssm:GetParameters"
 
@@ -103,10 +103,10 @@ def test_a_rate_begins_anew_when_nothing_was_refused_for_minutes() -> None:
 
 
 async def test_the_urgent_go_first() -> None:
-    paces, order = Paces({API: 20.0}), []
+    rate_limits, order = RateLimits({API: 20.0}), []
 
     async def call(name: str, urgent: bool) -> None:
-        async with paces.turn("me", "r", API, urgent=urgent):
+        async with rate_limits.permit("me", "r", API, urgent=urgent):
             order.append(name)
 
     due = [asyncio.create_task(call(f"due{number}", False)) for number in range(10)]
@@ -114,21 +114,21 @@ async def test_the_urgent_go_first() -> None:
     await asyncio.sleep(0)
     new = asyncio.create_task(call("new", True))
     await asyncio.gather(new, *due)
-    assert order.index("new") <= 5  # those that had their turn already, and then it
+    assert order.index("new") <= 5  # those that had their permit already, and then it
 
 
 async def test_an_identity_that_is_throttled_or_gets_no_answer_holds_up_nobody_else() -> None:
-    paces = Paces({})
+    rate_limits = RateLimits({})
     for error in (Throttled("slow"), Unreachable("gone")):
         with pytest.raises(type(error)):
-            async with paces.turn("sick", "r", API, urgent=True):
+            async with rate_limits.permit("sick", "r", API, urgent=True):
                 raise error
     running: Counter[str] = Counter()
     most: Counter[str] = Counter()
     hold = asyncio.Event()
 
     async def call(identity: str) -> None:
-        async with paces.turn(identity, "r", API, urgent=True):
+        async with rate_limits.permit(identity, "r", API, urgent=True):
             running[identity] += 1
             most[identity] = max(most[identity], running[identity])
             if identity == "sick":
@@ -142,13 +142,13 @@ async def test_an_identity_that_is_throttled_or_gets_no_answer_holds_up_nobody_e
     for task in sick:
         task.cancel()
     await asyncio.gather(*sick, return_exceptions=True)
-    assert paces.waiting() == 0
+    assert rate_limits.waiting() == 0
     async with asyncio.timeout(30):
         await call("well")
 
 
 async def test_a_turn_that_made_no_call_costs_nothing() -> None:
-    paces = Paces({API: 0.001})
+    rate_limits = RateLimits({API: 0.001})
     for _ in range(5):
-        async with asyncio.timeout(5), paces.turn("me", "r", API, urgent=True) as turn:
-            turn.unused = True
+        async with asyncio.timeout(5), rate_limits.permit("me", "r", API, urgent=True) as permit:
+            permit.unused = True

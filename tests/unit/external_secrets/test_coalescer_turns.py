@@ -21,12 +21,12 @@ THROTTLED = EntryError("Throttled", "ssm:GetParameters: ThrottlingException: Rat
 
 
 class Gate:
-    """Lets one call through whenever it is told to, the urgent first; remembers how turns ended."""
+    """Lets one call through whenever it is told to, the urgent first; remembers how permits ended."""
 
     def __init__(self) -> None:
         self.tickets = asyncio.Semaphore(0)
         self.waiting: list[bool] = []
-        self.turns: list[Permit] = []
+        self.permits: list[Permit] = []
         self._condition = asyncio.Condition()
 
     async def open(self, calls: int) -> None:
@@ -42,9 +42,9 @@ class Gate:
             await self._condition.wait_for(lambda: not self.tickets.locked() and urgent == max(self.waiting))
             await self.tickets.acquire()
         self.waiting.remove(urgent)
-        turn = Permit(0)
-        self.turns.append(turn)
-        yield turn
+        permit = Permit(0)
+        self.permits.append(permit)
+        yield permit
         async with self._condition:
             self._condition.notify_all()
 
@@ -138,7 +138,7 @@ async def test_the_gate_hears_that_a_call_was_throttled_or_not_made() -> None:
     await settle()
     await gate.open(3)
     await asyncio.wait_for(asyncio.gather(*asked), 30)
-    assert [(turn.throttled, turn.unused) for turn in gate.turns] == [(True, False), (False, False)]
+    assert [(permit.throttled, permit.unused) for permit in gate.permits] == [(True, False), (False, False)]
 
 
 async def test_a_value_taken_along_while_it_changed_answers_nobody() -> None:

@@ -1,4 +1,4 @@
-"""Reading Secrets Manager or Parameter Store: calls in turn, errors as users see them, finds in batches."""
+"""Reading Secrets Manager or Parameter Store: calls in permit, errors as users see them, finds in batches."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class AwsReader:
     # --- SecretReader
 
     def gate(self, source: ValueSource, *, urgent: bool) -> AbstractAsyncContextManager[Permit]:
-        return self.identities.paces.turn(identity_of(source), source.region, self.batch_api, urgent=urgent)
+        return self.identities.rate_limits.permit(identity_of(source), source.region, self.batch_api, urgent=urgent)
 
     def backlog(self, source: ValueSource) -> float:
-        return self.identities.paces.backlog(identity_of(source), source.region, self.batch_api)
+        return self.identities.rate_limits.backlog(identity_of(source), source.region, self.batch_api)
 
     async def batch(self, source: ValueSource, keys: Sequence[RemoteKey]) -> Mapping[RemoteKey, Outcome]:
         return await self._batch(source, keys, admitted=True)
