@@ -325,7 +325,9 @@ class ExternalSecretReconciler:
         return max(1.0, min(wait, (renew_at - now).total_seconds()))
 
     async def _clean_up(self, manifest: Manifest) -> None:
-        """A renamed target: the old Secret goes, where this ExternalSecret owns it."""
+        """A renamed target: under Owner the old Secret goes, where this ExternalSecret owns it."""
+        if parse(ExternalSecretSpec, manifest).target.creation_policy != "Owner":
+            return
         meta, current = manifest["metadata"], target_key(manifest)
         for old in self._targets.created_by(created_by(meta["namespace"], meta["name"])):
             known = self._targets.get(old)
